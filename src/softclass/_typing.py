@@ -1,0 +1,18 @@
+"""Names for the arrays that travel between the rooms; shapes in comments, N rows, K classes, D features."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Features: TypeAlias = npt.NDArray[np.floating[Any]]  # (N, D)
+Logits: TypeAlias = npt.NDArray[np.floating[Any]]  # (..., K)
+Probabilities: TypeAlias = npt.NDArray[np.floating[Any]]  # (..., K), sums to 1 along the class axis
+Targets: TypeAlias = npt.NDArray[np.integer[Any]]  # (N,), class indices
+SampleWeight: TypeAlias = npt.NDArray[np.floating[Any]]  # (N,)
+Pixels: TypeAlias = npt.NDArray[np.uint8]  # (N, height, width, channels)
+Columns: TypeAlias = dict[
+    str, npt.NDArray[Any]
+]  # graph input name -> (N,) float64, NaN missing; or (N,) object of str, "" missing

@@ -1,0 +1,1 @@
+"""The same numbers faster: typed doors to the compiled kernels."""

@@ -1,0 +1,1 @@
+"""The whole river in one object and one file."""

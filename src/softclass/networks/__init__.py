@@ -1,0 +1,1 @@
+"""Features to logits: what a network is, as pure data."""
