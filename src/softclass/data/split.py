@@ -192,7 +192,7 @@ def split(
     Parameters
     ----------
     targets : int array of shape (n_rows,)
-        Class indices.
+        Class indices; -1, a class that is not counted, only in rows that bring their own part.
     n_classes : int
         Number of classes, K.
     options : SplitOptions
@@ -221,7 +221,11 @@ def split(
     UsageError
         SC202, SC203, SC207, if options are out of range or contradict the data.
     DataError
-        SC371, if a part that was asked for would be empty or a class has no fit rows; SC372, if own parts cut a group.
+        SC371, if the fit part or a part that was asked for would be empty; SC372, if own parts cut a group.
+
+    Notes
+    -----
+    Where rows are drawn, each class keeps a fit row. Own parts and `times` may leave a class without any.
 
     Examples
     --------
@@ -245,7 +249,7 @@ def split(
     moments = None if times is None else _moments(times, notes)
     cap = max(2000, 20 * n_classes) if options.calibration is None else len(targets)
     for further, (name, share) in zip(range(len(draw) - 1, -1, -1), draw, strict=True):
-        candidates = np.flatnonzero((part == "fit") & free & ~np.isin(targets, rare))
+        candidates = np.flatnonzero((part == "fit") & free & (targets >= 0) & ~np.isin(targets, rare))
         wanted = int(np.floor(share * len(candidates) + 0.5))
         wanted = min(wanted, cap) if name == "calibration" else wanted
         if moments is not None:
@@ -259,7 +263,6 @@ def split(
         part[taken] = name
     if times is None:
         _give_back_lost_classes(part, free, targets, blocks, n_classes)
-    _check_fit_rows(part, targets, n_classes, class_names)
 
     found = {name: np.flatnonzero(part == name) for name in PARTS}
     _check_empty(found, options)
@@ -276,7 +279,7 @@ def split(
     )
 
 
-def count_shared_rows(keys: npt.ArrayLike, parts: Parts) -> dict[tuple[str, str], int]:
+def count_shared_rows(keys: npt.ArrayLike, parts: Parts, notes: Notes | None = None) -> dict[tuple[str, str], int]:
     """
     Count the rows of a later part that equal some row of an earlier part.
 
@@ -286,6 +289,8 @@ def count_shared_rows(keys: npt.ArrayLike, parts: Parts) -> dict[tuple[str, str]
         Equal keys stand for equal rows or images.
     parts : Parts
         Which rows are where.
+    notes : Notes, optional
+        Told of each pair of parts that share rows (SC808).
 
     Returns
     -------
@@ -305,6 +310,8 @@ def count_shared_rows(keys: npt.ArrayLike, parts: Parts) -> dict[tuple[str, str]
             shared = int(np.isin(keys[getattr(parts, second)], keys[getattr(parts, first)]).sum())
             if shared:
                 counts[first, second] = shared
+                if notes is not None:
+                    notes.add("SC808", f"rows of the {second} part equal rows of the {first} part", count=shared)
     return counts
 
 
@@ -362,7 +369,7 @@ def _parts_to_draw(
     if test is None:
         test = 0.0 if np.any(marks == "test") else TEST_SHARE
         if small and test:
-            kept = np.bincount(targets[free], minlength=n_classes)
+            kept = np.bincount(targets[free & (targets >= 0)], minlength=n_classes)
             test = test if int(np.floor(test * kept[kept >= 2].sum() + 0.5)) >= SMALL_TEST_ROWS else 0.0
     if calibration is None:
         calibration = 0.0 if small or np.any(marks == "calibration") else CALIBRATION_SHARE
@@ -371,7 +378,7 @@ def _parts_to_draw(
 
 def _rare_classes(targets: Rows, n_classes: int, n_parts: int) -> Rows:
     """Return the classes that occur, but in fewer rows than there are parts."""
-    counts = np.bincount(targets, minlength=n_classes)
+    counts = np.bincount(targets[targets >= 0], minlength=n_classes)
     return np.flatnonzero((counts > 0) & (counts < n_parts))
 
 
@@ -444,26 +451,20 @@ def _give_back_lost_classes(
     part: npt.NDArray[np.str_], free: npt.NDArray[np.bool_], targets: Rows, blocks: Rows | None, n_classes: int
 ) -> None:
     """Return rows of classes that lost all their fit rows, with their whole groups."""
-    lost = np.bincount(targets[part == "fit"], minlength=n_classes) == 0
-    rows = lost[targets] & free
+    lost = np.bincount(targets[(part == "fit") & (targets >= 0)], minlength=n_classes) == 0
+    rows = lost[targets] & free & (targets >= 0)
     part[rows if blocks is None else free & np.isin(blocks, blocks[rows])] = "fit"
-
-
-def _check_fit_rows(part: npt.NDArray[np.str_], targets: Rows, n_classes: int, class_names: Sequence[str]) -> None:
-    """Refuse parts that leave the fit part, or a class of it, without rows."""
-    counts = np.bincount(targets[part == "fit"], minlength=n_classes)
-    lost = np.flatnonzero((counts == 0) & (np.bincount(targets, minlength=n_classes) > 0))
-    if len(lost):
-        message = f"every class needs rows in the fit part; none there of {_listed(class_names, lost)}"
-        raise DataError("SC371", message, hint="Divide the rows otherwise, or leave these classes out")
 
 
 def _check_empty(found: dict[str, Rows], options: SplitOptions) -> None:
     """Refuse shares that were asked for and give no row."""
+    rows = sum(len(rows) for rows in found.values())
+    if not len(found["fit"]):
+        message = f"the fit part needs rows; none of the {rows:,} rows is left for it"
+        raise DataError("SC371", message, hint="Divide the rows otherwise")
     for name in ("test", "calibration"):
         share = getattr(options, name)
         if share and not len(found[name]):
-            rows = sum(len(rows) for rows in found.values())
             message = f"--{name} {share:g} of {rows:,} rows leaves no row for the {name} part"
             raise DataError("SC371", message, hint=f"Pass a larger share, or --{name} 0 for no {name} part")
 
@@ -477,7 +478,7 @@ def _listed(class_names: Sequence[str], indices: Rows, counts: Rows | None = Non
 
 def _note_rare(targets: Rows, rare: Rows, class_names: Sequence[str], notes: Notes) -> None:
     """Tell of the classes that stay in the fit part."""
-    counts = np.bincount(targets, minlength=len(class_names))
+    counts = np.bincount(targets[targets >= 0], minlength=len(class_names))
     verb = "class has" if len(rare) == 1 else "classes have"
     listed = _listed(class_names, rare[np.argsort(counts[rare], kind="stable")], counts)
     text = f"{verb} fewer rows than there are parts and stay{'s' * (len(rare) == 1)} in the fit part: {listed}"
