@@ -1,0 +1,304 @@
+"""From raw columns or pixels to logits, probabilities and label: one ONNX graph; the only file that imports onnx.
+
+The numeric columns are put side by side first and then filled, centred and scaled together, so that a graph of 500
+columns has as many nodes as one of five. Constants stand in float64 up to the end of the scaling: float32 would lose
+integers above 2^24 and the seconds of a date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from softclass import __version__
+from softclass.data.images import ImageSpec
+from softclass.data.pixels import PixelPreprocessing
+from softclass.data.preprocessing import (
+    CYCLE_SECONDS,
+    FEATURE_LIMIT,
+    BooleanStep,
+    CategoryStep,
+    DatetimeStep,
+    NumberStep,
+    Preprocessing,
+)
+from softclass.errors import InternalError
+from softclass.networks.architecture import Dense
+
+_NumericStep: TypeAlias = NumberStep | BooleanStep | DatetimeStep
+
+OPSET = 18
+ML_OPSET = 3
+IR_VERSION = 9
+MAX_BYTES = 2**31 - 1  # a protobuf message cannot be longer
+
+
+@dataclass
+class _Nodes:
+    """Nodes and initialisers of a graph in the order in which they are made."""
+
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    constants: list[onnx.TensorProto] = field(default_factory=list)
+
+    def add(self, operator: str, inputs: Sequence[str], name: str, *, domain: str = "", **attributes: Any) -> str:
+        """Add a node whose one output is called `name`."""
+        inner = name if name.startswith("softclass/") else f"softclass/{name}"
+        self.nodes.append(helper.make_node(operator, list(inputs), [name], name=inner, domain=domain, **attributes))
+        return name
+
+    def constant(self, name: str, values: npt.ArrayLike, dtype: npt.DTypeLike) -> str:
+        """Add an initialiser called softclass/`name`."""
+        self.constants.append(numpy_helper.from_array(np.asarray(values, dtype=dtype), f"softclass/{name}"))
+        return f"softclass/{name}"
+
+    def texts(self, name: str, values: Sequence[str]) -> str:
+        """Add an initialiser of strings called softclass/`name`."""
+        encoded = [value.encode() for value in values]
+        self.constants.append(helper.make_tensor(f"softclass/{name}", TensorProto.STRING, [len(encoded)], encoded))
+        return f"softclass/{name}"
+
+
+def build_graph(
+    preprocessing: Preprocessing | PixelPreprocessing,
+    layers: Sequence[Dense],
+    classes: Sequence[str],
+    *,
+    temperature: float = 1.0,
+    image: ImageSpec | None = None,
+) -> bytes:
+    r"""
+    Return the ONNX graph from raw columns, or raw pixels, to probabilities.
+
+    Outputs: ``logits`` (float32, after temperature), ``probabilities`` (their softmax) and ``label`` (the name of the
+    class with the largest logit, the first on a tie).
+
+    Parameters
+    ----------
+    preprocessing : Preprocessing or PixelPreprocessing
+        Constants that turn columns or pixels into features.
+    layers : sequence of Dense
+        Applied one after the other; the first takes the features, the last gives one row a class.
+    classes : sequence of str
+        Names of the classes, in the order of the outputs.
+    temperature : float, default 1.0
+        Positive; the logits of the last layer are divided by it, in float32.
+    image : ImageSpec, optional
+        Size of the images; needed with PixelPreprocessing only.
+
+    Returns
+    -------
+    bytes
+        A serialised ModelProto without facts and seal. Equal arguments give equal bytes.
+
+    Raises
+    ------
+    InternalError
+        SC100, if the checker of ONNX refuses the graph.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from softclass.data.preprocessing import NumberStep, Preprocessing
+    >>> from softclass.networks.architecture import Dense
+    >>> step = NumberStep(input="width", fill=3.0, mean=2.5, scale=0.5, flag=False, missing=0)
+    >>> dense = Dense(weight=np.array([[1.0], [-1.0]]), bias=np.zeros(2))
+    >>> graph = build_graph(Preprocessing(steps=(step,), layout="columns"), [dense], ["broad", "slim"])
+    >>> len(graph) < 2000
+    True
+    """
+    work = _Nodes()
+    inputs, features, order = _features(work, preprocessing, image)
+    logits = _network(work, features, order, layers)
+    work.add("Div", [logits, work.constant("temperature", temperature, np.float32)], "logits")
+    work.add("Softmax", ["logits"], "probabilities", axis=-1)
+    best = work.add("ArgMax", ["logits"], "softclass/best", axis=1, keepdims=0)
+    work.add("Gather", [work.texts("classes", classes), best], "label", axis=0)
+    outputs = [
+        _value("logits", TensorProto.FLOAT, [len(classes)]),
+        _value("probabilities", TensorProto.FLOAT, [len(classes)]),
+        _value("label", TensorProto.STRING, []),
+    ]
+    return _finish(work, inputs, outputs)
+
+
+def build_feature_graph(preprocessing: Preprocessing | PixelPreprocessing, image: ImageSpec | None = None) -> bytes:
+    """Return the first half of the graph with one output, ``features``, in the order of `preprocessing`; for tests."""
+    work = _Nodes()
+    inputs, found, order = _features(work, preprocessing, image)
+    work.add("Gather", [found, work.constant("order", np.argsort(order), np.int64)], "features", axis=1)
+    return _finish(work, inputs, [_value("features", TensorProto.FLOAT, [len(order)])])
+
+
+def _finish(work: _Nodes, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> bytes:
+    """Put the model together, have it checked, and return its bytes."""
+    graph = helper.make_graph(work.nodes, "softclass", inputs, outputs, work.constants)
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+    model.producer_name, model.producer_version = "softclass", __version__
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise InternalError("SC100", f"the graph is not valid ONNX; {error}", where="build_graph") from error
+    body: bytes = model.SerializeToString(deterministic=True)
+    return body
+
+
+def _value(name: str, kind: int, tail: Sequence[int]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, ["N", *tail])
+
+
+def _features(
+    work: _Nodes, preprocessing: Preprocessing | PixelPreprocessing, image: ImageSpec | None
+) -> tuple[list[onnx.ValueInfoProto], str, npt.NDArray[np.int64]]:
+    """Return the inputs, the name of the features and each feature's place in the order of `preprocessing`."""
+    if isinstance(preprocessing, Preprocessing):
+        return _column_inputs(preprocessing), *_column_features(work, preprocessing)
+    if image is None:
+        raise InternalError("SC100", "pixels need `image`", where="build_graph")
+    size = [image.height, image.width, image.channels]
+    pixels = work.add("Cast", ["image"], "softclass/pixels", to=TensorProto.FLOAT)
+    mean = work.constant("mean", preprocessing.mean, np.float32)
+    std = work.constant("std", preprocessing.std, np.float32)
+    centred = work.add("Sub", [pixels, mean], "softclass/centred")
+    scaled = work.add("Div", [centred, std], "softclass/scaled")
+    features = work.add("Flatten", [scaled], "softclass/features", axis=1)
+    return [_value("image", TensorProto.UINT8, size)], features, np.arange(int(np.prod(size)), dtype=np.int64)
+
+
+def _column_inputs(preprocessing: Preprocessing) -> list[onnx.ValueInfoProto]:
+    """Inputs in the order of the columns: one each, or all numbers and all texts together."""
+    is_text = [isinstance(step, CategoryStep) for step in preprocessing.steps]
+    if preprocessing.layout == "columns":
+        kinds = [TensorProto.STRING if text else TensorProto.DOUBLE for text in is_text]
+        return [_value(step.input, kind, [1]) for step, kind in zip(preprocessing.steps, kinds, strict=True)]
+    widths = {"numbers": is_text.count(False), "texts": is_text.count(True)}
+    kinds_of = {"numbers": TensorProto.DOUBLE, "texts": TensorProto.STRING}
+    return [_value(name, kinds_of[name], [width]) for name, width in widths.items() if width]
+
+
+def _column_features(work: _Nodes, preprocessing: Preprocessing) -> tuple[str, npt.NDArray[np.int64]]:
+    """Return the name of the features and each feature's place in the order of `preprocessing`.
+
+    The graph keeps all scaled numbers together, then all flags, sines, cosines and categories; the first layer's
+    columns are put into that order, so that no node has to move features about.
+    """
+    starts = np.cumsum([0, *(_width(step) for step in preprocessing.steps)])
+    numeric: list[tuple[int, _NumericStep]] = []
+    categories: list[tuple[int, CategoryStep]] = []
+    for start, step in zip(starts.tolist(), preprocessing.steps, strict=False):
+        if isinstance(step, CategoryStep):
+            categories.append((start, step))
+        else:
+            numeric.append((start, step))
+    blocks: list[str] = []
+    order: list[int] = []
+    if numeric:
+        _numeric_features(work, numeric, preprocessing.layout, blocks, order)
+    truth = work.constant("truth", [0.0, 1.0], np.float32) if categories else ""
+    for number, (start, step) in enumerate(categories):
+        blocks.append(_one_hot(work, step, number, truth, preprocessing.layout))
+        order += range(start, start + _width(step))
+    return work.add("Concat", blocks, "softclass/features", axis=1), np.array(order, dtype=np.int64)
+
+
+def _width(step: _NumericStep | CategoryStep) -> int:
+    """Number of features of a column."""
+    if isinstance(step, CategoryStep):
+        return 2 + len(step.categories)
+    return 1 + _flag(step) + 2 * len(_cycles(step))
+
+
+def _flag(step: _NumericStep) -> bool:
+    return not isinstance(step, BooleanStep) and step.flag
+
+
+def _cycles(step: _NumericStep) -> tuple[str, ...]:
+    return step.cycles if isinstance(step, DatetimeStep) else ()
+
+
+def _numeric_features(
+    work: _Nodes, steps: list[tuple[int, _NumericStep]], layout: str, blocks: list[str], order: list[int]
+) -> None:
+    """Fill, centre and scale all numeric columns at once; append what comes out and the places of its features."""
+    constants = [
+        (0.5, 0.5, 0.5) if isinstance(step, BooleanStep) else (step.fill, step.mean, step.scale) for _, step in steps
+    ]
+    fill, mean, scale = (
+        work.constant(name, values, np.float64)
+        for name, values in zip(("fill", "mean", "scale"), zip(*constants, strict=True), strict=True)
+    )
+    numbers = "numbers"
+    if layout == "columns":
+        numbers = work.add("Concat", [step.input for _, step in steps], "softclass/numbers", axis=1)  # (N, columns)
+    missing = work.add("IsNaN", [numbers], "softclass/missing")
+    filled = work.add("Where", [missing, fill, numbers], "softclass/filled")
+    centred = work.add("Sub", [filled, mean], "softclass/centred")
+    scaled = work.add("Div", [centred, scale], "softclass/scaled")
+    # Without a bound 1e300 becomes an infinite float32, and two of those make the logits NaN.
+    bounds = [work.constant("lowest", -FEATURE_LIMIT, np.float64), work.constant("highest", FEATURE_LIMIT, np.float64)]
+    clipped = work.add("Clip", [scaled, *bounds], "softclass/clipped")
+    blocks.append(work.add("Cast", [clipped], "softclass/values", to=TensorProto.FLOAT))
+    order += [start for start, _ in steps]
+
+    flagged = [(column, start) for column, (start, step) in enumerate(steps) if _flag(step)]
+    if flagged:
+        chosen = work.constant("flagged", [column for column, _ in flagged], np.int64)
+        flags = work.add("Gather", [missing, chosen], "softclass/flagged_missing", axis=1)
+        blocks.append(work.add("Cast", [flags], "softclass/flags", to=TensorProto.FLOAT))
+        order += [start + 1 for _, start in flagged]
+
+    cycles = [
+        (column, CYCLE_SECONDS[cycle], start + 1 + _flag(step) + 2 * place)
+        for column, (start, step) in enumerate(steps)
+        for place, cycle in enumerate(_cycles(step))
+    ]
+    if cycles:
+        columns, periods, places = zip(*cycles, strict=True)
+        chosen = work.constant("cyclic", columns, np.int64)
+        seconds = work.add("Gather", [filled, chosen], "softclass/seconds", axis=1)
+        turns = work.add("Div", [seconds, work.constant("period", periods, np.float64)], "softclass/turns")
+        whole = work.add("Floor", [turns], "softclass/whole_turns")
+        part = work.add("Sub", [turns, whole], "softclass/part_turns")
+        angle = work.add("Mul", [part, work.constant("circle", 2 * np.pi, np.float64)], "softclass/angle")
+        for number, operator in enumerate(("Sin", "Cos")):
+            wave = work.add(operator, [angle], f"softclass/{operator.lower()}_64")
+            blocks.append(work.add("Cast", [wave], f"softclass/{operator.lower()}", to=TensorProto.FLOAT))
+            order += [place + number for place in places]
+
+
+def _one_hot(work: _Nodes, step: CategoryStep, number: int, truth: str, layout: str) -> str:
+    """Turn a text column into 0 and 1: missing, other, then the known categories."""
+    name = f"softclass/category/{number}"
+    texts = step.input
+    if layout == "matrix":
+        column = work.constant(f"category/{number}/column", [number], np.int64)
+        texts = work.add("Gather", ["texts", column], f"{name}/texts", axis=1)
+    code = work.add(
+        "LabelEncoder",
+        [texts],
+        f"{name}/code",
+        domain="ai.onnx.ml",
+        keys_strings=["", *step.categories],
+        values_int64s=[0, *range(2, 2 + len(step.categories))],
+        default_int64=1,
+    )
+    depth = work.constant(f"category/{number}/depth", 2 + len(step.categories), np.int64)
+    hot = work.add("OneHot", [code, depth, truth], f"{name}/hot", axis=-1)  # (N, 1, depth)
+    return work.add("Flatten", [hot], f"{name}/features", axis=1)
+
+
+def _network(work: _Nodes, features: str, order: npt.NDArray[np.int64], layers: Sequence[Dense]) -> str:
+    """Return the name of the logits before temperature."""
+    value = features
+    for number, layer in enumerate(layers):
+        columns = order if number == 0 else np.arange(layer.weight.shape[1])
+        weight = work.constant(f"layer/{number}/weight", layer.weight[:, columns], np.float32)
+        bias = work.constant(f"layer/{number}/bias", layer.bias, np.float32)
+        value = work.add("Gemm", [value, weight, bias], f"softclass/layer/{number}", transB=1)
+    return value
