@@ -52,7 +52,7 @@ def text_to_booleans(column: pa.ChunkedArray, *, true: str, false: str, missing:
 
 
 def find_date_format(column: pa.ChunkedArray, *, missing: frozenset[str]) -> str | None:
-    """Return "iso" or the strptime format all cells share, "unclear" if day and month cannot be told, None if no dates."""
+    """Return "iso", the strptime format all cells share, "unclear" (which is the day?), or None: no dates."""
     raise NotImplementedError
 
 
