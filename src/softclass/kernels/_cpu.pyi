@@ -1,0 +1,42 @@
+"""What the compiled module holds. N rows, K classes; every array is C-contiguous and in native byte order."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+_Rows: TypeAlias = npt.NDArray[np.floating[Any]]  # (N, K), float32 or float64
+_Values: TypeAlias = npt.NDArray[np.float64]  # (N,) or (K,)
+
+def softmax(logits: _Rows, temperature: float, out: _Rows) -> None: ...
+def log_softmax(logits: _Rows, temperature: float, out: _Rows) -> None: ...
+def logsumexp(logits: _Rows, out: npt.NDArray[np.floating[Any]]) -> None: ...
+def index_row_weights(
+    targets: npt.NDArray[np.int64],
+    n_classes: int,
+    sample_weight: _Values | None,
+    class_weight: _Values | None,
+    out: _Values,
+) -> tuple[float, int, int]: ...
+def soft_row_weights(
+    targets: _Rows, tolerance: float, sample_weight: _Values | None, class_weight: _Values | None, out: _Values
+) -> tuple[float, int, int]: ...
+def index_cross_entropy(
+    logits: _Rows,
+    targets: npt.NDArray[np.int64],
+    row_weights: _Values,
+    label_smoothing: float,
+    divisor: float,
+    losses: _Values,
+    gradient: _Rows | None,
+) -> None: ...
+def soft_cross_entropy(
+    logits: _Rows,
+    targets: _Rows,
+    row_weights: _Values,
+    label_smoothing: float,
+    divisor: float,
+    losses: _Values,
+    gradient: _Rows | None,
+) -> None: ...
+def sum(values: _Values) -> float: ...
