@@ -1,0 +1,92 @@
+"""L-BFGS that starts from an approximate inverse Hessian, for many parameters."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+
+from softclass.estimators.line_search import Limits, Solution, is_separated, line_search
+from softclass.estimators.linear_loss import LinearLoss
+from softclass.estimators.preconditioners import Apply
+from softclass.estimators.scaling import Array
+
+PAIR_BYTES = 256 * 2**20  # memory of the stored pairs; 5 to 20 of them
+SLOW_WINDOW = 30  # iterations in which the decrement must fall tenfold, where another solver waits
+STEEP = 0.9
+
+
+def lbfgs(
+    loss: LinearLoss,
+    start: Array,
+    limits: Limits,
+    make_inverse: Callable[[Array], Apply],
+    *,
+    refresh_at: frozenset[int] = frozenset(),
+    may_give_up: bool = False,
+) -> Solution:
+    """Minimise by L-BFGS steps; `make_inverse` is called at the start and at the iterations `refresh_at`."""
+    theta = start
+    value, gradient = loss.value_and_gradient(theta)
+    inverse = make_inverse(theta)
+    pairs: deque[tuple[Array, Array, float]] = deque(maxlen=int(np.clip(PAIR_BYTES // (16 * theta.size), 5, 20)))
+    gamma, quiet, failures = 1.0, 0, 0
+    decrements: list[float] = []
+    for iteration in range(1, limits.max_iter + 1):
+        if is_separated(loss):
+            return Solution(theta, value, gradient, iteration - 1, "separated")
+        direction = two_loop(gradient, pairs, inverse, gamma)
+        slope = float(np.vdot(gradient, direction))
+        found = None
+        if slope < 0:
+            decrements.append(-0.5 * slope)
+            quiet = quiet + 1 if decrements[-1] <= limits.goal(value) else 0
+            found = line_search(loss, theta, direction, value, slope, first=1.0, curvature=STEEP)
+        if found is None:
+            failures += 1
+            if failures == 2 or quiet:
+                near = bool(decrements) and decrements[-1] <= max(limits.tolerance / 100, 1e-10) * value
+                return Solution(theta, value, gradient, iteration, "decrement" if near else "stalled")
+            pairs.clear()
+            inverse, gamma = make_inverse(theta), 1.0
+            continue
+        failures = 0
+        change, turn = found[0] - theta, found[2] - gradient
+        theta, value, gradient = found
+        product = float(np.vdot(change, turn))
+        if product > 1e-14 * abs(slope):
+            pairs.append((change, turn, product))
+            gamma = product / max(float(np.vdot(turn, inverse(turn))), 1e-300)
+        if limits.progress is not None:
+            limits.progress(iteration, value, loss.user_gradient_norm(gradient))
+        if quiet >= 2:  # two estimates in a row, from different pairs
+            return Solution(theta, value, gradient, iteration, "decrement")
+        if not limits.polish and loss.duality_gap(theta, value, gradient) <= limits.tolerance * value:
+            return Solution(theta, value, gradient, iteration, "duality")
+        if limits.is_late():
+            return Solution(theta, value, gradient, iteration, "deadline")
+        if may_give_up and len(decrements) > SLOW_WINDOW and decrements[-1] > 0.1 * decrements[-SLOW_WINDOW]:
+            return Solution(theta, value, gradient, iteration, "stalled")
+        if iteration in refresh_at:
+            inverse = make_inverse(theta)
+            if pairs:
+                turn, product = pairs[-1][1], pairs[-1][2]
+                gamma = product / max(float(np.vdot(turn, inverse(turn))), 1e-300)
+    return Solution(theta, value, gradient, limits.max_iter, "max_iter")
+
+
+def two_loop(gradient: Array, pairs: deque[tuple[Array, Array, float]], inverse: Apply, gamma: float) -> Array:
+    """Return the quasi-Newton direction."""
+    rest = gradient.copy()
+    shares = []
+    for change, turn, product in reversed(pairs):
+        share = float(np.vdot(change, rest)) / product
+        rest -= share * turn
+        shares.append(share)
+    step = gamma * inverse(rest)
+    for (change, turn, product), share in zip(pairs, reversed(shares), strict=True):
+        step += (share - float(np.vdot(turn, step)) / product) * change
+    if len(step) > 1:
+        step -= step.mean(axis=0)
+    return -step

@@ -1,0 +1,245 @@
+"""A data matrix and a loss as one function of the weights: value, gradient, Hessian. All solvers meet here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from softclass.estimators.scaling import BLOCK_BYTES, Array, ScaledFeatures
+from softclass.functions.cross_entropy import cross_entropy_value_and_gradient
+from softclass.functions.softmax import softmax
+
+
+@dataclass(frozen=True, eq=False)
+class LinearLoss:
+    """Mean cross-entropy of ``weight @ x + bias`` plus a ridge penalty, in scaled columns.
+
+    The parameters `theta` have shape (rows, n_features + 1), the bias last, or (rows, n_features) without intercept.
+    Two classes have one row, the logit of class 1, as in scikit-learn; more have one row a class.
+
+    Attributes
+    ----------
+    features : ScaledFeatures
+        N rows, D columns.
+    targets : int64 array of shape (N,)
+        Class indices.
+    weights : float64 array of shape (N,)
+        Sum to one.
+    n_classes : int
+        K.
+    penalty : float64 array of shape (D,)
+        The penalty is half the sum of ``penalty * weight**2``.
+    intercept : bool
+        Whether there is a bias.
+    watch_margin : bool
+        Whether each value also finds the smallest margin of a row.
+    """
+
+    features: ScaledFeatures
+    targets: npt.NDArray[np.int64]
+    weights: Array
+    n_classes: int
+    penalty: Array
+    intercept: bool
+    watch_margin: bool = False
+    margin: list[float] = field(default_factory=lambda: [-np.inf])  # of the last value; positive means separated
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the parameters: one for two classes, else K."""
+        return 1 if self.n_classes == 2 else self.n_classes
+
+    @property
+    def n_columns(self) -> int:
+        """Columns of the parameters: D, and one for the bias."""
+        return self.features.n_features + self.intercept
+
+    @property
+    def single(self) -> bool:
+        """Whether the working copy is float32, so that values are sure to about 1e-8 of themselves only."""
+        return bool(self.features.blocks[0].dtype == np.float32)
+
+    @cached_property
+    def shares(self) -> Array:
+        """Weight of each class; sums to one."""
+        return np.asarray(np.bincount(self.targets, self.weights, minlength=self.n_classes), dtype=np.float64)
+
+    def start(self) -> Array:
+        """Return the parameters of the best constant answer."""
+        theta = np.zeros((self.n_rows, self.n_columns))
+        if self.intercept:
+            logs = np.log(self.shares)
+            theta[:, -1] = logs[1] - logs[0] if self.n_classes == 2 else logs - logs.mean()
+        return theta
+
+    def split(self, theta: Array) -> tuple[Array, Array]:
+        """Return weight and bias of parameters."""
+        if self.intercept:
+            return theta[:, :-1], theta[:, -1]
+        return theta, np.zeros(len(theta))
+
+    def block_logits(self, block: Any, theta: Array) -> Array:
+        """Return the logits of a block, one column a class."""
+        logits = self.features.logits(block, *self.split(theta))
+        return np.concatenate([np.zeros_like(logits), logits], axis=1) if self.n_classes == 2 else logits
+
+    def value_and_gradient(self, theta: Array) -> tuple[float, Array]:
+        """Return the objective and its gradient, in float64."""
+        d = self.features.n_features
+        loss = 0.0
+        product, sums = np.zeros((self.n_rows, d)), np.zeros(self.n_rows)
+        margin = np.inf
+        for span, block in self.features.spans():
+            targets = self.targets[span]
+            logits = self.block_logits(block, theta)
+            if self.watch_margin:
+                margin = min(margin, smallest_margin(logits, targets))
+            value, residual = cross_entropy_value_and_gradient(
+                logits, targets, sample_weight=self.weights[span], reduction="sum"
+            )
+            loss += float(value)
+            residual = residual[:, 1:] if self.n_classes == 2 else residual
+            product += self.features.product(residual, block)
+            sums += residual.sum(axis=0)
+        weight, _ = self.split(theta)
+        penalised = self.penalty * weight
+        gradient = self.features.finished(product, sums) + penalised
+        self.margin[0] = margin
+        if self.intercept:
+            gradient = np.concatenate([gradient, sums[:, None]], axis=1)
+        if self.n_rows > 1:
+            gradient -= gradient.mean(axis=0)  # zero but for rounding: the classes share one shift
+        return loss + 0.5 * float(np.vdot(penalised, weight)), gradient
+
+    def probabilities(self, block: Any, theta: Array) -> Array:
+        """Return the probabilities of the classes that have a row of parameters."""
+        probabilities = np.asarray(softmax(self.block_logits(block, theta)), dtype=np.float64)
+        return probabilities[:, 1:] if self.n_classes == 2 else probabilities
+
+    def extended(self, block: Any) -> npt.NDArray[Any]:
+        """Return the scaled rows, with a one for the bias."""
+        rows = self.features.dense(block)
+        return np.concatenate([rows, np.ones((len(rows), 1), rows.dtype)], axis=1) if self.intercept else rows
+
+    def extended_penalty(self) -> Array:
+        """Return the penalty of each column of the parameters."""
+        return np.append(self.penalty, 0.0) if self.intercept else self.penalty
+
+    def hessian(self, theta: Array) -> Array:
+        """Return the Hessian over the flattened parameters, with the shift common to all classes made regular."""
+        k, c = theta.shape
+        hessian = np.zeros((k, c, k, c))
+        rows = max(16, 2 * BLOCK_BYTES // (8 * k * c))
+        for span, whole in self.features.spans():
+            for first in range(0, whole.shape[0], rows):
+                block = whole[first : first + rows]
+                weights = self.weights[span.start + first : span.start + first + block.shape[0], None]
+                extended = self.extended(block).astype(np.float64, copy=False)
+                chances = self.probabilities(block, theta)
+                if k == 1:
+                    root = extended * np.sqrt(weights * chances * (1 - chances))
+                    hessian[0, :, 0] += root.T @ root
+                    continue
+                outer = ((np.sqrt(weights) * chances)[:, :, None] * extended[:, None, :]).reshape(len(extended), -1)
+                hessian.reshape(k * c, k * c)[...] -= outer.T @ outer  # one symmetric update
+                for row in range(k):
+                    root = extended * np.sqrt(weights * chances[:, row, None])
+                    hessian[row, :, row] += root.T @ root
+        penalty = self.extended_penalty()
+        columns = np.arange(c)
+        for row in range(k):
+            hessian[row, columns, row, columns] += penalty
+        if k > 1:
+            for one in range(k):
+                for two in range(k):
+                    hessian[one, columns, two, columns] += 1.0 / k  # a step never has such a part: sums are zero
+        return hessian.reshape(k * c, k * c)
+
+    def user_gradient(self, gradient: Array) -> tuple[Array, Array]:
+        """Return the derivatives by the weights and the bias of the caller's own columns."""
+        by_weight, by_bias = self.split(gradient)
+        with np.errstate(over="ignore"):
+            user = by_weight * self.features.scale
+        return (user + by_bias[:, None] * self.features.mean if self.intercept else user), by_bias
+
+    def user_gradient_norm(self, gradient: Array) -> float:
+        """Return the largest derivative by the caller's own weights and bias."""
+        return float(max(np.max(np.abs(part), initial=0.0) for part in self.user_gradient(gradient)))
+
+    def sample(self, size: int, rng: np.random.Generator) -> LinearLoss:
+        """Return the loss on about `size` rows, rare classes with at least 50 rows of theirs, reweighted to match."""
+        n = len(self.targets)
+        if n <= size:
+            rows, weights = np.arange(n), self.weights
+        else:
+            chosen = np.zeros(n, dtype=bool)
+            chosen[rng.choice(n, size, replace=False)] = True
+            counts = np.bincount(self.targets, minlength=self.n_classes)
+            wanted = np.minimum(counts, 50)
+            for k in np.flatnonzero(np.bincount(self.targets[chosen], minlength=self.n_classes) < wanted):
+                mine = np.flatnonzero(self.targets == k)
+                chosen[mine] = False
+                chosen[rng.choice(mine, wanted[k], replace=False)] = True
+            rows = np.flatnonzero(chosen)
+            sampled = self.weights[rows]
+            drawn = np.bincount(self.targets[rows], sampled, minlength=self.n_classes)
+            factor = np.divide(self.shares, drawn, out=np.zeros_like(drawn), where=drawn > 0)
+            weights = sampled * factor[self.targets[rows]]
+        return replace(
+            self,
+            features=self.features.take(rows),
+            targets=self.targets[rows],
+            weights=weights,
+            watch_margin=False,
+            margin=[-np.inf],
+        )
+
+    @cached_property
+    def class_sums(self) -> Array:
+        """Weighted sums of the scaled columns over the rows of each class, one row a row of the parameters."""
+        product, sums = np.zeros((self.n_rows, self.features.n_features)), np.zeros(self.n_rows)
+        for span, block in self.features.spans():
+            hot = np.zeros((block.shape[0], self.n_classes))
+            hot[np.arange(len(hot)), self.targets[span]] = self.weights[span]
+            hot = hot[:, 1:] if self.n_classes == 2 else hot
+            product += self.features.product(hot, block)
+            sums += hot.sum(axis=0)
+        return self.features.finished(product, sums)
+
+    def duality_gap(self, theta: Array, value: float, gradient: Array) -> float:
+        """Return a bound on the objective's distance from its minimum, infinite where the penalty gives none.
+
+        Weak duality with the probabilities as dual point, mixed with a constant one so that the bias is feasible.
+        """
+        if not np.all(self.penalty > 0):
+            return np.inf
+        weight, bias = self.split(theta)
+        by_weight, by_bias = self.split(gradient)
+        loss_gradient = by_weight - self.penalty * weight
+        loss = value - 0.5 * float(np.vdot(self.penalty * weight, weight))
+        entropy = loss - float(np.vdot(loss_gradient, weight)) - float(by_bias @ bias)
+        mixed, rest = 0.0, 0.0
+        if self.intercept:
+            slope = np.append(-by_bias.sum(), by_bias) if self.n_classes == 2 else by_bias
+            excess = max(0.0, float(np.max(slope / self.shares)))
+            mixed = excess / (1.0 + excess)
+            constant = self.shares - slope / excess if excess > 0 else self.shares
+            constant = np.maximum(constant, 0.0)
+            rest = -float(constant @ np.log(np.where(constant > 0, constant, 1.0)))
+        # The columns are centred when there is a bias, so the constant part meets the class sums only.
+        moved = (1.0 - mixed) * loss_gradient - (mixed * self.class_sums if mixed > 0 else 0.0)
+        bound = (1.0 - mixed) * entropy + mixed * rest - float(np.sum(moved * moved / (2.0 * self.penalty)))
+        return value - bound
+
+
+def smallest_margin(logits: Array, targets: npt.NDArray[np.int64]) -> float:
+    """Return the smallest lead of the right class over the best other one."""
+    rows = np.arange(len(logits))
+    right = logits[rows, targets]
+    others = logits.copy()
+    others[rows, targets] = -np.inf
+    return float(np.min(right - others.max(axis=1)))

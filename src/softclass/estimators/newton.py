@@ -1,0 +1,57 @@
+"""Newton's method with the exact Hessian, for few parameters."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import linalg
+
+from softclass.estimators.line_search import Limits, Solution, is_separated, line_search
+from softclass.estimators.linear_loss import LinearLoss
+from softclass.estimators.scaling import Array
+
+FIRST_DAMPING = 1e-14  # of the largest diagonal entry: rank-deficient data without penalty stay solvable
+STEEP = 0.3  # slope that may be left after a step, as a share of the slope before
+
+
+def newton(loss: LinearLoss, start: Array, limits: Limits) -> Solution:
+    """Minimise by Newton steps, each with a line search."""
+    theta = start
+    value, gradient = loss.value_and_gradient(theta)
+    damping = FIRST_DAMPING
+    for iteration in range(1, limits.max_iter + 1):
+        if is_separated(loss):
+            return Solution(theta, value, gradient, iteration - 1, "separated")
+        direction = newton_direction(loss.hessian(theta), gradient, damping)
+        slope = float(np.vdot(gradient, direction))
+        done = -0.5 * slope <= limits.goal(value)
+        found = line_search(loss, theta, direction, value, slope, first=1.0, curvature=STEEP) if slope < 0 else None
+        if found is not None:
+            theta, value, gradient = found
+        elif not done and damping < 1e-6:
+            damping = max(damping * 1e3, 1e-12)
+        elif not done:
+            near = -0.5 * slope <= max(limits.tolerance / 100, 1e-10) * value
+            return Solution(theta, value, gradient, iteration, "decrement" if near else "stalled")
+        if limits.progress is not None:
+            limits.progress(iteration, value, loss.user_gradient_norm(gradient))
+        if done:
+            return Solution(theta, value, gradient, iteration, "decrement")
+        if limits.is_late():
+            return Solution(theta, value, gradient, iteration, "deadline")
+    return Solution(theta, value, gradient, limits.max_iter, "max_iter")
+
+
+def newton_direction(hessian: Array, gradient: Array, damping: float) -> Array:
+    """Return minus the damped inverse Hessian times the gradient; the Hessian is overwritten."""
+    diagonal = hessian.diagonal().copy()
+    largest = float(diagonal.max())
+    for _ in range(12):
+        np.fill_diagonal(hessian, diagonal + damping * largest)
+        try:
+            factor = linalg.cho_factor(hessian, lower=True, check_finite=False)
+        except linalg.LinAlgError:
+            damping *= 30.0
+            continue
+        direction: Array = -linalg.cho_solve(factor, gradient.ravel(), check_finite=False).reshape(gradient.shape)
+        return direction - direction.mean(axis=0) if len(direction) > 1 else direction
+    return -gradient

@@ -1,0 +1,234 @@
+"""Columns brought to one scale inside the solver, exactly and without changing what is minimised.
+
+The solver works on ``(x - mean) / scale``. Large dense data are copied once into float32, small ones into float64;
+sparse data, and float32 data that are well scaled already, keep their values and are centred and scaled on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+Array = npt.NDArray[np.float64]
+
+DOUBLE_COPY_BYTES = 64 * 2**20  # up to this size the working copy is float64 and agrees to rounding
+VIRTUAL_OFFSET = 100.0  # |mean| / deviation up to which float32 data may be centred on the way: two digits lost
+BLOCK_BYTES = 8 * 2**20  # rows of a block, with their logits, stay in the last cache
+SAFE_EXPONENT = 300  # squares of 2**300 neither overflow nor vanish
+CONSTANT = 8 * np.finfo(np.float64).eps
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Weighted mean and root mean square (about the mean, when centred) of each column, safe against overflow.
+
+    Attributes
+    ----------
+    mean : float64 array of shape (n_features,)
+        Weighted mean, zero where the columns are not centred; in units of ``2**exponent``.
+    deviation : float64 array of shape (n_features,)
+        Root of the weighted mean of the squares; exactly zero for a constant column; in units of ``2**exponent``.
+    exponent : int array of shape (n_features,)
+        Zero for ordinary columns.
+    """
+
+    mean: Array
+    deviation: Array
+    exponent: npt.NDArray[np.int64]
+
+
+def column_moments(features: Any, weights: Array, *, centre: bool) -> Moments:
+    """Return the moments of the columns; `weights` sum to one."""
+    return (_sparse_moments if sparse.issparse(features) else _dense_moments)(features, weights, centre)
+
+
+def _exponents(largest: Array) -> npt.NDArray[np.int64]:
+    exponent = np.frexp(largest)[1].astype(np.int64)
+    return np.where(np.abs(exponent) > SAFE_EXPONENT, np.maximum(exponent, -1000), 0)
+
+
+def _dense_moments(features: Any, weights: Array, centre: bool) -> Moments:
+    n, d = features.shape
+    rows = max(16, BLOCK_BYTES // (8 * d + 8))
+    spans = [slice(start, start + rows) for start in range(0, n, rows)]
+    largest = np.zeros(d)
+    for span in spans:
+        block = features[span]
+        np.maximum(largest, np.maximum(block.max(axis=0), -block.min(axis=0)), out=largest)
+    exponent = _exponents(largest)
+    mean = np.zeros(d)
+    if centre:
+        for span in spans:
+            mean += weights[span] @ _raised(features[span], exponent)
+    square, rest = np.zeros(d), np.zeros(d)
+    for span in spans:
+        block = _raised(features[span], exponent) - mean
+        rest += weights[span] @ block
+        square += weights[span] @ np.multiply(block, block, out=block)
+    if centre:
+        mean += rest  # what rounding left in the first mean
+        square = np.maximum(square - rest * rest, 0.0)
+    return _without_constants(mean, np.sqrt(square), exponent, centre)
+
+
+def _sparse_moments(features: Any, weights: Array, centre: bool) -> Moments:
+    d = features.shape[1]
+    largest = np.zeros(d)
+    np.maximum.at(largest, features.indices, np.abs(features.data).astype(np.float64))
+    exponent = _exponents(largest)
+    data = np.ldexp(features.data.astype(np.float64), -exponent[features.indices].astype(np.int32))
+    weight = np.repeat(weights, np.diff(features.indptr))
+    mean = _column_sums(features, weight * data, d) if centre else np.zeros(d)
+    stored = _column_sums(features, weight, d)
+    square = _column_sums(features, weight * (data - mean[features.indices]) ** 2, d)
+    square += np.maximum(1.0 - stored, 0.0) * mean * mean  # the zeros that are not stored
+    return _without_constants(mean, np.sqrt(square), exponent, centre)
+
+
+def _column_sums(features: Any, values: Array, n_columns: int) -> Array:
+    return np.asarray(np.bincount(features.indices, values, minlength=n_columns), dtype=np.float64)
+
+
+def _without_constants(mean: Array, deviation: Array, exponent: npt.NDArray[np.int64], centre: bool) -> Moments:
+    if centre:
+        deviation = np.where(deviation <= CONSTANT * np.abs(mean), 0.0, deviation)
+    return Moments(mean, deviation, exponent)
+
+
+def _raised(block: Any, exponent: npt.NDArray[np.int64]) -> Array:
+    """Return rows as float64, in units of 2**exponent; exact."""
+    raised: Array = block.astype(np.float64)
+    if exponent.any():
+        raised = np.ldexp(raised, -exponent.astype(np.int32), out=raised)
+    return raised
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledFeatures:
+    """Rows of ``(x - mean) / scale`` in blocks; constant columns are zero.
+
+    Attributes
+    ----------
+    blocks : tuple of arrays of shape (rows, n_features)
+        Float32, float64 or CSR.
+    shift, factor : float64 arrays of shape (n_features,), or None
+        Where the blocks hold the caller's own numbers: scaled = ``(block - shift) * factor``.
+    mean, scale : float64 arrays of shape (n_features,)
+        Of the caller's columns; `scale` may be infinite or tiny, so products with it are taken in a safe order.
+    variance : float64 array of shape (n_features,)
+        Weighted mean of the squares of the scaled columns: at most one.
+    """
+
+    blocks: tuple[Any, ...]
+    shift: Array | None
+    factor: Array | None
+    mean: Array
+    scale: Array
+    variance: Array
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns."""
+        return len(self.scale)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return sum(block.shape[0] for block in self.blocks)
+
+    def spans(self) -> Iterator[tuple[slice, Any]]:
+        """Yield the rows of each block and the block."""
+        start = 0
+        for block in self.blocks:
+            yield slice(start, start + block.shape[0]), block
+            start += block.shape[0]
+
+    def logits(self, block: Any, weight: Array, bias: Array) -> Array:
+        """Return the float64 logits of a block."""
+        if self.factor is not None and self.shift is not None:
+            weight = weight * self.factor
+            bias = bias - weight @ self.shift
+        logits = np.asarray(block @ np.ascontiguousarray(weight.T.astype(block.dtype, copy=False)), dtype=np.float64)
+        logits += bias
+        return logits
+
+    def product(self, residual: Array, block: Any) -> Array:
+        """Return ``residual.T @ scaled block`` of shape (columns of residual, n_features), before the shift."""
+        if sparse.issparse(block):
+            return np.asarray((block.T @ residual).T, dtype=np.float64)
+        return np.asarray(residual.astype(block.dtype, copy=False).T @ block, dtype=np.float64)
+
+    def finished(self, product: Array, residual_sum: Array) -> Array:
+        """Return the sum over all blocks of `product`, centred and scaled where the blocks are not."""
+        if self.factor is not None and self.shift is not None:
+            product = (product - residual_sum[:, None] * self.shift) * self.factor
+        return product
+
+    def dense(self, block: Any) -> npt.NDArray[Any]:
+        """Return the scaled rows of a block as a dense array."""
+        rows: npt.NDArray[Any] = block.toarray() if sparse.issparse(block) else block
+        if self.factor is not None and self.shift is not None:
+            rows = ((rows - self.shift) * self.factor).astype(rows.dtype, copy=False)
+        return rows
+
+    def take(self, rows: npt.NDArray[np.int64]) -> ScaledFeatures:
+        """Return some rows (in ascending order), made dense, in one block."""
+        parts = []
+        for span, block in self.spans():
+            low, high = np.searchsorted(rows, (span.start, span.stop))
+            if high > low:
+                parts.append(self.dense(block[rows[low:high] - span.start]))
+        block = np.concatenate(parts)
+        return ScaledFeatures((block,), None, None, self.mean, self.scale, self.variance)
+
+
+def scale_features(features: Any, moments: Moments, *, root_penalty: float, n_classes: int) -> ScaledFeatures:
+    """Scale columns so that the curvature of every coefficient is about one.
+
+    `root_penalty` is the root of the ridge penalty per unit of weight; with it in the scale, a column of deviation
+    1e-200 needs no number outside the range of float64.
+    """
+    n, d = features.shape
+    unit = np.ldexp(1.0, np.clip(-moments.exponent, -1022, 1022).astype(np.int32))  # caller's one, in raised units
+    with np.errstate(over="ignore", under="ignore"):
+        raised_scale = np.hypot(moments.deviation, root_penalty * unit)
+        inverse = np.where(moments.deviation > 0, 1.0 / np.where(raised_scale > 0, raised_scale, 1.0), 0.0)
+        ratio = np.where(moments.deviation > 0, moments.deviation * inverse, 0.0)
+        scale = np.where(moments.deviation > 0, raised_scale / unit, 1.0)
+        mean = moments.mean / unit
+    plain = not moments.exponent.any()
+    shift: Array | None = moments.mean
+    factor: Array | None = inverse
+    body: Any
+    if sparse.issparse(features):
+        body = features.astype(np.float64, copy=False)
+        if not plain:
+            body = body.copy()
+            body.data = np.ldexp(body.data, -moments.exponent[body.indices].astype(np.int32))
+    elif plain and 8 * n * d > DOUBLE_COPY_BYTES and _can_stay(features, moments):
+        body = features
+    else:
+        body = np.empty((n, d), dtype=np.float64 if 8 * n * d <= DOUBLE_COPY_BYTES else np.float32)
+        rows = max(16, BLOCK_BYTES // (8 * d + 8))
+        for start in range(0, n, rows):
+            raised = _raised(features[start : start + rows], moments.exponent)
+            raised -= moments.mean
+            np.multiply(raised, inverse, out=body[start : start + rows], casting="same_kind")
+        shift = factor = None
+    width = 12 * body.nnz // n + 8 if sparse.issparse(body) else body.itemsize * d
+    rows = max(64, BLOCK_BYTES // (width + 24 * n_classes))
+    blocks = tuple(body[start : start + rows] for start in range(0, n, rows))
+    return ScaledFeatures(blocks, shift, factor, mean, scale, ratio * ratio)
+
+
+def _can_stay(features: Any, moments: Moments) -> bool:
+    """Whether float32 rows can be used where they lie."""
+    if features.dtype != np.float32 or not features.flags.c_contiguous:
+        return False
+    varies = moments.deviation > 0
+    return bool(np.all(np.abs(moments.mean[varies]) <= VIRTUAL_OFFSET * moments.deviation[varies]))
