@@ -139,4 +139,6 @@ CODES: dict[str, Code] = {
     "SC845": Code(DataWarning, "weighted probabilities", "Class weights shift the probabilities away from the shares in the data, on purpose."),
     "SC846": Code(DataWarning, "classes separable", "The classes can be told apart perfectly on the fit part, so unpenalised weights have no finite optimum."),
     "SC847": Code(DataWarning, "not converged", "The solver stopped before its optimality test was met. The message gives the gradient and what to raise."),
+    "SC850": Code(DataWarning, "model file open to others", "Every user of this machine may change the model file. The checksum finds accidents, not a person who writes it again."),
+    "SC851": Code(DataWarning, "facts of a later softclass", "A later softclass wrote facts that this one does not know. It marked them as optional: predictions are the same."),
 }
