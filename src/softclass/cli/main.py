@@ -1,0 +1,196 @@
+"""The command line: finds the command, runs it, turns every way to fail into a sentence and an exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+from softclass.cli.commands import COMMANDS
+from softclass.cli.output import Screen
+from softclass.errors import CheckFailedError, UsageError, nearest, shown
+
+INTERRUPTED = 130
+TERMINATED = 143
+HELP = ("--help", "-h")
+
+
+def run() -> NoReturn:
+    """Run the command line as a process."""
+    _occupy_standard_streams()
+    for stream in (sys.stdout, sys.stderr):
+        # UTF-8 whatever the locale says; what has no UTF-8 form is escaped, never an error.
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        status = main(sys.argv[1:])
+    finally:
+        # What Python would write at exit could fail where nobody can say so any more.
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                _discard(stream.fileno())
+    sys.exit(status)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit status.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        What stands after ``softclass``.
+
+    Returns
+    -------
+    int
+        0 done, 1 a bug in softclass, 2 usage, 3 data, 4 model file, 5 a failed check, 6 the machine, 130 interrupted.
+
+    Examples
+    --------
+    >>> main(["--version"])
+    softclass ...
+    0
+    """
+    screen = _first_screen(arguments)
+    try:
+        status = _dispatch(list(arguments), screen)
+        screen.out.flush()
+    except BrokenPipeError:
+        # The reader has seen enough, as in `| head -1`.
+        _discard(sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        screen.before_write()
+        screen.err.write("interrupted: nothing was half-written, earlier outputs are untouched\n")
+        return INTERRUPTED
+    except Exception as error:
+        from softclass.cli.failure import as_softclass_error, traceback_text
+
+        known = as_softclass_error(error, arguments)
+        screen.before_write()
+        if "--debug" in arguments:
+            screen.err.write(traceback_text(error))
+        screen.error(known)
+        return known.exit_status
+    return status
+
+
+def _first_screen(arguments: Sequence[str]) -> Screen:
+    """Follow the options that decide how even a wrong command line is answered."""
+    given = list(arguments)
+    color = next((one.partition("=")[2] for one in given if one.startswith("--color=")), "auto")
+    if "--color" in given[:-1]:
+        color = given[given.index("--color") + 1]
+    return Screen(color=color if color in ("always", "never") else "auto", as_json="--json" in given)
+
+
+def _dispatch(arguments: list[str], screen: Screen) -> int:
+    first, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    if first in HELP:
+        from softclass.cli.help import overview
+
+        screen.result(overview(screen.out))
+        return 0
+    if first == "--version":
+        from softclass import __version__
+
+        screen.document({"softclass": __version__})
+        screen.result(f"softclass {__version__}")
+        return 0
+    if first == "--install-completion":
+        from softclass.cli.completion import install
+
+        return install(rest, screen)
+    if first not in COMMANDS:
+        raise _unknown_command(first)
+    before_dashes = rest[: rest.index("--")] if "--" in rest else rest
+    if any(option in before_dashes for option in HELP):
+        from softclass.cli.help import command_help
+
+        screen.as_json = False
+        screen.result(command_help(first, screen.out))
+        return 0
+    return _run_command(first, rest, screen)
+
+
+def _run_command(command: str, arguments: Sequence[str], screen: Screen) -> int:
+    from softclass.cli.progress import Progress
+    from softclass.cli.usage import parse
+
+    call = parse(command, arguments)
+    common = call.common
+    screen.configure(color=common.color, as_json=common.json, quiet=common.quiet, verbose=common.verbose)
+    if common.quiet and common.verbose:
+        raise UsageError("SC203", "--quiet and --verbose contradict each other", where=f"softclass {command}")
+    _limit_threads(common.threads, command)
+    progress = Progress(screen, common.progress)
+    screen.progress = progress
+    progress.emit("start", {"command": command})
+    try:
+        status = call.function(*call.positional, **call.options, screen=screen) or 0
+        _check_notes(common.strict, screen)
+        progress.emit("done", {"exit": status})
+    finally:
+        progress.close()
+    return status
+
+
+def _check_notes(strict: bool, screen: Screen) -> None:
+    if strict and screen.notes:
+        codes = ", ".join(sorted({note.code for note in screen.notes}))
+        raise CheckFailedError(
+            "SC503", f"no notes are allowed with --strict; there were {len(screen.notes)} ({codes})", where="--strict"
+        )
+
+
+def _unknown_command(name: str) -> UsageError:
+    if name.startswith("-"):
+        return UsageError(
+            "SC201",
+            f"unknown option {shown(name)}",
+            where="softclass",
+            hint="options stand behind the command: softclass COMMAND --option",
+        )
+    close = nearest(name, COMMANDS, 1)
+    hint = f"did you mean softclass {close[0]}?" if close else f"there are {', '.join(COMMANDS)}"
+    if os.path.exists(name):
+        hint = f"softclass train {shown(name)}, or another command: {', '.join(COMMANDS)}"
+    return UsageError("SC201", f'there is no command "{shown(name)}"', where="softclass", hint=hint)
+
+
+def _limit_threads(threads: int | None, command: str) -> None:
+    """Tell the libraries, none of which is loaded yet, how many threads to use."""
+    if threads is None:
+        return
+    if not 1 <= threads <= 4096:
+        raise UsageError("SC207", f"--threads must be 1 to 4096; got {threads}", where=f"softclass {command}")
+    for variable in ("SOFTCLASS_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = str(threads)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    # An exception, so that everything half-written is cleaned away on the way out.
+    raise SystemExit(TERMINATED)
+
+
+def _occupy_standard_streams() -> None:
+    """Open /dev/null under the numbers 0, 1, 2 that are closed, so that no other file ever gets them."""
+    for number, mode, name in ((0, "r", "stdin"), (1, "w", "stdout"), (2, "w", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - for the life of the process
+
+
+def _discard(number: int) -> None:
+    """Let what is still to be written to a closed stream go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)

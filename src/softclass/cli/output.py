@@ -1,0 +1,208 @@
+"""Where each sentence goes and how it looks: results to stdout, all else to stderr; plain where nobody is looking."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, TextIO
+
+from softclass.cli.layout import cells, wrapped
+from softclass.errors import Note, SoftclassError
+
+WIDTH_WITHOUT_TERMINAL = 100
+LABEL_WIDTH = 9
+
+_STYLES = {"error": "1;31", "note": "33", "label": "1", "name": "36", "faint": "2", "good": "32"}
+
+
+class Stream:
+    """One of the two output streams, and what may be written to it.
+
+    Attributes
+    ----------
+    is_terminal : bool
+        Whether a person reads it as it comes.
+    is_capable : bool
+        Whether the terminal understands more than plain text.
+    coloured : bool
+        Whether ANSI colours are wanted.
+    width : int
+        Columns of the terminal; 100 where there is none.
+    """
+
+    def __init__(self, file: TextIO | None, color: str, environment: Mapping[str, str]) -> None:
+        self.file = file
+        self.is_terminal = file is not None and not file.closed and file.isatty()
+        self.is_capable = environment.get("TERM") != "dumb"
+        self.coloured = _is_coloured(self.is_terminal, color, environment)
+        self.width = _width(file, environment) if self.is_terminal else WIDTH_WITHOUT_TERMINAL
+
+    def write(self, text: str) -> None:
+        """Write text as it is."""
+        if self.file is not None:
+            self.file.write(text)
+            if self.is_terminal:
+                self.file.flush()
+
+    def flush(self) -> None:
+        """Hand on what is still held back."""
+        if self.file is not None:
+            self.file.flush()
+
+    def paint(self, text: str, style: str) -> str:
+        """Return the text in the style, or untouched where colours are not wanted."""
+        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self.coloured and text else text
+
+
+class Screen:
+    """What a command says: results on stdout, notes, progress and errors on stderr.
+
+    Parameters
+    ----------
+    color : {"auto", "always", "never"}
+        Colours; "auto" asks the terminal, ``NO_COLOR`` and ``FORCE_COLOR``.
+    as_json : bool
+        One JSON document on stdout instead of text.
+    quiet : bool
+        Nothing on stderr but errors.
+    verbose : int
+        How much more than usual to say.
+    environment : mapping, optional
+        The environment variables; those of the process by default.
+
+    Attributes
+    ----------
+    notes : list of Note
+        What was noted so far.
+    progress : callable (event, facts)
+        Shows how far the work is.
+    before_write : callable
+        Called before every line, so that a progress bar can step aside.
+    """
+
+    def __init__(
+        self,
+        *,
+        color: str = "auto",
+        as_json: bool = False,
+        quiet: bool = False,
+        verbose: int = 0,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.environment = os.environ if environment is None else environment
+        self.notes: list[Note] = []
+        self.before_write: Callable[[], None] = lambda: None
+        self.progress: Callable[[str, Mapping[str, Any]], None] = lambda event, facts: None
+        # Set to send notes and errors elsewhere than to stderr as text.
+        self.emit: Callable[[str, Mapping[str, Any]], None] | None = None
+        self.configure(color=color, as_json=as_json, quiet=quiet, verbose=verbose)
+
+    def configure(self, *, color: str, as_json: bool, quiet: bool, verbose: int) -> None:
+        """Follow the options of the command line, once they are known."""
+        self.out = Stream(sys.stdout, color, self.environment)
+        self.err = Stream(sys.stderr, color, self.environment)
+        self.as_json = as_json
+        self.quiet = quiet
+        self.verbose = verbose
+
+    def result(self, text: str = "") -> None:
+        """Write a line of the result, unless the result is a JSON document."""
+        if not self.as_json:
+            self.before_write()
+            self.out.write(f"{text}\n")
+
+    def labelled(self, label: str, text: str) -> None:
+        """Write a line of the result behind its label; continuation lines are indented."""
+        painted = self.out.paint(label, "label") + " " * max(1, LABEL_WIDTH - cells(label))
+        lines = wrapped(text, self.out.width - LABEL_WIDTH)
+        self.result(("\n" + " " * LABEL_WIDTH).join([painted + lines[0], *lines[1:]]))
+
+    def document(self, document: object) -> None:
+        """Write the one JSON document of the command, if JSON was asked for."""
+        if self.as_json:
+            self.before_write()
+            self.out.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def remark(self, text: str) -> None:
+        """Write a line to stderr, unless only errors are wanted."""
+        if not self.quiet:
+            self.before_write()
+            self.err.write(f"{text}\n")
+
+    def note(self, note: Note) -> None:
+        """Write a note and remember it."""
+        self.notes.append(note)
+        if self.emit is not None:
+            self.emit("note", note.to_dict())
+        else:
+            self.remark(note_text(note, self.err.paint))
+
+    def error(self, error: SoftclassError) -> None:
+        """Write an error: to stderr for people, to stdout as the one document if JSON was asked for."""
+        self.before_write()
+        self.document({"error": error.to_dict(), "exit": error.exit_status})
+        if self.emit is not None:
+            self.emit("error", error.to_dict())
+        else:
+            self.err.write(error_text(error, self.err.paint) + "\n")
+
+    def binary(self) -> BinaryIO:
+        """Return stdout as bytes, for results that are not text."""
+        self.before_write()
+        if self.out.file is None:
+            return open(os.devnull, "wb")
+        self.out.file.flush()
+        return self.out.file.buffer
+
+
+def error_text(error: SoftclassError, paint: Callable[[str, str], str] = lambda text, style: text) -> str:
+    """Return an error as it stands on the screen.
+
+    Examples
+    --------
+    >>> from softclass.errors import TableError
+    >>> print(error_text(TableError("SC321", 'column "x" is missing', where="new.csv", hint="pass --rename y=x")))
+    error[SC321] new.csv: column "x" is missing
+      fix:    pass --rename y=x
+      more:   softclass explain SC321
+    """
+    place = f"{error.where}: " if error.where else ""
+    lines = [f"{paint(f'error[{error.code}]', 'error')} {place}{error.message}"]
+    if error.hint:
+        lines.append(f"  {paint('fix:', 'label')}    {error.hint}")
+    lines.append(f"  {paint('more:', 'label')}   softclass explain {error.code}")
+    return "\n".join(lines)
+
+
+def note_text(note: Note, paint: Callable[[str, str], str] = lambda text, style: text) -> str:
+    """Return a note as it stands on the screen.
+
+    Examples
+    --------
+    >>> print(note_text(Note("SC802", "cells of unseen categories", column="island", count=3)))
+    note[SC802] column "island": 3 cells of unseen categories
+    """
+    line = f"{paint(f'note[{note.code}]', 'note')} {note.message}"
+    return f"{line}\n  {paint('fix:', 'label')}    {note.hint}" if note.hint else line
+
+
+def _is_coloured(is_terminal: bool, color: str, environment: Mapping[str, str]) -> bool:
+    if color != "auto":
+        return color == "always"
+    if environment.get("NO_COLOR"):
+        return False
+    if environment.get("FORCE_COLOR"):
+        return True
+    return is_terminal and environment.get("TERM") != "dumb"
+
+
+def _width(file: TextIO | None, environment: Mapping[str, str]) -> int:
+    stated = environment.get("COLUMNS", "")
+    if stated.isdecimal() and int(stated) > 0:
+        return int(stated)
+    try:
+        return os.get_terminal_size(file.fileno()).columns or 80 if file is not None else 80
+    except (OSError, ValueError):
+        return 80

@@ -1,0 +1,179 @@
+"""What ``softclass train`` says, line by line, from the events of the training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from softclass.cli.evaluation_text import evaluation_lines
+from softclass.cli.layout import duration, figure, jsonable, padded, shown_path, size
+from softclass.cli.output import LABEL_WIDTH, Screen
+from softclass.errors import shown
+
+COLUMNS_LISTED = 40
+CLASSES_LISTED = 12
+EXAMPLES_LISTED = 6
+
+
+class Summary:
+    """Listens to the events of a training and writes the summary.
+
+    Parameters
+    ----------
+    screen : Screen
+        Where to write.
+    """
+
+    def __init__(self, screen: Screen) -> None:
+        self.screen = screen
+        self.facts: dict[str, Any] = {}
+
+    def __call__(self, event: str, facts: dict[str, Any]) -> None:
+        """Say what an event means."""
+        if event == "note":
+            self.screen.note(facts["note"])
+            return
+        self.screen.progress(event, facts)
+        say = getattr(self, f"_say_{event}", None)
+        if say is not None:
+            self.facts[event] = facts
+            say(**facts)
+
+    def finish(self, model: Any, output: str | None) -> None:
+        """Write the document of ``--json``."""
+        if output is None:
+            plan = {
+                event: jsonable(facts) for event, facts in self.facts.items() if event in ("data", "parts", "model")
+            }
+            self.screen.document({"dry_run": True, **plan})
+            self.screen.labelled("next", "nothing was written: run again without --dry-run")
+        elif self.screen.as_json:
+            metrics = json.loads(Path(output, "metrics.json").read_text(encoding="utf-8"))
+            self.screen.document({**metrics, "run": output})
+
+    def _say_data(self, *, task: str, name: str, n_rows: int, class_counts: Mapping[str, int], **facts: Any) -> None:
+        classes = class_words(class_counts)
+        if task == "images":
+            words = image_words(facts["height"], facts["width"], facts["channels"])
+            self.screen.labelled("images", f"{shown(name)} · {n_rows:,} images · {words} · {classes}")
+        else:
+            target = f"target {shown(facts.get('target') or '')}: {classes}"
+            self.screen.labelled("data", f"{shown(name)} · {n_rows:,} rows × {facts['n_columns']:,} columns · {target}")
+
+    def _say_columns(self, *, schema: Any = None, preprocessing: Any = None) -> None:
+        columns = getattr(schema, "columns", ())
+        if not columns:
+            return
+        if len(columns) > COLUMNS_LISTED and not self.screen.verbose:
+            kinds = [column.kind for column in columns]
+            counts = " · ".join(f"{kinds.count(kind):,} {kind}" for kind in dict.fromkeys(kinds))
+            self.screen.labelled("columns", f"{counts}   (-v lists them)")
+            return
+        steps = {step.input: step for step in getattr(preprocessing, "steps", ())}
+        # On a narrow screen the details give way, not the names.
+        room = self.screen.out.width - LABEL_WIDTH
+        names = max(4, min(max(len(shown(column.name)) for column in columns), room - 32, 30))
+        for index, column in enumerate(columns):
+            line = f"{padded(shown(column.name, names), names)}  {column.kind:<9}  "
+            line += column_words(column, steps.get(column.input))
+            self.screen.result((padded("columns", LABEL_WIDTH) if index == 0 else " " * LABEL_WIDTH) + line.rstrip())
+
+    def _say_parts(self, *, sizes: Mapping[str, int], **facts: Any) -> None:
+        words = [f"{name} {count:,}" for name, count in sizes.items() if count or name == "fit"]
+        if facts.get("own_test"):
+            words = [f"{word} (its own)" if word.startswith("test ") else word for word in words]
+        for name in ("group", "time"):
+            if facts.get(name):
+                words.append(f"by {name} {shown(facts[name])}")
+        words.append(f"{'stratified, ' if facts.get('stratified') else ''}seed {facts.get('seed', 0)}")
+        self.screen.labelled("parts", " · ".join(words))
+
+    def _say_model(self, *, kind: str, n_features: int, n_classes: int, n_parameters: int) -> None:
+        self.screen.labelled(
+            "model", f"{kind}   {n_features:,} features → {n_classes:,} classes · {n_parameters:,} parameters"
+        )
+
+    def _say_fit(self, *, C: float, iterations: int, converged: bool, seconds: float, **facts: Any) -> None:
+        best = f", best of {facts['tried']}" if facts.get("tried") else ""
+        end = "converged" if converged else "not converged"
+        gradient = facts.get("gradient_norm")
+        size_words = f", gradient {gradient:.0e}" if gradient is not None else ""
+        self.screen.labelled(
+            "fit", f"C = {C:g}{best} · {iterations:,} iterations, {end}{size_words} · {duration(seconds)}"
+        )
+
+    def _say_calibration(self, *, temperature: Any) -> None:
+        self.screen.labelled("trust", calibration_words(temperature))
+
+    def _say_test(self, *, evaluation: Any, split: str = "test") -> None:
+        if evaluation is None:
+            self.screen.labelled("test", "nothing was held out: how good the probabilities are is not known")
+            return
+        facts = evaluation.to_dict()
+        for index, line in enumerate(evaluation_lines(facts, self.screen.out.width - LABEL_WIDTH)):
+            self.screen.labelled("test" if index == 0 else "", line)
+
+    def _say_wrote(self, *, path: Any, files: Mapping[str, int], seconds: float) -> None:
+        listed = [f"{name} {size(files[name])}" if name == "model.onnx" else name for name in files]
+        run = shown_path(path)
+        self.screen.labelled("wrote", f"{run}   {' · '.join(listed)}   {duration(seconds)}")
+        images = self.facts.get("data", {}).get("task") == "images"
+        self.screen.labelled("next", f"softclass predict {run} {'new-images/' if images else 'new.csv'}")
+        if "report.html" in files:
+            self.screen.labelled("", f"softclass report {run} --open")
+
+
+def column_words(column: Any, step: Any = None) -> str:
+    """Return the range or the categories of a column, and what happens where it is missing."""
+    filled = getattr(step, "fill", None)
+    if column.kind == "number" and column.minimum is not None:
+        words = f"{figure(column.minimum)} … {figure(column.maximum)}"
+    elif column.kind == "datetime" and column.minimum is not None:
+        words = f"{_day(column.minimum)} … {_day(column.maximum)}"
+    elif column.kind == "boolean" and column.true is not None:
+        words = f"{shown(column.true)} / {shown(column.false)}"
+    else:
+        categories = getattr(step, "categories", ())
+        words = ", ".join(shown(category, 20) for category in categories[:EXAMPLES_LISTED])
+        if len(categories) > EXAMPLES_LISTED:
+            words += f", … {len(categories):,} in all"
+    if column.missing:
+        words += f"   {column.missing:,} missing"
+        if filled is not None and column.kind == "number":
+            words += f" → median {figure(filled)}{' + flag' if step.flag else ''}"
+    return words
+
+
+def calibration_words(temperature: Any) -> str:
+    """Return what was done to the probabilities after fitting, and why."""
+    reason = f" ({temperature.reason})" if temperature.reason else ""
+    if temperature.method == "none":
+        return f"calibration: none{reason}"
+    words = f"temperature {figure(temperature.temperature)}"
+    losses = temperature.candidates
+    if "none" in losses and "temperature" in losses:
+        words += f" · log loss {figure(losses['none'])} → {figure(losses['temperature'])}"
+    return f"{words} on {temperature.n:,} rows{reason}"
+
+
+def image_words(height: int, width: int, channels: int) -> str:
+    """Return the size and colour of images."""
+    return f"{height}×{width} {'grey' if channels == 1 else 'colour'}"
+
+
+def class_words(counts: Mapping[str, int]) -> str:
+    """Return the classes with the rows of each, or how many classes there are."""
+    if len(counts) > CLASSES_LISTED:
+        return f"{len(counts):,} classes, {min(counts.values()):,} … {max(counts.values()):,} each"
+    return ", ".join(f"{shown(name, 30)} {count:,}" for name, count in counts.items())
+
+
+def _day(seconds: float) -> str:
+    from datetime import UTC, datetime, timedelta
+
+    try:
+        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)).date().isoformat()
+    except OverflowError:
+        return figure(seconds)

@@ -1,0 +1,195 @@
+"""``softclass train``: learn from a table or a folder of images."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Group, Parameter
+
+from softclass.cli.options import TABLES, Common, flag, off, option
+from softclass.cli.output import Screen
+from softclass.errors import UsageError
+
+RUN = Group("The run", sort_key=1)
+PARTS = Group("Parts", sort_key=2)
+IMAGES = Group("Images", sort_key=4)
+FITTING = Group("Fitting and calibration", sort_key=5)
+
+
+def train(
+    *data: Annotated[str, Parameter(help="a table, a folder or archive of images, IDX or NPZ files; - for stdin")],
+    target: Annotated[
+        str | None,
+        option(
+            "label column [default: the one called label, class, species, ...]",
+            "--target",
+            "-t",
+            group=RUN,
+            metavar="NAME",
+        ),
+    ] = None,
+    model: Annotated[Literal["auto", "softmax"], option("the classifier", group=RUN)] = "auto",
+    output: Annotated[
+        str | None, option("run directory [default: runs/<name>-<n>]", "--output", "-o", group=RUN, metavar="DIR")
+    ] = None,
+    overwrite: Annotated[bool, flag("replace the run directory if softclass wrote it", group=RUN)] = False,
+    report: Annotated[bool, off("do not write report.html", RUN)] = True,
+    predictions: Annotated[bool, off("do not write predictions-test.parquet", RUN)] = True,
+    seed: Annotated[int, option("decides the split and every other draw [default: 0]", group=RUN, metavar="N")] = 0,
+    rows: Annotated[int, option("a seeded sample of N rows first [default: all]", group=RUN, metavar="N")] = 0,
+    test: Annotated[
+        float | None,
+        option("share of the rows for the test [default: 0.2, or the data's own]", group=PARTS, metavar="F"),
+    ] = None,
+    test_data: Annotated[
+        str | None, option("a file or folder for the test instead", group=PARTS, metavar="PATH")
+    ] = None,
+    calibration: Annotated[
+        float | None, option("share of the other rows for calibration [default: 0.15]", group=PARTS, metavar="F")
+    ] = None,
+    cv: Annotated[int, option("estimate all metrics by K folds first [default: off]", group=PARTS, metavar="K")] = 0,
+    dry_run: Annotated[bool, flag("stop after the plan, write nothing", group=RUN)] = False,
+    stratify: Annotated[bool, off("parts need not hold the classes in equal shares", PARTS)] = True,
+    group: Annotated[str | None, option("rows with equal cells stay in one part", group=PARTS, metavar="COL")] = None,
+    time: Annotated[str | None, option("the latest rows become the test part", group=PARTS, metavar="COL")] = None,
+    split_column: Annotated[
+        str | None, option("cells fit, calibration, test name the part of each row", group=PARTS, metavar="COL")
+    ] = None,
+    number: Annotated[tuple[str, ...], option("columns to take as numbers", group=TABLES, metavar="COL,...")] = (),
+    category: Annotated[tuple[str, ...], option("columns to take as categories", group=TABLES, metavar="COL,...")] = (),
+    boolean: Annotated[tuple[str, ...], option("columns to take as yes or no", group=TABLES, metavar="COL,...")] = (),
+    datetime: Annotated[tuple[str, ...], option("columns to take as dates", group=TABLES, metavar="COL,...")] = (),
+    drop: Annotated[tuple[str, ...], option("columns to leave out", group=TABLES, metavar="COL,...")] = (),
+    id: Annotated[
+        tuple[str, ...], option("columns to leave out but copy to predictions", group=TABLES, metavar="COL,...")
+    ] = (),
+    delimiter: Annotated[
+        str | None, option("between fields; tab = a tab [default: found out]", group=TABLES, metavar="CHAR")
+    ] = None,
+    decimal: Annotated[str | None, option("decimal mark [default: found out]", group=TABLES, metavar="CHAR")] = None,
+    thousands: Annotated[
+        str | None, option("mark between thousands [default: none]", group=TABLES, metavar="CHAR")
+    ] = None,
+    encoding: Annotated[
+        str | None, option("of the text [default: UTF-8 or its mark]", group=TABLES, metavar="NAME")
+    ] = None,
+    header: Annotated[bool, off("the first line is a row, not names", TABLES)] = True,
+    date_format: Annotated[str | None, option("such as %d/%m/%Y", group=TABLES, metavar="FORMAT")] = None,
+    input_format: Annotated[
+        str | None, option("csv, arrow or parquet [default: by content]", group=TABLES, metavar="FORMAT")
+    ] = None,
+    na_values: Annotated[
+        tuple[str, ...], option("further words for missing", group=TABLES, metavar="TOKEN|COL=TOKEN,...")
+    ] = (),
+    max_categories: Annotated[int, option("categories kept in a column", group=TABLES, metavar="N")] = 1000,
+    bad_rows: Annotated[
+        Literal["fail", "skip"], option("malformed rows; skip writes them to rejects.csv", group=TABLES)
+    ] = "fail",
+    drop_missing_target: Annotated[bool, flag("leave out rows without a label", group=TABLES)] = False,
+    force_classes: Annotated[bool, flag("take a target that looks continuous", group=TABLES)] = False,
+    image_size: Annotated[
+        str | None, option("input of the model [default: median, at most 160]", group=IMAGES, metavar="HxW")
+    ] = None,
+    channels: Annotated[
+        int | None, option("1 grey, 3 colour [default: 1 if all are grey]", group=IMAGES, metavar="1|3")
+    ] = None,
+    resize: Annotated[
+        Literal["crop", "pad", "stretch"] | None,
+        option("images of other proportions [default: crop]", group=IMAGES, metavar="crop|pad|stretch"),
+    ] = None,
+    follow_links: Annotated[bool, flag("follow links that lead out of the folder", group=IMAGES)] = False,
+    class_weight: Annotated[
+        str | None, option("balanced, or a JSON file of label: weight", group=FITTING, metavar="balanced|FILE.json")
+    ] = None,
+    sample_weight: Annotated[
+        str | None, option("column with the weight of each row", group=FITTING, metavar="COL")
+    ] = None,
+    C: Annotated[
+        float | Literal["auto"],
+        option("inverse strength of the penalty; auto = best of 1e-3 ... 1e3", "--C", group=FITTING, metavar="X|auto"),
+    ] = "auto",
+    max_iter: Annotated[int, option("most iterations", group=FITTING, metavar="N")] = 1000,
+    tol: Annotated[float, option("suboptimality at which to stop", group=FITTING, metavar="X")] = 1e-4,
+    calibrate: Annotated[
+        Literal["auto", "none", "temperature"], option("auto keeps what lowers held-out log loss", group=FITTING)
+    ] = "auto",
+    time_limit: Annotated[
+        str | None, option("stop fitting in time, keep the best", group=FITTING, metavar="60s|10m|2h")
+    ] = None,
+    fail_under: Annotated[
+        str | None, option("exit status 5 if a metric is worse", group=FITTING, metavar="METRIC=X,...")
+    ] = None,
+    common: Common = Common(),  # noqa: B008 - frozen
+    screen: Annotated[Screen, Parameter(parse=False)],
+) -> None:
+    """Learn class probabilities from a table or a folder of images and write a run directory with the model."""
+    options = {name: value for name, value in locals().items() if name not in ("data", "target", "common", "screen")}
+    run_training(data, target, options, common, screen)
+
+
+def run_training(
+    data: tuple[str, ...], target: str | None, options: dict[str, Any], common: Common, screen: Screen
+) -> Any:
+    """Train and say what happens; the options are those of `softclass.train`."""
+    if not data:
+        raise UsageError(
+            "SC207", "DATA is missing", where="softclass train", hint="softclass train FILE-OR-FOLDER [OPTIONS]"
+        )
+    _check(options)
+    if options["output"] is None and not options["dry_run"]:
+        options["output"] = next_run(data[0])
+
+    from softclass.cli.summary import Summary
+
+    summary = Summary(screen)
+    from softclass.model.train import train as learn
+
+    trained = learn(
+        data[0] if len(data) == 1 else list(data),
+        target,
+        **options,
+        strict=common.strict,
+        threads=common.threads,
+        progress=summary,
+    )
+    summary.finish(trained, options["output"])
+    return trained
+
+
+def next_run(data: str, root: str = "runs") -> str:
+    """Return the first free name of a run: the name of the data and a number.
+
+    Examples
+    --------
+    >>> next_run("/data/penguins.csv.gz", root="no-such-folder")
+    'no-such-folder/penguins-1'
+    """
+    stem = "stdin" if data == "-" else Path(data).name.lstrip(".").partition(".")[0] or Path(data).resolve().name
+    stem = re.sub(r"[\s/\\:]+", "-", stem) or "data"
+    number = 1
+    while Path(root, f"{stem}-{number}").exists():
+        number += 1
+    return str(Path(root, f"{stem}-{number}"))
+
+
+def _check(options: dict[str, Any]) -> None:
+    """Refuse what can be seen to be wrong before any data are read."""
+    if options["overwrite"] and options["output"] is None:
+        raise UsageError(
+            "SC202", "--overwrite has no effect without --output", where="softclass train",
+            hint="name the run directory: --output DIR, or leave --overwrite out",
+        )  # fmt: skip
+    if options["dry_run"]:
+        for name, spelled in (("output", "--output"), ("fail_under", "--fail-under")):
+            if options[name] is not None:
+                raise UsageError("SC202", f"{spelled} has no effect with --dry-run", where="softclass train")
+    if options["input_format"] in ("arrow", "parquet"):
+        for name in ("delimiter", "decimal", "thousands", "encoding", "header"):
+            if options[name] not in (None, True):
+                spelled = "--no-header" if name == "header" else f"--{name}"
+                raise UsageError(
+                    "SC202", f"{spelled} does not apply to --input-format {options['input_format']} (applies to csv)",
+                    where="softclass train",
+                )  # fmt: skip
