@@ -17,11 +17,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from softclass import __version__
-from softclass.data.images import ImageSpec
+from softclass.data.image_set import ImageSpec
 from softclass.data.pixels import PixelPreprocessing
 from softclass.data.preprocessing import (
     CYCLE_SECONDS,
-    FEATURE_LIMIT,
     BooleanStep,
     CategoryStep,
     DatetimeStep,
@@ -36,6 +35,7 @@ _NumericStep: TypeAlias = NumberStep | BooleanStep | DatetimeStep
 OPSET = 18
 ML_OPSET = 3
 IR_VERSION = 9
+FEATURE_LIMIT = 1e30  # rows of the fit part stay below the square root of their number, so training never meets it
 MAX_BYTES = 2**31 - 1  # a protobuf message cannot be longer
 
 
@@ -59,8 +59,7 @@ class _Nodes:
 
     def texts(self, name: str, values: Sequence[str]) -> str:
         """Add an initialiser of strings called softclass/`name`."""
-        encoded = [value.encode() for value in values]
-        self.constants.append(helper.make_tensor(f"softclass/{name}", TensorProto.STRING, [len(encoded)], encoded))
+        self.constants.append(numpy_helper.from_array(np.array(values, dtype=object), f"softclass/{name}"))
         return f"softclass/{name}"
 
 

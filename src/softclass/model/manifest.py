@@ -1,0 +1,491 @@
+"""Our facts in the model file: schema, constants, classes, calibration, figures, as canonical JSON with closed keys.
+
+The graph alone says what a probability is; the facts say how rows reach it and what is known about it. A minor
+version adds facts under ``optional``, a major version may change any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from softclass import __version__
+from softclass.data import facts as rules
+from softclass.data.column import Label, Schema
+from softclass.data.image_set import ImageSpec
+from softclass.data.pixels import PixelPreprocessing
+from softclass.data.preprocessing import Preprocessing
+from softclass.errors import ModelFileError, Note, TooLargeError, shown
+from softclass.model.canonical import HINT, MAX_BYTES, dump_facts, invalid, load_facts
+from softclass.model.sample import Sample, make_sample, read_sample
+from softclass.model.wire import newer
+from softclass.model.wire_table import OPSETS
+from softclass.networks.architecture import Dense
+from softclass.trust.evaluation import Evaluation
+from softclass.trust.temperature import Temperature
+
+__all__ = ["FIELDS", "MAJOR", "MINOR", "Manifest", "Sample", "make_sample"]
+
+MAJOR, MINOR = 1, 0
+KINDS = ("softmax",)
+REQUIRED: tuple[str, ...] = ()  # names of facts beyond this version that a reader must understand
+LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.01, 100.0
+DETAILED_CLASSES = 100  # up to here the confusion matrix is stored: its size grows with the square
+
+# Key -> what it says; docs/reference/model-file.md lists the same, and a test compares.
+FIELDS = {
+    "calibration": "method, temperature, n, candidates, reason",
+    "card": "summary, limits, intended_use",
+    "classes": "name, type; in the order of the outputs",
+    "data": "rows, sha256",
+    "evaluation": "the keys of metrics.json, or null if nothing was held out",
+    "features": "number of features",
+    "fit": "C, converged, gradient_norm, iterations",
+    "format": "major, minor, required",
+    "image": "height, width, channels, resize; null for a table",
+    "kind": "softmax",
+    "layers": "kind, inputs, outputs",
+    "layout": "columns, matrix or image",
+    "notes": "code, text, column, count, hint",
+    "optional": "facts that a later minor version adds; may be left unread",
+    "parameters": "number of fitted weights",
+    "parts": "fit, calibration, test, stratified, group, time, seed",
+    "preprocessing": "layout and steps of a table; mean and std of images",
+    "sample": "inputs, probabilities",
+    "schema": "the columns of a table; null for images",
+    "task": "table or images",
+    "versions": "softclass, onnx_opset, numpy, onnxruntime",
+}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The facts of a model.
+
+    Attributes
+    ----------
+    classes : tuple of Label
+        In the order of the outputs.
+    constants : Preprocessing or PixelPreprocessing
+        What turns columns or pixels into features.
+    calibration : Temperature
+        What was done to the logits.
+    layers : tuple of (int, int)
+        Inputs and outputs of each dense layer.
+    parts : mapping
+        Rows of each part, and how they were chosen.
+    fit : mapping
+        How the weights were found.
+    data : mapping
+        ``rows`` and ``sha256`` of the training data.
+    sample : Sample
+        Made-up rows and their probabilities.
+    columns : Schema or None
+        Of a table.
+    image : ImageSpec or None
+        Of images.
+    evaluation : mapping or None
+        ``Evaluation.to_dict``; without confusion matrix and diagrams for more than 100 classes.
+    notes : tuple of Note
+        Of training.
+    card : mapping
+        ``summary``, ``limits``, ``intended_use``.
+    versions : mapping
+        Of softclass and what it ran on.
+    kind : str
+        The classifier.
+    unread : tuple of str
+        Names of optional facts that a later version wrote.
+    """
+
+    classes: tuple[Label, ...]
+    constants: Preprocessing | PixelPreprocessing
+    calibration: Temperature
+    layers: tuple[tuple[int, int], ...]
+    parts: Mapping[str, Any]
+    fit: Mapping[str, Any]
+    data: Mapping[str, Any]
+    sample: Sample
+    columns: Schema | None = None
+    image: ImageSpec | None = None
+    evaluation: Mapping[str, Any] | None = None
+    notes: tuple[Note, ...] = ()
+    card: Mapping[str, Any] = field(default_factory=lambda: _empty_card())
+    versions: Mapping[str, Any] = field(default_factory=lambda: _versions())
+    kind: str = "softmax"
+    unread: tuple[str, ...] = ()
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        preprocessing: Preprocessing | PixelPreprocessing,
+        layers: Sequence[Dense],
+        classes: Sequence[Label],
+        temperature: Temperature,
+        parts: Mapping[str, Any],
+        fit: Mapping[str, Any],
+        data: Mapping[str, Any],
+        sample: Sample,
+        schema: Schema | None = None,
+        image: ImageSpec | None = None,
+        evaluation: Evaluation | None = None,
+        notes: Sequence[Note] | Any = (),
+        card: Mapping[str, Any] | None = None,
+    ) -> Manifest:
+        """Put the facts of a finished training together and check them as a reader would."""
+        details = len(classes) <= DETAILED_CLASSES
+        made = cls(
+            classes=tuple(classes),
+            constants=preprocessing,
+            calibration=temperature,
+            layers=tuple((layer.weight.shape[1], layer.weight.shape[0]) for layer in layers),
+            parts=dict(parts),
+            fit={key: _finite(value) for key, value in fit.items()},
+            data=dict(data),
+            sample=sample,
+            columns=schema,
+            image=image,
+            evaluation=None if evaluation is None else evaluation.to_dict(details=details),
+            notes=tuple(notes),
+            card=_empty_card() if card is None else dict(card),
+        )
+        return cls.from_json(made.to_json())
+
+    @property
+    def task(self) -> str:
+        """``"table"`` or ``"images"``."""
+        return "images" if self.image is not None else "table"
+
+    @property
+    def layout(self) -> str:
+        """``"columns"``, ``"matrix"`` or ``"image"``: the inputs of the graph."""
+        return self.constants.layout if isinstance(self.constants, Preprocessing) else "image"
+
+    @property
+    def n_features(self) -> int:
+        """Number of features, the inputs of the first layer."""
+        return self.layers[0][0]
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of fitted weights and biases."""
+        return sum((inputs + 1) * outputs for inputs, outputs in self.layers)
+
+    def schema(self) -> Schema:
+        """Return the columns of the table; an error for images."""
+        if self.columns is None:
+            raise ModelFileError("SC406", "a model of images has no columns")
+        return self.columns
+
+    def image_spec(self) -> ImageSpec:
+        """Return the size of the images; an error for a table."""
+        if self.image is None:
+            raise ModelFileError("SC406", "a model of a table has no image size")
+        return self.image
+
+    def preprocessing(self) -> Preprocessing | PixelPreprocessing:
+        """Return what turns columns or pixels into features."""
+        return self.constants
+
+    def temperature(self) -> Temperature:
+        """Return what was done to the logits."""
+        return self.calibration
+
+    def notes_read(self) -> tuple[Note, ...]:
+        """Return the notes of training."""
+        return self.notes
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts as plain values, with the keys of the file."""
+        return {
+            "calibration": self.calibration.to_dict(),
+            "card": dict(self.card),
+            "classes": [label.to_dict() for label in self.classes],
+            "data": dict(self.data),
+            "evaluation": None if self.evaluation is None else dict(self.evaluation),
+            "features": self.n_features,
+            "fit": dict(self.fit),
+            "format": {"major": MAJOR, "minor": MINOR, "required": list(REQUIRED)},
+            "image": None if self.image is None else self.image.to_dict(),
+            "kind": self.kind,
+            "layers": [{"kind": "dense", "inputs": inputs, "outputs": outputs} for inputs, outputs in self.layers],
+            "layout": self.layout,
+            "notes": [_note_facts(note) for note in self.notes],
+            "optional": {},
+            "parameters": self.n_parameters,
+            "parts": dict(self.parts),
+            "preprocessing": self.constants.to_dict(),
+            "sample": self.sample.to_dict(),
+            "schema": None if self.columns is None else self.columns.to_dict(),
+            "task": self.task,
+            "versions": dict(self.versions),
+        }
+
+    def to_json(self) -> bytes:
+        """Return the facts as canonical JSON."""
+        text = dump_facts(self.to_dict())
+        if len(text) > MAX_BYTES:
+            raise TooLargeError(
+                "SC606",
+                f"the facts of a model may have {MAX_BYTES:,} bytes; these have {len(text):,}",
+                hint="Lower --max-categories, or leave out columns with long texts",
+            )
+        return text
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Manifest:
+        """Return the facts that `to_json` wrote; anything else is a ModelFileError (SC405; SC403 if it is newer)."""
+        facts = load_facts(text)
+        unread = _check_format(facts)
+        known = {key: value for key, value in facts.items() if not key.startswith("x-")}
+        found = _checked(known, _FIELD_RULES, "facts")
+        image = None if found["image"] is None else _image(found["image"])
+        preprocessing = _preprocessing(found["preprocessing"], image)
+        classes = tuple(_from_dict(Label, one, f"facts, classes[{i}]") for i, one in enumerate(found["classes"]))
+        columns = None if found["schema"] is None else _from_dict(Schema, found["schema"], "facts, schema")
+        made = cls(
+            classes=classes,
+            constants=preprocessing,
+            calibration=_temperature(found["calibration"]),
+            layers=tuple(_layer(one, f"facts, layers[{i}]") for i, one in enumerate(found["layers"])),
+            parts=_checked(found["parts"], _PART_RULES, "facts, parts"),
+            fit=_checked(found["fit"], _FIT_RULES, "facts, fit"),
+            data=_checked(found["data"], {"rows": rules.is_count, "sha256": rules.is_text}, "facts, data"),
+            sample=read_sample(found["sample"], preprocessing, len(classes)),
+            columns=columns,
+            image=image,
+            evaluation=_evaluation(found["evaluation"]),
+            notes=tuple(_note(one, f"facts, notes[{i}]") for i, one in enumerate(found["notes"])),
+            card=_checked(found["card"], _CARD_RULES, "facts, card"),
+            versions=_checked(found["versions"], _VERSION_RULES, "facts, versions"),
+            kind=found["kind"],
+            unread=unread,
+        )
+        _check_whole(made, found)
+        return made
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+_FIELD_RULES: dict[str, rules.Check] = {
+    "calibration": _is_mapping,
+    "card": _is_mapping,
+    "classes": rules.is_list,
+    "data": _is_mapping,
+    "evaluation": rules.or_none(_is_mapping),
+    "features": rules.is_count,
+    "fit": _is_mapping,
+    "format": _is_mapping,
+    "image": rules.or_none(_is_mapping),
+    "kind": rules.one_of(*KINDS),
+    "layers": lambda value: isinstance(value, list) and 1 <= len(value) <= 100,
+    "layout": rules.one_of("columns", "matrix", "image"),
+    "notes": rules.is_list,
+    "optional": _is_mapping,
+    "parameters": rules.is_count,
+    "parts": _is_mapping,
+    "preprocessing": _is_mapping,
+    "sample": _is_mapping,
+    "schema": rules.or_none(_is_mapping),
+    "task": rules.one_of("table", "images"),
+    "versions": _is_mapping,
+}
+_PART_RULES: dict[str, rules.Check] = {
+    "fit": rules.is_count,
+    "calibration": rules.is_count,
+    "test": rules.is_count,
+    "stratified": rules.is_flag,
+    "group": rules.or_none(rules.is_text),
+    "time": rules.or_none(rules.is_text),
+    "seed": rules.is_count,
+}
+_FIT_RULES: dict[str, rules.Check] = {
+    "C": rules.or_none(rules.is_positive),  # None: no regularisation
+    "converged": rules.is_flag,
+    "gradient_norm": rules.or_none(rules.is_number),
+    "iterations": rules.is_count,
+}
+_CARD_RULES: dict[str, rules.Check] = {
+    "summary": rules.is_text,
+    "limits": rules.is_texts,
+    "intended_use": rules.or_none(rules.is_text),
+}
+_NOTE_RULES: dict[str, rules.Check] = {
+    "code": rules.is_text,
+    "text": rules.is_text,
+    "column": rules.or_none(rules.is_text),
+    "count": rules.or_none(rules.is_count),
+    "hint": rules.is_text,
+}
+_VERSION_RULES: dict[str, rules.Check] = {
+    "softclass": rules.is_text,
+    "onnx_opset": rules.is_count,
+    "numpy": rules.or_none(rules.is_text),
+    "onnxruntime": rules.or_none(rules.is_text),
+}
+
+
+def _empty_card() -> dict[str, Any]:
+    return {"summary": "", "limits": [], "intended_use": None}
+
+
+def _versions() -> dict[str, Any]:
+    """Versions that decide the bytes; read from the package lists, so that nothing is imported for them."""
+    return {
+        "softclass": __version__,
+        "onnx_opset": OPSETS[""],
+        "numpy": _version_of("numpy"),
+        "onnxruntime": _version_of("onnxruntime"),
+    }
+
+
+def _version_of(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity: C without regularisation is None."""
+    return None if isinstance(value, float) and not rules.is_number(value) else value
+
+
+def _note_facts(note: Note) -> dict[str, Any]:
+    return {"code": note.code, "text": note.text, "column": note.column, "count": note.count, "hint": note.hint}
+
+
+def _checked(found: Any, checks: Mapping[str, rules.Check], where: str) -> dict[str, Any]:
+    """As ``facts.checked``, with the place and the remedy of a model file."""
+    try:
+        return rules.checked(found, checks, where)
+    except ModelFileError as error:
+        error.hint = error.hint or HINT
+        raise
+
+
+def _check_format(facts: Any) -> tuple[str, ...]:
+    """Look at the version first; return the names of optional facts that this version leaves unread."""
+    if not isinstance(facts, dict) or not isinstance(facts.get("format"), dict):
+        raise invalid("must be an object with a format")
+    found = _checked(
+        facts["format"],
+        {"major": rules.is_count, "minor": rules.is_count, "required": rules.is_texts},
+        "facts, format",
+    )
+    versions = facts.get("versions")
+    writer = str(versions.get("softclass", "?")) if isinstance(versions, dict) else "?"
+    if found["major"] > MAJOR:
+        raise newer(f"format {found['major']}; this softclass knows {MAJOR}", writer)
+    if found["major"] < MAJOR:
+        raise invalid(f"the format must be {MAJOR}; got {found['major']}")
+    beyond = [name for name in found["required"] if name not in REQUIRED]
+    if beyond:
+        raise newer(f'facts that must be understood: "{shown(beyond[0])}"', writer)
+    optional = facts.get("optional")
+    return tuple(sorted(optional)) if isinstance(optional, dict) else ()
+
+
+def _image(found: Any) -> ImageSpec:
+    sides = rules.is_count
+    facts = _checked(
+        found,
+        {"height": sides, "width": sides, "channels": sides, "resize": rules.is_text},
+        "facts, image",
+    )
+    spec: ImageSpec = _from_dict(ImageSpec, facts, "facts, image")
+    return spec
+
+
+def _preprocessing(found: Any, image: ImageSpec | None) -> Preprocessing | PixelPreprocessing:
+    if image is None:
+        steps: Preprocessing = _from_dict(Preprocessing, found, "facts, preprocessing")
+        return steps
+
+    def one_a_channel(value: Any) -> bool:
+        return isinstance(value, list) and len(value) == image.channels and all(map(rules.is_number, value))
+
+    def positive(value: Any) -> bool:
+        return one_a_channel(value) and all(map(rules.is_positive, value))
+
+    where = "facts, preprocessing"
+    return PixelPreprocessing.from_dict(_checked(found, {"mean": one_a_channel, "std": positive}, where))
+
+
+def _from_dict(kind: Any, found: Any, where: str) -> Any:
+    """Rebuild a value by its own reader, whose errors become ours."""
+    try:
+        return kind.from_dict(found)
+    except ModelFileError as error:
+        error.where = where if not error.where else f"{where}, {error.where}"
+        error.hint = error.hint or HINT
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # UsageError is a ValueError too
+        raise invalid(f"breaks its own rules; {shown(error)}", where) from error
+
+
+def _layer(found: Any, where: str) -> tuple[int, int]:
+    checks = {"kind": rules.one_of("dense"), "inputs": rules.is_count, "outputs": rules.is_count}
+    facts = _checked(found, checks, where)
+    return facts["inputs"], facts["outputs"]
+
+
+def _note(found: Any, where: str) -> Note:
+    return Note(**_checked(found, _NOTE_RULES, where))
+
+
+def _temperature(found: Any) -> Temperature:
+    def losses(value: Any) -> bool:
+        return isinstance(value, dict) and all(map(rules.is_number, value.values()))
+
+    checks: dict[str, rules.Check] = {
+        "method": rules.one_of("none", "temperature"),
+        "temperature": lambda value: rules.is_number(value) and LOWEST_TEMPERATURE <= value <= HIGHEST_TEMPERATURE,
+        "n": rules.is_count,
+        "candidates": losses,
+        "reason": rules.is_text,
+    }
+    return Temperature.from_dict(_checked(found, checks, "facts, calibration"))
+
+
+def _evaluation(found: Any) -> dict[str, Any] | None:
+    """Return the figures, which must be those that an Evaluation has; it is made when someone asks for it."""
+    if found is None:
+        return None
+    known = {*Evaluation.__dataclass_fields__, "reliability"}
+    unknown = sorted(set(found) - known)
+    if unknown:
+        raise invalid(f'the keys are closed; "{shown(unknown[0])}" is unknown', "facts, evaluation")
+    if "reliability" in found:
+        _from_dict(Evaluation, found, "facts, evaluation")
+    return dict(found)
+
+
+def _check_whole(made: Manifest, found: Mapping[str, Any]) -> None:
+    """Check the rules that join several facts."""
+    if (made.columns is None) == (made.image is None) or found["task"] != made.task or found["layout"] != made.layout:
+        raise invalid("a model must be of a table or of images, and its task, layout, schema and image must agree")
+    if len(made.classes) < 2 or len({label.name for label in made.classes}) < len(made.classes):
+        raise invalid("there must be two or more classes, and no two of one name", "facts, classes")
+    if found["parameters"] != made.n_parameters or found["features"] != made.n_features:
+        raise invalid("the numbers of features and parameters must be those of the layers")
+    if made.layers[-1][1] != len(made.classes) or any(
+        before[1] != after[0] for before, after in zip(made.layers, made.layers[1:], strict=False)
+    ):
+        raise invalid("the layers must fit each other and the classes", "facts, layers")
+    if made.columns is not None and isinstance(made.constants, Preprocessing):
+        inputs = [(column.input, column.kind) for column in made.columns.columns]
+        if [(step.input, step.kind) for step in made.constants.steps] != inputs or not inputs:
+            raise invalid("the preprocessing must have one step a column, in their order", "facts, preprocessing")
+        if made.columns.classes and made.columns.classes != made.classes:
+            raise invalid("the classes must be those of the schema", "facts, schema")
+        features = made.constants.n_features
+    else:
+        features = made.image_spec().height * made.image_spec().width * made.image_spec().channels
+    if features != made.n_features:
+        raise invalid(f"the preprocessing makes {features:,} features; the first layer takes {made.n_features:,}")
