@@ -8,7 +8,7 @@ from typing import Any
 
 from softclass.data import facts
 from softclass.data.dialect import Dialect
-from softclass.errors import ModelFileError
+from softclass.errors import ModelFileError, shown
 
 KINDS = ("number", "boolean", "datetime", "category")
 _OUTPUTS = frozenset({"logits", "probabilities", "label"})
@@ -293,6 +293,30 @@ def graph_input(name: str, taken: Iterable[str]) -> str:
     while found in used or found.startswith("softclass/"):
         found = f"column/{found}"
     return found
+
+
+def option_name(name: str) -> str:
+    """
+    Return the name of a column as one types it after an option.
+
+    Parameters
+    ----------
+    name : str
+        Name of a column.
+
+    Returns
+    -------
+    str
+        Escaped for the screen; in quotation marks if a shell would split it.
+
+    Examples
+    --------
+    >>> option_name("island"), option_name("Bean ID")
+    ('island', "'Bean ID'")
+    """
+    text = shown(name)
+    plain = text and all(character.isalnum() or character in "_-.,:/+@%=" for character in text)
+    return text if plain else "'" + text.replace("'", "'\\''") + "'"
 
 
 def _is_integer(text: str) -> bool:

@@ -11,9 +11,8 @@ import pyarrow as pa
 
 from softclass._typing import Columns
 from softclass.data import cells
-from softclass.data.column import Column, Schema
+from softclass.data.column import Column, Schema, option_name
 from softclass.data.table import Table
-from softclass.data.target import option_name
 from softclass.errors import Notes, TableError, nearest, shown
 
 _NAMES_SHOWN = 12

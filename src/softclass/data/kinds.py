@@ -11,9 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from softclass.data import cells
-from softclass.data.column import Column, Dropped
+from softclass.data.column import Column, Dropped, option_name
 from softclass.data.table import Table
-from softclass.data.target import option_name
 from softclass.errors import Notes, TableError, UsageError, nearest, shown
 
 MAX_DISTINCT = 100_000

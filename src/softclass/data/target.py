@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from softclass.data import cells
-from softclass.data.column import Label, Schema, SchemaOptions
+from softclass.data.column import Label, Schema, SchemaOptions, option_name
 from softclass.data.table import Table
 from softclass.errors import Notes, TableError, nearest, shown
 
@@ -212,30 +212,6 @@ def encode_targets(table: Table, schema: Schema, notes: Notes) -> Codes:
         names = _listed([label for label in labels if label not in numbers])
         notes.add("SC810", f"rows of classes that the model does not know: {names}", column=name, count=unknown)
     return targets
-
-
-def option_name(name: str) -> str:
-    """
-    Return the name of a column as one types it after an option.
-
-    Parameters
-    ----------
-    name : str
-        Name of a column.
-
-    Returns
-    -------
-    str
-        Escaped for the screen; in quotation marks if a shell would split it.
-
-    Examples
-    --------
-    >>> option_name("island"), option_name("Bean ID")
-    ('island', "'Bean ID'")
-    """
-    text = shown(name)
-    plain = text and all(character.isalnum() or character in "_-.,:/+@%=" for character in text)
-    return text if plain else "'" + text.replace("'", "'\\''") + "'"
 
 
 def _labels_of(table: Table, target: str) -> tuple[list[str], Codes, str]:
