@@ -6,6 +6,8 @@ import io
 import os
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,13 +17,13 @@ from softclass.data.writing import atomic_directory, atomic_write
 from softclass.errors import PathError, TableError, TooLargeError, shown
 
 __all__ = [
-    "MAX_LINE_BYTES", "STANDARD_INPUT",
-    "atomic_directory", "atomic_write", "check_local_path", "open_binary", "open_standard_input", "read_bytes",
+    "MAX_LINE_BYTES", "STANDARD_INPUT", "atomic_directory", "atomic_write", "check_local_path", "open_binary",
+    "open_standard_input", "opened", "read_bytes",
 ]  # fmt: skip
 
 MAX_LINE_BYTES = 16 * 2**20
 STANDARD_INPUT = "standard input"
-_HEAD_BYTES = 4
+_HEAD_BYTES = 16
 # Flags that a platform may lack count as 0.
 _READ_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
 
@@ -111,6 +113,19 @@ def open_binary(path: str | Path) -> BinaryIO:
         raise not_a_file(where, mode)
     descriptor = _open_to_read(where, 0)
     return _undo_compression(_OneRead(os.fdopen(descriptor, "rb", buffering=0), where), shown(where))
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a regular file for reading in any order; SC333 at the end if it changed meanwhile."""
+    where = check_local_path(path, file=True)
+    descriptor = _open_to_read(where, getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            raise not_a_file(where, before.st_mode)
+        yield file
+        _check_unchanged(where, before, os.fstat(descriptor))
 
 
 def open_standard_input() -> BinaryIO:

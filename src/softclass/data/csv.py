@@ -1,0 +1,336 @@
+"""Delimited text to columns of strings: checked by us, split by pyarrow, judged by nobody yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from softclass.data.dialect import Dialect, ReadOptions
+from softclass.data.names import clean_names
+from softclass.data.records import Records, find_records
+from softclass.data.sniff import check_delimiter, named, sniff_delimiter
+from softclass.data.text import BLOCK_BYTES, TextStream
+from softclass.errors import Notes, TableError, UsageError, shown
+
+_DECIMAL_SAMPLE_BYTES = 2**20
+_NUMBER = r"^\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*$"
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Some rows of the file."""
+
+    cells: pa.Table  # all strings
+    lines: npt.NDArray[np.int64]  # (n_rows,)
+    rejected: tuple[tuple[int, str], ...]
+
+
+class CsvReader:
+    """
+    A delimited text, read once from front to back.
+
+    Parameters
+    ----------
+    file : binary file object
+        The bytes, decompressed.
+    options : ReadOptions
+        What the user said.
+    notes : Notes
+        SC816, SC817, SC818 at once; SC811 while rows are read.
+    where : str
+        What messages call the file.
+    block_bytes : int
+        How much is read at a time.
+
+    Attributes
+    ----------
+    dialect : Dialect
+        How the text is written.
+    names : list of str
+        The names of the columns.
+
+    Raises
+    ------
+    UsageError, TableError
+        SC203, SC207: options; SC301: nothing there; SC303: names; SC304: encoding; SC305: delimiter or header; SC306:
+        damaged text; SC309: decimal mark unclear.
+
+    Examples
+    --------
+    >>> import io
+    >>> reader = CsvReader(io.BytesIO(b"a;b\\n1,5;x\\n"), ReadOptions(), Notes(), "a.csv")
+    >>> reader.dialect.delimiter, reader.dialect.decimal, [chunk.cells.to_pylist() for chunk in reader.chunks()]
+    (';', ',', [[{'a': '1,5', 'b': 'x'}]])
+    """
+
+    def __init__(
+        self, file: BinaryIO, options: ReadOptions, notes: Notes, where: str, *, block_bytes: int = BLOCK_BYTES
+    ) -> None:
+        self._where = where
+        self._notes = notes
+        self._skip = _check_bad_rows(options.bad_rows)
+        text = TextStream(file, options.encoding, where, block_bytes=block_bytes)
+        self._blocks = text.blocks()
+        self._rest, self._ended = b"", False
+        self.names: list[str] = []
+        self._line = 1
+        self._fill(_DECIMAL_SAMPLE_BYTES)
+        if not self._rest.strip(b"\r\n"):
+            raise TableError("SC301", "the file is empty", where=where)
+        delimiter, found_delimiter = self._find_delimiter(options)
+        self.dialect = Dialect(delimiter, ".", options.thousands, text.encoding, options.header)
+        header = self._take_header(options)
+        self._n_columns = len(header)
+        self.names = clean_names(header, notes, where)
+        self.dialect = self._with_decimal(options, found_delimiter)
+
+    # ------------------------------------------------------------------------------------------------- reading rows
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the rows in order; the first chunk may be empty."""
+        n_blank = 0
+        wanted = max(1, 200 * self._n_columns)  # tables of very many columns: not too many tiny chunks
+        while True:
+            records = self._find(self._rest, self._ended)
+            chunk, n_blank = self._chunk(records, n_blank)
+            if chunk is not None:
+                yield chunk
+            self._line = records.next_line
+            self._rest = self._rest[records.n_used :]
+            if self._ended:
+                return
+            self._fill(len(self._rest) + wanted)
+
+    def _fill(self, n_bytes: int) -> None:
+        """Read on until so many bytes are there, or the file ends; one block more at least."""
+        pieces, size = [self._rest], len(self._rest)
+        while size < n_bytes and not self._ended:
+            block = next(self._blocks, None)
+            self._ended = block is None
+            if block:
+                pieces.append(block)
+                size += len(block)
+        self._rest = b"".join(pieces)
+
+    def _find(self, data: bytes, final: bool) -> Records:
+        return find_records(data, self.dialect.delimiter, line=self._line, final=final, where=self._where)
+
+    def _chunk(self, records: Records, n_blank: int) -> tuple[Chunk | None, int]:
+        """Return the rows among whole records, and how many blank lines end them."""
+        is_blank = records.starts == records.ends
+        good = np.flatnonzero(~is_blank & (records.fields == self._n_columns))
+        rejected = self._reject(records, np.flatnonzero(~is_blank & (records.fields != self._n_columns)))
+        data = memoryview(self._rest)
+        lines = records.lines[good]
+        if self._n_columns == 1:
+            # A blank line is a missing cell, unless only blank lines follow.
+            last = int(good[-1]) + 1 if len(good) else 0
+            keep = np.flatnonzero((is_blank | (records.fields == 1))[:last])
+            lines = records.lines[keep]
+            if len(good) and n_blank:
+                lines = np.concatenate([lines[0] - np.arange(n_blank, 0, -1), lines])
+            text: bytes | memoryview = b"\n" * (n_blank if len(good) else 0) + bytes(data[: _stop(records, last)])
+            n_blank = len(is_blank) - last + (0 if len(good) else n_blank)
+        elif len(good) + int(is_blank.sum()) == len(is_blank):
+            text = data[: records.n_used]
+        else:
+            text = b"\n".join(data[records.starts[k] : records.ends[k]] for k in good) + b"\n"
+        if not len(lines) and not rejected:
+            return None, n_blank
+        cells = self._split(text, len(lines))
+        return Chunk(cells, lines, rejected), n_blank
+
+    def _reject(self, records: Records, bad: npt.NDArray[np.intp]) -> tuple[tuple[int, str], ...]:
+        """Refuse, or set aside, rows with another number of fields than the header."""
+        if not len(bad):
+            return ()
+        texts = [
+            self._rest[records.starts[k] : records.ends[k]].decode("utf-8") for k in (bad if self._skip else bad[:1])
+        ]
+        lines = records.lines[bad].tolist()
+        if not self._skip:
+            noun = "field" if self._n_columns == 1 else "fields"
+            like = " like the header" if self.dialect.header else " like the first row"
+            message = (
+                f"a row must have {self._n_columns} {noun}{like}; "
+                f'got {int(records.fields[bad[0]])}: "{shown(texts[0])}"'
+            )
+            hint = "Mend the row, or pass --bad-rows skip"
+            raise TableError("SC302", message, where=f"{self._where}, line {lines[0]}", hint=hint)
+        text = "rows with too many or too few fields were left out"
+        self._notes.add("SC811", text, count=len(bad), hint="--bad-rows fail to stop at the first one")
+        return tuple(zip(lines, texts, strict=True))
+
+    def _split(self, text: bytes | memoryview, n_rows: int) -> pa.Table:
+        """Split whole rows into cells; nothing is converted."""
+        names = self.names or [str(k) for k in range(self._n_columns)]
+        if not n_rows:
+            return pa.table({name: pa.array([], pa.string()) for name in names})
+        cells = pyarrow.csv.read_csv(
+            pa.BufferReader(pa.py_buffer(text)),
+            read_options=pyarrow.csv.ReadOptions(
+                column_names=[str(k) for k in range(len(names))], block_size=len(text) + 1, use_threads=True
+            ),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=self.dialect.delimiter, newlines_in_values=True, ignore_empty_lines=len(names) > 1
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types={str(k): pa.string() for k in range(len(names))},
+                null_values=[], strings_can_be_null=False, check_utf8=False,
+            ),
+        ).rename_columns(names)  # fmt: skip
+        if cells.num_rows != n_rows:
+            message = f"the scan found {n_rows} rows and the parser {cells.num_rows}"
+            raise AssertionError(message)
+        return cells
+
+    # ---------------------------------------------------------------------------------------------- finding things out
+    def _find_delimiter(self, options: ReadOptions) -> tuple[str, bool]:
+        """Return the delimiter, and whether it was found rather than given."""
+        if options.delimiter is not None:
+            return check_delimiter(options.delimiter), False
+        likely = options.tie_break.delimiter if options.tie_break else None
+        return sniff_delimiter(self._rest, final=self._ended, tie_break=likely, where=self._where), True
+
+    def _take_header(self, options: ReadOptions) -> list[str]:
+        """Return the names in the first record that is not blank, or make them."""
+        records = self._find(self._rest, self._ended)
+        while not np.any(records.ends > records.starts):
+            self._fill(2 * len(self._rest))
+            records = self._find(self._rest, self._ended)
+        first = int(np.flatnonzero(records.ends > records.starts)[0])
+        self._n_columns = int(records.fields[first])
+        row = self._split(self._rest[records.starts[first] : records.ends[first]], 1)
+        cells = [str(column[0].as_py()) for column in row.columns]
+        made = [f"column_{k + 1}" for k in range(len(cells))]
+        if not options.header or (_is_headerless(options.tie_break) and cells != made):
+            self.dialect = Dialect(self.dialect.delimiter, ".", options.thousands, self.dialect.encoding, False)
+            self._drop(records, first)
+            return made
+        self._refuse_numbers(cells, int(records.lines[first]))
+        self._drop(records, first + 1)
+        return cells
+
+    def _drop(self, records: Records, n_records: int) -> None:
+        """Go on behind the first records."""
+        if n_records < len(records):
+            stop, self._line = int(records.starts[n_records]), int(records.lines[n_records])
+        else:
+            stop, self._line = records.n_used, records.next_line
+        self._rest = self._rest[stop:]
+
+    def _refuse_numbers(self, cells: list[str], line: int) -> None:
+        """SC305 if the header is a row of numbers; 0, 1, 2 ... may be names that another library made."""
+        if not all(pc.match_substring_regex(pa.array(cells), _NUMBER).to_pylist()):
+            return
+        count = len(cells)
+        if count >= 3 and cells in ([str(k) for k in range(count)], [str(k) for k in range(1, count + 1)]):
+            text = "the first line counts its columns and was taken as the header"
+            self._notes.add("SC817", text, hint="--no-header if it is a row")
+            return
+        message = (
+            f'the first line must be the header; it holds only numbers: "{shown(self.dialect.delimiter.join(cells))}"'
+        )
+        hint = "Pass --no-header if it is a row"
+        raise TableError("SC305", message, where=f"{self._where}, line {line}", hint=hint)
+
+    def _with_decimal(self, options: ReadOptions, found_delimiter: bool) -> Dialect:
+        """Return the dialect with the marks inside numbers; SC816 if anything unusual was found."""
+        known = options.tie_break
+        decimal, thousands = options.decimal, options.thousands
+        found = False
+        if decimal is None and thousands is None:
+            decimal, thousands, found = self._find_decimal(known)
+        elif decimal is None:
+            decimal = "," if thousands == "." else "."
+        _check_marks(decimal or ".", thousands)
+        dialect = Dialect(self.dialect.delimiter, decimal or ".", thousands, self.dialect.encoding, self.dialect.header)
+        parts = []
+        if found_delimiter and dialect.delimiter != (known.delimiter if known else ","):
+            parts.append(f"the delimiter is {named(dialect.delimiter)}")
+        if found and dialect.decimal != (known.decimal if known else "."):
+            parts.append(f'the decimal mark is "{dialect.decimal}"')
+        if parts:
+            self._notes.add("SC816", " and ".join(parts), hint="--delimiter and --decimal to say otherwise")
+        return dialect
+
+    def _find_decimal(self, known: Dialect | None) -> tuple[str, str | None, bool]:
+        """Return decimal mark, thousands mark and whether the first rows decided it."""
+        rows = self._sample()
+        commas = _Commas(rows, strict=self.dialect.delimiter == ",")
+        if commas.points or not commas.columns:
+            fallback = known if known and not commas.points else Dialect()
+            return fallback.decimal, fallback.thousands, commas.points
+        if commas.thousands_like:
+            if known is not None:
+                return known.decimal, known.thousands, False
+            column, cell = commas.columns[0], commas.first
+            message = f'"{shown(cell)}" may be a decimal fraction or thousands: all commas stand before 3 digits'
+            raise TableError(
+                "SC309",
+                message,
+                where=f'{self._where}, column "{shown(column)}"',
+                hint="Pass --decimal , or --thousands ,",
+            )
+        return ",", None, True
+
+    def _sample(self) -> pa.Table:
+        """Return the first rows, up to one megabyte of them."""
+        records = self._find(self._rest, self._ended)
+        good = np.flatnonzero((records.ends > records.starts) & (records.fields == self._n_columns))
+        good = good[records.ends[good] <= max(_DECIMAL_SAMPLE_BYTES, int(records.ends[0]) if len(records) else 0)]
+        text = b"\n".join(self._rest[records.starts[k] : records.ends[k]] for k in good)
+        return self._split(text, len(good))
+
+
+class _Commas:
+    """What commas and points inside numbers say about the decimal mark."""
+
+    def __init__(self, rows: pa.Table, *, strict: bool) -> None:
+        self.columns: list[str] = []
+        self.first = ""
+        self.points = False
+        self.thousands_like = True
+        for name in rows.column_names:
+            cells = pc.utf8_trim_whitespace(rows.column(name))
+            cells = cells.filter(pc.invert(pc.is_in(cells, pa.array(["", "NA", "NaN", "nan", "null", "NULL"]))))
+            if not len(cells):
+                continue
+            if pc.any(pc.match_substring_regex(cells, r"^[+-]?\d*\.\d+([eE][+-]?\d+)?$")).as_py():
+                self.points = True
+            pattern = r"^[+-]?\d+,\d+$" if strict else r"^[+-]?\d+(,\d+)?$"
+            with_comma = cells.filter(pc.match_substring(cells, ","))
+            if len(with_comma) and pc.all(pc.match_substring_regex(cells, pattern)).as_py():
+                self.columns.append(name)
+                self.first = self.first or with_comma[0].as_py()
+                grouped = pc.all(pc.match_substring_regex(with_comma, r"^[+-]?[1-9]\d{0,2},\d{3}$")).as_py()
+                self.thousands_like &= bool(grouped)
+
+
+def _stop(records: Records, n_records: int) -> int:
+    return int(records.starts[n_records]) if n_records < len(records) else records.n_used
+
+
+def _is_headerless(known: Dialect | None) -> bool:
+    return known is not None and not known.header
+
+
+def _check_bad_rows(bad_rows: str) -> bool:
+    if bad_rows not in ("fail", "skip"):
+        raise UsageError("SC207", f'--bad-rows must be fail or skip; got "{shown(bad_rows)}"')
+    return bad_rows == "skip"
+
+
+def _check_marks(decimal: str, thousands: str | None) -> None:
+    if decimal not in (".", ","):
+        raise UsageError("SC207", f'--decimal must be . or ,; got "{shown(decimal)}"')
+    if thousands is not None and thousands not in (".", ",", "'", " ", "_", "\u00a0", "\u202f", "\u2019"):
+        raise UsageError("SC207", f'--thousands must be one of . , \' _ or a blank; got "{shown(thousands)}"')
+    if decimal == thousands:
+        raise UsageError("SC203", f'--decimal and --thousands must differ; both are "{decimal}"')
