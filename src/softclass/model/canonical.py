@@ -17,6 +17,7 @@ HINT = "softclass never writes this: get the file again from where it was traine
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _COUNTED_AT_ONCE = 2**20
+_LONGEST_INTEGER = 20
 _STEP = np.zeros(256, dtype=np.int32)
 _STEP[list(b"[{")] = 1
 _STEP[list(b"]}")] = -1
@@ -48,7 +49,9 @@ def dump_facts(facts: Any) -> bytes:
     >>> dump_facts({"b": [1.0, None], "a": "é"}).decode()
     '{"a":"é","b":[1.0,null]}'
     """
-    return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(
+        facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain
+    ).encode()
 
 
 def load_facts(text: bytes) -> Any:
@@ -83,12 +86,14 @@ def load_facts(text: bytes) -> Any:
     if _depth(text) > MAX_DEPTH:
         raise invalid(f"the facts may be {MAX_DEPTH} levels deep; they are deeper")
     try:
-        facts = json.loads(text.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
+        facts = json.loads(text.decode(), object_pairs_hook=_once, parse_int=_whole, parse_constant=_no_constant)
         again = dump_facts(facts)
     except UnicodeError:
         raise invalid("the facts must be UTF-8; they are not") from None
     except json.JSONDecodeError as error:
         raise invalid(f"the facts must be JSON; at character {error.pos:,}: {shown(error.msg)}") from None
+    except ModelFileError:
+        raise  # it is a ValueError too
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, or one that overflows
         raise invalid(f"the facts must be JSON; {shown(error)}") from None
     if again != text:
@@ -111,6 +116,19 @@ def _depth(text: bytes) -> int:
         depths = depth + np.cumsum(_STEP[brackets[start : start + _COUNTED_AT_ONCE]])
         depth, deepest = int(depths[-1]), max(deepest, int(depths.max()))
     return deepest
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of NumPy are numbers."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is no fact")
+
+
+def _whole(text: str) -> int:
+    if len(text) > _LONGEST_INTEGER:
+        raise invalid(f"the facts hold whole numbers of 64 bits; got one of {len(text):,} digits")
+    return int(text)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ version adds facts under ``optional``, a major version may change any of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -17,21 +17,35 @@ from softclass.data.column import Label, Schema
 from softclass.data.image_set import ImageSpec
 from softclass.data.pixels import PixelPreprocessing
 from softclass.data.preprocessing import Preprocessing
-from softclass.errors import ModelFileError, Note, TooLargeError, shown
-from softclass.model.canonical import HINT, MAX_BYTES, dump_facts, invalid, load_facts
+from softclass.errors import ModelFileError, Note, TooLargeError
+from softclass.model.canonical import MAX_BYTES, dump_facts, invalid, load_facts
+from softclass.model.manifest_rules import (
+    CARD_RULES,
+    FIELD_RULES,
+    FIT_RULES,
+    MAJOR,
+    MINOR,
+    PART_RULES,
+    REQUIRED,
+    VERSION_RULES,
+    check_format,
+    checked,
+    read_evaluation,
+    read_image,
+    read_layer,
+    read_note,
+    read_preprocessing,
+    read_temperature,
+    rebuilt,
+)  # fmt: skip
 from softclass.model.sample import Sample, make_sample, read_sample
-from softclass.model.wire import newer
 from softclass.model.wire_table import OPSETS
 from softclass.networks.architecture import Dense
 from softclass.trust.evaluation import Evaluation
 from softclass.trust.temperature import Temperature
 
-__all__ = ["FIELDS", "MAJOR", "MINOR", "Manifest", "Sample", "make_sample"]
+__all__ = ["FIELDS", "Manifest", "Sample", "make_sample"]
 
-MAJOR, MINOR = 1, 0
-KINDS = ("softmax",)
-REQUIRED: tuple[str, ...] = ()  # names of facts beyond this version that a reader must understand
-LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.01, 100.0
 DETAILED_CLASSES = 100  # up to here the confusion matrix is stored: its size grows with the square
 
 # Key -> what it says; docs/reference/model-file.md lists the same, and a test compares.
@@ -132,7 +146,7 @@ class Manifest:
         schema: Schema | None = None,
         image: ImageSpec | None = None,
         evaluation: Evaluation | None = None,
-        notes: Sequence[Note] | Any = (),
+        notes: Iterable[Note] = (),
         card: Mapping[str, Any] | None = None,
     ) -> Manifest:
         """Put the facts of a finished training together and check them as a reader would."""
@@ -201,7 +215,10 @@ class Manifest:
     def to_dict(self) -> dict[str, Any]:
         """Return the facts as plain values, with the keys of the file."""
         return {
-            "calibration": self.calibration.to_dict(),
+            "calibration": {
+                **self.calibration.to_dict(),
+                "candidates": {name: _finite(loss) for name, loss in self.calibration.candidates.items()},
+            },
             "card": dict(self.card),
             "classes": [label.to_dict() for label in self.classes],
             "data": dict(self.data),
@@ -239,95 +256,33 @@ class Manifest:
     def from_json(cls, text: bytes) -> Manifest:
         """Return the facts that `to_json` wrote; anything else is a ModelFileError (SC405; SC403 if it is newer)."""
         facts = load_facts(text)
-        unread = _check_format(facts)
+        unread = check_format(facts)
         known = {key: value for key, value in facts.items() if not key.startswith("x-")}
-        found = _checked(known, _FIELD_RULES, "facts")
-        image = None if found["image"] is None else _image(found["image"])
-        preprocessing = _preprocessing(found["preprocessing"], image)
-        classes = tuple(_from_dict(Label, one, f"facts, classes[{i}]") for i, one in enumerate(found["classes"]))
-        columns = None if found["schema"] is None else _from_dict(Schema, found["schema"], "facts, schema")
+        found = checked(known, FIELD_RULES, "facts")
+        image = None if found["image"] is None else read_image(found["image"])
+        preprocessing = read_preprocessing(found["preprocessing"], image)
+        classes = tuple(rebuilt(Label, one, f"facts, classes[{i}]") for i, one in enumerate(found["classes"]))
+        columns = None if found["schema"] is None else rebuilt(Schema, found["schema"], "facts, schema")
         made = cls(
             classes=classes,
             constants=preprocessing,
-            calibration=_temperature(found["calibration"]),
-            layers=tuple(_layer(one, f"facts, layers[{i}]") for i, one in enumerate(found["layers"])),
-            parts=_checked(found["parts"], _PART_RULES, "facts, parts"),
-            fit=_checked(found["fit"], _FIT_RULES, "facts, fit"),
-            data=_checked(found["data"], {"rows": rules.is_count, "sha256": rules.is_text}, "facts, data"),
+            calibration=read_temperature(found["calibration"]),
+            layers=tuple(read_layer(one, f"facts, layers[{i}]") for i, one in enumerate(found["layers"])),
+            parts=checked(found["parts"], PART_RULES, "facts, parts"),
+            fit=checked(found["fit"], FIT_RULES, "facts, fit"),
+            data=checked(found["data"], {"rows": rules.is_count, "sha256": rules.is_text}, "facts, data"),
             sample=read_sample(found["sample"], preprocessing, len(classes)),
             columns=columns,
             image=image,
-            evaluation=_evaluation(found["evaluation"]),
-            notes=tuple(_note(one, f"facts, notes[{i}]") for i, one in enumerate(found["notes"])),
-            card=_checked(found["card"], _CARD_RULES, "facts, card"),
-            versions=_checked(found["versions"], _VERSION_RULES, "facts, versions"),
+            evaluation=read_evaluation(found["evaluation"]),
+            notes=tuple(read_note(one, f"facts, notes[{i}]") for i, one in enumerate(found["notes"])),
+            card=checked(found["card"], CARD_RULES, "facts, card"),
+            versions=checked(found["versions"], VERSION_RULES, "facts, versions"),
             kind=found["kind"],
             unread=unread,
         )
         _check_whole(made, found)
         return made
-
-
-def _is_mapping(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-_FIELD_RULES: dict[str, rules.Check] = {
-    "calibration": _is_mapping,
-    "card": _is_mapping,
-    "classes": rules.is_list,
-    "data": _is_mapping,
-    "evaluation": rules.or_none(_is_mapping),
-    "features": rules.is_count,
-    "fit": _is_mapping,
-    "format": _is_mapping,
-    "image": rules.or_none(_is_mapping),
-    "kind": rules.one_of(*KINDS),
-    "layers": lambda value: isinstance(value, list) and 1 <= len(value) <= 100,
-    "layout": rules.one_of("columns", "matrix", "image"),
-    "notes": rules.is_list,
-    "optional": _is_mapping,
-    "parameters": rules.is_count,
-    "parts": _is_mapping,
-    "preprocessing": _is_mapping,
-    "sample": _is_mapping,
-    "schema": rules.or_none(_is_mapping),
-    "task": rules.one_of("table", "images"),
-    "versions": _is_mapping,
-}
-_PART_RULES: dict[str, rules.Check] = {
-    "fit": rules.is_count,
-    "calibration": rules.is_count,
-    "test": rules.is_count,
-    "stratified": rules.is_flag,
-    "group": rules.or_none(rules.is_text),
-    "time": rules.or_none(rules.is_text),
-    "seed": rules.is_count,
-}
-_FIT_RULES: dict[str, rules.Check] = {
-    "C": rules.or_none(rules.is_positive),  # None: no regularisation
-    "converged": rules.is_flag,
-    "gradient_norm": rules.or_none(rules.is_number),
-    "iterations": rules.is_count,
-}
-_CARD_RULES: dict[str, rules.Check] = {
-    "summary": rules.is_text,
-    "limits": rules.is_texts,
-    "intended_use": rules.or_none(rules.is_text),
-}
-_NOTE_RULES: dict[str, rules.Check] = {
-    "code": rules.is_text,
-    "text": rules.is_text,
-    "column": rules.or_none(rules.is_text),
-    "count": rules.or_none(rules.is_count),
-    "hint": rules.is_text,
-}
-_VERSION_RULES: dict[str, rules.Check] = {
-    "softclass": rules.is_text,
-    "onnx_opset": rules.is_count,
-    "numpy": rules.or_none(rules.is_text),
-    "onnxruntime": rules.or_none(rules.is_text),
-}
 
 
 def _empty_card() -> dict[str, Any]:
@@ -358,112 +313,6 @@ def _finite(value: Any) -> Any:
 
 def _note_facts(note: Note) -> dict[str, Any]:
     return {"code": note.code, "text": note.text, "column": note.column, "count": note.count, "hint": note.hint}
-
-
-def _checked(found: Any, checks: Mapping[str, rules.Check], where: str) -> dict[str, Any]:
-    """As ``facts.checked``, with the place and the remedy of a model file."""
-    try:
-        return rules.checked(found, checks, where)
-    except ModelFileError as error:
-        error.hint = error.hint or HINT
-        raise
-
-
-def _check_format(facts: Any) -> tuple[str, ...]:
-    """Look at the version first; return the names of optional facts that this version leaves unread."""
-    if not isinstance(facts, dict) or not isinstance(facts.get("format"), dict):
-        raise invalid("must be an object with a format")
-    found = _checked(
-        facts["format"],
-        {"major": rules.is_count, "minor": rules.is_count, "required": rules.is_texts},
-        "facts, format",
-    )
-    versions = facts.get("versions")
-    writer = str(versions.get("softclass", "?")) if isinstance(versions, dict) else "?"
-    if found["major"] > MAJOR:
-        raise newer(f"format {found['major']}; this softclass knows {MAJOR}", writer)
-    if found["major"] < MAJOR:
-        raise invalid(f"the format must be {MAJOR}; got {found['major']}")
-    beyond = [name for name in found["required"] if name not in REQUIRED]
-    if beyond:
-        raise newer(f'facts that must be understood: "{shown(beyond[0])}"', writer)
-    optional = facts.get("optional")
-    return tuple(sorted(optional)) if isinstance(optional, dict) else ()
-
-
-def _image(found: Any) -> ImageSpec:
-    sides = rules.is_count
-    facts = _checked(
-        found,
-        {"height": sides, "width": sides, "channels": sides, "resize": rules.is_text},
-        "facts, image",
-    )
-    spec: ImageSpec = _from_dict(ImageSpec, facts, "facts, image")
-    return spec
-
-
-def _preprocessing(found: Any, image: ImageSpec | None) -> Preprocessing | PixelPreprocessing:
-    if image is None:
-        steps: Preprocessing = _from_dict(Preprocessing, found, "facts, preprocessing")
-        return steps
-
-    def one_a_channel(value: Any) -> bool:
-        return isinstance(value, list) and len(value) == image.channels and all(map(rules.is_number, value))
-
-    def positive(value: Any) -> bool:
-        return one_a_channel(value) and all(map(rules.is_positive, value))
-
-    where = "facts, preprocessing"
-    return PixelPreprocessing.from_dict(_checked(found, {"mean": one_a_channel, "std": positive}, where))
-
-
-def _from_dict(kind: Any, found: Any, where: str) -> Any:
-    """Rebuild a value by its own reader, whose errors become ours."""
-    try:
-        return kind.from_dict(found)
-    except ModelFileError as error:
-        error.where = where if not error.where else f"{where}, {error.where}"
-        error.hint = error.hint or HINT
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:  # UsageError is a ValueError too
-        raise invalid(f"breaks its own rules; {shown(error)}", where) from error
-
-
-def _layer(found: Any, where: str) -> tuple[int, int]:
-    checks = {"kind": rules.one_of("dense"), "inputs": rules.is_count, "outputs": rules.is_count}
-    facts = _checked(found, checks, where)
-    return facts["inputs"], facts["outputs"]
-
-
-def _note(found: Any, where: str) -> Note:
-    return Note(**_checked(found, _NOTE_RULES, where))
-
-
-def _temperature(found: Any) -> Temperature:
-    def losses(value: Any) -> bool:
-        return isinstance(value, dict) and all(map(rules.is_number, value.values()))
-
-    checks: dict[str, rules.Check] = {
-        "method": rules.one_of("none", "temperature"),
-        "temperature": lambda value: rules.is_number(value) and LOWEST_TEMPERATURE <= value <= HIGHEST_TEMPERATURE,
-        "n": rules.is_count,
-        "candidates": losses,
-        "reason": rules.is_text,
-    }
-    return Temperature.from_dict(_checked(found, checks, "facts, calibration"))
-
-
-def _evaluation(found: Any) -> dict[str, Any] | None:
-    """Return the figures, which must be those that an Evaluation has; it is made when someone asks for it."""
-    if found is None:
-        return None
-    known = {*Evaluation.__dataclass_fields__, "reliability"}
-    unknown = sorted(set(found) - known)
-    if unknown:
-        raise invalid(f'the keys are closed; "{shown(unknown[0])}" is unknown', "facts, evaluation")
-    if "reliability" in found:
-        _from_dict(Evaluation, found, "facts, evaluation")
-    return dict(found)
 
 
 def _check_whole(made: Manifest, found: Mapping[str, Any]) -> None:

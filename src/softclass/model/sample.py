@@ -83,8 +83,14 @@ def make_sample(
 
     Examples
     --------
-    >>> noise(1, ImageSpec(1, 3, 1)).ravel().tolist()
-    [158, 60, 218]
+    >>> from softclass.data.preprocessing import NumberStep
+    >>> from softclass.model.graph import build_graph
+    >>> from softclass.networks.architecture import Dense
+    >>> preprocessing = Preprocessing((NumberStep("width", 3.0, 2.5, 0.5, False, 0),))
+    >>> dense = Dense(weight=np.array([[1.0], [-1.0]]), bias=np.zeros(2))
+    >>> sample = make_sample(preprocessing, Session(build_graph(preprocessing, [dense], ["broad", "slim"])))
+    >>> sample.inputs["width"], sample.probabilities[0]
+    ([2.5, None, 3.5, 2.0, 3.0, 1.5, 2.5, 3.5], (0.5, 0.5))
     """
     if isinstance(preprocessing, PixelPreprocessing):
         inputs: dict[str, Any] = {"image": {"noise": IMAGE_ROWS}}
@@ -166,7 +172,7 @@ def noise(n_rows: int, image: ImageSpec) -> Pixels:
     Examples
     --------
     >>> noise(2, ImageSpec(1, 2, 1)).ravel().tolist()
-    [158, 60, 218, 180]
+    [158, 60, 218, 181]
     """
     places = np.arange(1, math.prod(image.shape) + 1, dtype=np.uint64)
     rows = np.arange(1, 2 * n_rows, 2, dtype=np.uint64)

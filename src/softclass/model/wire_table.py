@@ -17,7 +17,7 @@ OPSETS = {"": 18, "ai.onnx.ml": 3}
 PRODUCER = "softclass"
 
 MAX_NAME_BYTES = 4096
-MAX_TEXT_BYTES = 65536
+MAX_TEXT_BYTES = 2**20  # of a category or class name; a cell of a table cannot be longer
 MAX_FACTS_BYTES = 16 * 2**20
 MAX_FIELDS = 4_000_000
 MAX_NODES = 10_000
