@@ -354,9 +354,7 @@ def _check_groups(codes: Rows, marks: npt.NDArray[np.str_]) -> None:
         cut = np.intersect1d(inside, others)
         if len(cut):
             row = int(np.argmax(codes == cut[0]))
-            message = (
-                f"rows of one group must stand in one part; {len(cut):,} groups of the {mark} part go on in others"
-            )
+            message = f"rows of one group must stand in one part; {len(cut):,} of the {mark} part stand elsewhere too"
             raise DataError("SC372", message, where=f"row {row + 1}", hint="Mend the split, or leave --group out")
 
 
