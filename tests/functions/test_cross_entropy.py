@@ -8,13 +8,13 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from asserts import assert_bit_equal, assert_close, assert_ulp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from truth import as_longdouble, row_gradient, row_loss, row_weight
 
+from asserts import assert_bit_equal, assert_close, assert_ulp
 from softclass.functions.cross_entropy import cross_entropy, cross_entropy_value_and_gradient
 from softclass.functions.softmax import softmax
+from truth import as_longdouble, row_gradient, row_loss, row_weight
 
 LOSS_BOUNDS = {"f4": 1.5, "f8": 2}
 GRADIENT_BOUNDS = {"f4": 3.5, "f8": 5}

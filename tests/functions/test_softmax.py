@@ -8,13 +8,13 @@ import sys
 
 import numpy as np
 import pytest
-from asserts import assert_bit_equal, assert_close, assert_ulp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from truth import as_longdouble, log_partition, log_probabilities, probabilities
 
+from asserts import assert_bit_equal, assert_close, assert_ulp
 from softclass.functions.softmax import log_softmax, logsumexp, softmax
+from truth import as_longdouble, log_partition, log_probabilities, probabilities
 
 FUNCTIONS = {"softmax": softmax, "log_softmax": log_softmax}
 TRUTHS = {"softmax": probabilities, "log_softmax": log_probabilities}
@@ -317,7 +317,8 @@ def test_softmax_is_the_derivative_of_logsumexp() -> None:
 
 
 def test_the_functions_import_no_scipy() -> None:
-    code = "import sys, softclass; softclass.softmax([1.0]); softclass.cross_entropy([1.0], 0); print('scipy' in sys.modules)"
+    calls = "softclass.softmax([1.0]); softclass.cross_entropy([1.0], 0)"
+    code = f"import sys, softclass; {calls}; print('scipy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "False"

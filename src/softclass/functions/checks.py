@@ -30,7 +30,8 @@ def as_array(where: str, name: str, value: object) -> Array:
     except (ValueError, TypeError, RuntimeError) as reason:
         raise InputError(
             "SC113",
-            f"`{name}` must be an array or nested lists of equal lengths; got {shown(type(value).__name__)}: {reason}",
+            f"`{name}` must be an array, or nested lists of equal lengths; "
+            f"got {shown(type(value).__name__)}, which is neither",
             where=where,
         ) from reason
 
@@ -167,18 +168,21 @@ def raise_bad_index(where: str, targets: Array, n_classes: int, row: int, n_bad:
 def raise_bad_distribution(where: str, rows: Array, shape: tuple[int, ...], row: int, n_bad: int) -> NoReturn:
     """Raise SC122 for the row of target probabilities in `row` and the `n_bad` others; `shape` without class axis."""
     values = rows[row].astype(np.float64)
+    hint = ""
     if np.isnan(values).any():
         found = "NaN"
     elif (values < 0).any():
         found = f"{values[values < 0][0]:g}"
+        hint = "If these are logits, pass `softmax(targets)`"
     else:
         found = f"the sum {values.sum():g}"
+        hint = "If these are counts, divide every row by its sum"
     raise TargetError(
         "SC122",
         f"each row of floating-point `targets` must hold numbers of at least 0 with sum 1; got {found}"
         f"{_place(shape, row)} ({n_bad} of {len(rows)} rows are wrong)",
         where=where,
-        hint="If these are counts, divide every row by its sum",
+        hint=hint,
     )
 
 
@@ -211,6 +215,19 @@ def _as_weight(where: str, name: str, value: object, shape: tuple[int, ...], rul
     if flat.size and not flat.any():
         raise OptionError("SC142", f"`{name}` must not be all zero; got {flat.size} zeros", where=where)
     return flat
+
+
+def check_row_weights(where: str, row_weights: npt.NDArray[np.float64]) -> None:
+    """Raise SC142 if the product of two finite weights is infinite."""
+    if np.isfinite(row_weights).all():
+        return
+    raise OptionError(
+        "SC142",
+        "`sample_weight` times `class_weight` must be finite; got "
+        f"{int(np.isinf(row_weights).sum())} of {row_weights.size} rows where it is not",
+        where=where,
+        hint="Only ratios of weights matter: divide them by their largest",
+    )
 
 
 def _place(shape: tuple[int, ...], flat_index: int) -> str:

@@ -16,6 +16,7 @@ from softclass.functions.checks import (
     as_sample_weight,
     as_targets,
     check_reduction,
+    check_row_weights,
     raise_bad_distribution,
     raise_bad_index,
 )
@@ -220,6 +221,8 @@ def _weigh(
         if weights.n_bad:
             raise_bad_index(where, target_array, n_classes, weights.first_bad, weights.n_bad)
     row_weights, total = weights.values, weights.total
+    if total == math.inf:
+        check_row_weights(where, row_weights)
     if reduction == "mean" and (total == math.inf or 0 < total < 1e-290):
         # Only the ratio of the weights counts: a power of two brings them back into range, exactly.
         row_weights = np.ldexp(row_weights, -int(np.frexp(row_weights.max())[1]))

@@ -15,7 +15,7 @@ from softclass.kernels import cpu
 
 def softmax(logits: npt.ArrayLike, *, axis: int = -1, temperature: float = 1.0) -> Probabilities:
     r"""
-    Probabilities of the classes.
+    Softmax of the logits: the probabilities of the classes.
 
     With temperature :math:`T`: :math:`p_k = e^{z_k / T} / \sum_j e^{z_j / T}`.
 
@@ -68,7 +68,7 @@ def softmax(logits: npt.ArrayLike, *, axis: int = -1, temperature: float = 1.0) 
 
 def log_softmax(logits: npt.ArrayLike, *, axis: int = -1, temperature: float = 1.0) -> Array:
     r"""
-    Logarithms of the probabilities of the classes, in nats.
+    Logarithm of the softmax of the logits: log probabilities, in nats.
 
     With temperature :math:`T`: :math:`\log p_k = z_k / T - \log \sum_j e^{z_j / T}`.
 
