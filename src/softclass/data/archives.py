@@ -9,13 +9,14 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-from softclass.data.folders import MAX_FILE_BYTES, Folder, Listing, as_text, is_passed_over
+from softclass.data.folders import MAX_FILE_BYTES, Listing, as_text, is_passed_over, open_data_file
 from softclass.errors import ImageError, shown
 
 # An archive that unpacks to more than 1 GiB and 200 times its own size is a bomb; images hardly shrink at all.
 BOMB_BYTES = 2**30
 BOMB_RATIO = 200
-_ENCRYPTED = 0x1
+_ENCRYPTED, _UTF8 = 0x1, 0x800  # bits of a member's flags
+_WINDOWS = 0
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 
 
@@ -24,14 +25,13 @@ class Archive:
 
     def __init__(self, path: Path) -> None:
         self.name = as_text(path.name)
-        # Opened the careful way, then kept open for as long as the images are read.
-        self._file = Folder(path.resolve().parent, follow_links=True).open(path.resolve().name, limit=None)
+        self._file = open_data_file(path)
         try:
             self._zip = open_zip(self._file, self.name)
         except BaseException:
             self._file.close()
             raise
-        self._members = {member.filename: member for member in self._zip.infolist()}
+        self._members = {_name_of(member): member for member in self._zip.infolist()}
 
     def close(self) -> None:
         """Close the file."""
@@ -92,6 +92,21 @@ def open_zip(file: BinaryIO, name: str) -> zipfile.ZipFile:
             where=where,
         )
     return archive
+
+
+def _name_of(member: zipfile.ZipInfo) -> str:
+    """The name of a member with "/" between folders."""
+    name = member.filename
+    if not member.flag_bits & _UTF8 and not name.isascii():
+        # Names without the flag are read as code page 437; some systems write UTF-8 there all the same. Any other
+        # code page would be a guess, and the wrong one changes the classes.
+        try:
+            name = name.encode("cp437").decode()
+        except UnicodeError:
+            name = member.filename
+    if member.create_system == _WINDOWS and "/" not in name:
+        name = name.replace("\\", "/")
+    return name.removeprefix("./")
 
 
 def _refused(member: zipfile.ZipInfo, parts: list[str]) -> str | None:

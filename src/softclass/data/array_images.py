@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from softclass._typing import Pixels
-from softclass.data.folders import ROLES, as_text, is_passed_over
+from softclass.data.folders import ROLES, as_text, is_passed_over, open_data_file
 from softclass.data.idx import read_idx
 from softclass.data.npz import read_npz
+from softclass.data.paths import cannot_read
 from softclass.errors import ImageError, Notes, shown
 
 # The words of "train-images-idx3-ubyte.gz", "t10k-labels.idx1-ubyte", "kmnist-test-imgs.npz", "x_train", "val_labels".
@@ -59,7 +60,10 @@ def is_array_file(name: str) -> bool:
 
 def array_files(folder: Path) -> list[Path]:
     """Return the IDX or NPZ files that lie directly in a folder, the plain one of two that differ by ".gz" only."""
-    names = sorted(entry.name for entry in folder.iterdir() if not is_passed_over(entry.name))
+    try:
+        names = sorted(entry.name for entry in folder.iterdir() if not is_passed_over(entry.name))
+    except OSError as error:
+        raise cannot_read(folder, error) from error
     found = [name for name in names if is_array_file(name) and (folder / name).is_file()]
     return [folder / name for name in found if not (name.endswith(".gz") and name[:-3] in found)]
 
@@ -127,7 +131,7 @@ def _arrays_of(path: Path, *, labelled: bool | None) -> list[tuple[_Name, npt.ND
 
 
 def _begins_like_npz(path: Path) -> bool:
-    with path.open("rb") as file:
+    with open_data_file(path) as file:
         return file.read(2) in (b"PK", b"\x93N")
 
 
@@ -249,7 +253,7 @@ def _to_bytes(values: npt.NDArray[Any], where: str, notes: Notes) -> Pixels:
             )
         return _floats_to_bytes(values)
     if values.dtype == np.uint16:
-        notes.add("SC831", "images with 16-bit pixels divided by 257", count=len(values))
+        notes.add("SC831", "images with 16-bit pixels scaled to 8 bits", count=len(values))
         return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if lowest < 0 or highest > 255:
         raise ImageError("SC344", f"whole-number pixels must lie in 0..255; got {lowest} to {highest}", where=where)

@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from softclass.data.paths import cannot_read
 from softclass.data.signatures import HEAD_BYTES, looks_like_image
-from softclass.errors import ImageError, PathError, shown
+from softclass.errors import ImageError, shown
 
 MAX_FILE_BYTES = 256 * 2**20  # one image file; 64 million pixels of four bytes
 ROLES = {
@@ -145,7 +146,7 @@ class Folder:
                 found = sorted((entry for entry in entries if not is_passed_over(entry.name)), key=_name_order)
         except OSError as error:
             if folder == "":
-                raise PathError("SC603", f"cannot be read; {error.strerror}", where=shown(self.name)) from error
+                raise cannot_read(self._root, error) from error
             listing.skipped.append((as_text(folder), "may not be read"))
             return
         for entry in found:
@@ -200,6 +201,21 @@ def _name_order(entry: os.DirEntry[str]) -> bytes:
 
 def _path_order(key: str) -> list[bytes]:
     return [os.fsencode(part) for part in key.split("/")]
+
+
+def open_data_file(path: Path) -> BinaryIO:
+    """Open one regular file of any size that the user named.
+
+    Raises
+    ------
+    PathError
+        SC603, if it cannot be read.
+    """
+    try:
+        true = path.resolve()
+        return Folder(true.parent, follow_links=True).open(true.name, limit=None)
+    except OSError as error:
+        raise cannot_read(path, error) from error
 
 
 class SingleFiles:
@@ -280,7 +296,8 @@ def _by_class(store: FileStore, level: _Level, listing: Listing, part: str, pref
 
 def as_label(folder: str) -> str:
     """Return the label that a folder name stands for: trimmed, and composed, since some systems decompose letters."""
-    return unicodedata.normalize("NFC", as_text(folder)).strip()
+    text = unicodedata.normalize("NFC", as_text(folder))
+    return text.strip() or text
 
 
 class _Level:

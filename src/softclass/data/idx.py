@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from softclass.data.folders import Folder
+from softclass.data.folders import open_data_file
 from softclass.data.signatures import HEAD_BYTES, looks_like_gzip
 from softclass.errors import ImageError, shown
 
@@ -43,7 +43,7 @@ def read_idx(path: Path) -> npt.NDArray[Any]:
     array([7, 3], dtype=uint8)
     """
     name = path.name
-    with Folder(path.resolve().parent, follow_links=True).open(path.resolve().name, limit=None) as raw:
+    with open_data_file(path) as raw:
         size = os.fstat(raw.fileno()).st_size
         is_gzip = looks_like_gzip(raw.read(HEAD_BYTES))
         raw.seek(0)

@@ -102,7 +102,7 @@ class Tally:
 
 _DAMAGE = frozenset({"cut off before its end", "damaged", "larger than 67,108,864 pixels"})
 _TEXTS = {
-    "SC831": "images with 16-bit pixels divided by 257",
+    "SC831": "images with 16-bit pixels scaled to 8 bits",
     "SC832": "files with several frames, of which the first was used",
     "SC833": "images with transparent pixels laid over white",
     "SC834": f"images more than {_LONG} times as long as wide",

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softclass.data.archives import open_zip
-from softclass.data.folders import Folder
+from softclass.data.folders import open_data_file
 from softclass.data.signatures import HEAD_BYTES, looks_like_npy
 from softclass.errors import ImageError, shown
 
@@ -42,7 +42,7 @@ def read_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
     [('x', (2, 8, 8)), ('y', (2,))]
     """
     name = path.name
-    with Folder(path.resolve().parent, follow_links=True).open(path.resolve().name, limit=None) as file:
+    with open_data_file(path) as file:
         head = file.read(HEAD_BYTES)
         if looks_like_npy(head):
             size = file.seek(0, 2)
