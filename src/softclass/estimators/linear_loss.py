@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from softclass.estimators.parallel import ONE, Workers
 from softclass.estimators.scaling import BLOCK_BYTES, Array, ScaledFeatures
 from softclass.functions.cross_entropy import cross_entropy_value_and_gradient
 from softclass.functions.softmax import softmax
@@ -37,6 +39,8 @@ class LinearLoss:
         Whether there is a bias.
     watch_margin : bool
         Whether each value also finds the smallest margin of a row.
+    workers : Workers
+        Threads for the passes over the rows.
     """
 
     features: ScaledFeatures
@@ -46,6 +50,7 @@ class LinearLoss:
     penalty: Array
     intercept: bool
     watch_margin: bool = False
+    workers: Workers = ONE
     margin: list[float] = field(default_factory=lambda: [-np.inf])  # of the last value; positive means separated
 
     @property
@@ -89,22 +94,30 @@ class LinearLoss:
 
     def value_and_gradient(self, theta: Array) -> tuple[float, Array]:
         """Return the objective and its gradient, in float64."""
-        d = self.features.n_features
-        loss = 0.0
-        product, sums = np.zeros((self.n_rows, d)), np.zeros(self.n_rows)
-        margin = np.inf
-        for span, block in self.features.spans():
-            targets = self.targets[span]
-            logits = self.block_logits(block, theta)
-            if self.watch_margin:
-                margin = min(margin, smallest_margin(logits, targets))
-            value, residual = cross_entropy_value_and_gradient(
-                logits, targets, sample_weight=self.weights[span], reduction="sum"
-            )
-            loss += float(value)
-            residual = residual[:, 1:] if self.n_classes == 2 else residual
-            product += self.features.product(residual, block)
-            sums += residual.sum(axis=0)
+        shape = (self.n_rows, self.features.n_features)
+
+        def run(lane: Sequence[tuple[slice, Any]]) -> tuple[float, Array, Array, float]:
+            loss, product, sums, margin = 0.0, np.zeros(shape), np.zeros(self.n_rows), np.inf
+            for span, block in lane:
+                logits = self.block_logits(block, theta)
+                if self.watch_margin:
+                    margin = min(margin, smallest_margin(logits, self.targets[span]))
+                value, residual = cross_entropy_value_and_gradient(
+                    logits, self.targets[span], sample_weight=self.weights[span], reduction="sum"
+                )
+                residual = residual[:, 1:] if self.n_classes == 2 else residual
+                loss += float(value)
+                product += self.features.product(residual, block)
+                sums += residual.sum(axis=0)
+            return loss, product, sums, margin
+
+        lanes = self.workers.lanes(list(self.features.spans()), 8 * shape[0] * shape[1])
+        loss, product, sums, margin = 0.0, np.zeros(shape), np.zeros(self.n_rows), np.inf
+        for part in self.workers.map(run, lanes):
+            loss += part[0]
+            product += part[1]
+            sums += part[2]
+            margin = min(margin, part[3])
         weight, _ = self.split(theta)
         penalised = self.penalty * weight
         gradient = self.features.finished(product, sums) + penalised
@@ -132,23 +145,33 @@ class LinearLoss:
     def hessian(self, theta: Array) -> Array:
         """Return the Hessian over the flattened parameters, with the shift common to all classes made regular."""
         k, c = theta.shape
-        hessian = np.zeros((k, c, k, c))
-        rows = max(16, 2 * BLOCK_BYTES // (8 * k * c))
-        for span, whole in self.features.spans():
-            for first in range(0, whole.shape[0], rows):
-                block = whole[first : first + rows]
-                weights = self.weights[span.start + first : span.start + first + block.shape[0], None]
+        rows = max(16, BLOCK_BYTES // (8 * k * c))
+        pieces = [
+            (span.start + first, block[first : first + rows])
+            for span, block in self.features.spans()
+            for first in range(0, block.shape[0], rows)
+        ]
+
+        def run(lane: Sequence[tuple[int, Any]]) -> Array:
+            part = np.zeros((k, c, k, c))
+            for first, block in lane:
+                weights = self.weights[first : first + block.shape[0], None]
                 extended = self.extended(block).astype(np.float64, copy=False)
                 chances = self.probabilities(block, theta)
                 if k == 1:
                     root = extended * np.sqrt(weights * chances * (1 - chances))
-                    hessian[0, :, 0] += root.T @ root
+                    part[0, :, 0] += root.T @ root
                     continue
                 outer = ((np.sqrt(weights) * chances)[:, :, None] * extended[:, None, :]).reshape(len(extended), -1)
-                hessian.reshape(k * c, k * c)[...] -= outer.T @ outer  # one symmetric update
+                part.reshape(k * c, k * c)[...] -= outer.T @ outer  # one symmetric update
                 for row in range(k):
                     root = extended * np.sqrt(weights * chances[:, row, None])
-                    hessian[row, :, row] += root.T @ root
+                    part[row, :, row] += root.T @ root
+            return part
+
+        hessian = np.zeros((k, c, k, c))
+        for part in self.workers.map(run, self.workers.lanes(pieces, 8 * theta.size**2)):
+            hessian += part
         penalty = self.extended_penalty()
         columns = np.arange(c)
         for row in range(k):

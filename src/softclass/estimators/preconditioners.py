@@ -35,8 +35,8 @@ def block_inverse(loss: LinearLoss, theta: Array, variance: Array, shrink: float
     penalty = loss.extended_penalty()
     full = np.append(variance, 1.0) if loss.intercept else variance
     shares = loss.shares[-1:] if loss.n_classes == 2 else loss.shares
-    factors = []
-    for row in range(len(theta)):
+
+    def factor_of(row: int) -> tuple[Array, bool]:
         curvature = 0.9 * chances[:, row] * (1 - chances[:, row]) + 0.1 * shares[row] * (1 - shares[row])
         weight = loss.weights * curvature
         root = extended * np.sqrt(weight).astype(extended.dtype)[:, None]
@@ -44,7 +44,9 @@ def block_inverse(loss: LinearLoss, theta: Array, variance: Array, shrink: float
         hessian *= 1.0 - shrink
         diagonal = hessian.diagonal() + shrink * float(weight.sum()) * full
         np.fill_diagonal(hessian, diagonal * (1 + DIAGONAL_SHARE) + 1e-7 * diagonal.max() + penalty)
-        factors.append(_factor(hessian))
+        return _factor(hessian)
+
+    factors = list(loss.workers.map(factor_of, range(len(theta))))
 
     def apply(gradient: Array) -> Array:
         steps = [

@@ -192,7 +192,9 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"SoftmaxRegression: `y` must hold at least two classes; got one class, {shown(repr(classes[0]))}"
             )
         weights = _row_weights(self.class_weight, classes, targets, X, sample_weight)
-        weights[weights < weights.max() * 1e-290] = 0.0  # such rows move nothing, and their squares vanish
+        weights = np.where(
+            weights < weights.max() * 1e-290, 0.0, weights
+        )  # such rows move nothing, and their squares vanish
         known = np.bincount(targets, weights > 0, minlength=len(classes)) > 0
         if not self.fit_intercept:
             known[:] = True  # without an intercept no finite number says "never"

@@ -13,6 +13,7 @@ from softclass.estimators.lbfgs import lbfgs
 from softclass.estimators.line_search import Limits, Solution
 from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.newton import newton
+from softclass.estimators.parallel import Workers, workers
 from softclass.estimators.preconditioners import (
     Apply,
     block_inverse,
@@ -22,7 +23,7 @@ from softclass.estimators.preconditioners import (
     kronecker_inverse,
 )
 from softclass.estimators.row_space import LARGEST_SPREAD, row_space
-from softclass.estimators.scaling import Array, ScaledFeatures, column_moments, scale_features
+from softclass.estimators.scaling import Array, column_moments, scale_features
 
 NEWTON_ALWAYS = 150  # parameters up to which the exact Hessian is cheap for any number of rows
 NEWTON_MOST = 1500  # parameters up to which it may be built at all
@@ -93,6 +94,23 @@ def solve(
     seed: int = 0,
 ) -> Optimum:
     """Minimise the mean loss plus ``root_penalty**2 / 2`` times the squared weights; all `weights` are positive."""
+    with workers() as team:
+        return _solve(features, targets, weights, n_classes, root_penalty, intercept, limits, start, seed, team)
+
+
+def _solve(
+    features: Any,
+    targets: npt.NDArray[np.int64],
+    weights: Array,
+    n_classes: int,
+    root_penalty: float,
+    intercept: bool,
+    limits: Limits,
+    start: tuple[Array, Array] | None,
+    seed: int,
+    team: Workers,
+) -> Optimum:
+    """Solve in scaled columns, or in the span of the rows."""
     n, d = features.shape
     if sparse.issparse(features) and n * d <= DENSE_NUMBERS:
         features = features.toarray()
@@ -110,10 +128,11 @@ def solve(
         and varies.max() <= LARGEST_SPREAD * varies.min()
     ):
         return _solve_wide(
-            features, targets, weights, moments.mean, n_classes, root_penalty, intercept, limits, start, seed
+            features, targets, weights, moments.mean, n_classes, root_penalty, intercept, limits, start, seed, team
         )
     scaled = scale_features(features, moments, root_penalty=root_penalty, n_classes=n_classes)
-    loss = make_loss(scaled, targets, weights, n_classes, root_penalty, intercept)
+    penalty = (root_penalty / scaled.scale) ** 2
+    loss = LinearLoss(scaled, targets, weights, n_classes, penalty, intercept, root_penalty == 0.0, team)
     limits = replace(limits, polish=limits.polish and n * rows * loss.n_columns <= POLISH_WORK)
     found = minimise(loss, _start(loss, start), limits, seed)
     weight, bias = loss.split(found.theta)
@@ -122,19 +141,6 @@ def solve(
         bias = bias - weight @ scaled.mean
         bias = bias - (bias.mean() if rows > 1 else 0.0)
     return Optimum(weight, bias, found.value, *loss.user_gradient(found.gradient), found.iterations, found.reason)
-
-
-def make_loss(
-    scaled: ScaledFeatures,
-    targets: npt.NDArray[np.int64],
-    weights: Array,
-    n_classes: int,
-    root_penalty: float,
-    intercept: bool,
-) -> LinearLoss:
-    """Return the loss in scaled columns, with the caller's penalty."""
-    penalty = (root_penalty / scaled.scale) ** 2
-    return LinearLoss(scaled, targets, weights, n_classes, penalty, intercept, watch_margin=root_penalty == 0.0)
 
 
 def _start(loss: LinearLoss, start: tuple[Array, Array] | None) -> Array:
@@ -207,6 +213,7 @@ def _solve_wide(
     limits: Limits,
     start: tuple[Array, Array] | None,
     seed: int,
+    team: Workers,
 ) -> Optimum:
     """Solve in the span of the rows; the weights there have the same length, so the penalty is the same."""
     space = row_space(features, mean)
@@ -215,16 +222,8 @@ def _solve_wide(
         weight, bias = start
         basis_products = (weight @ features.T - (weight @ mean)[:, None]) @ space.mixing
         reduced_start = (basis_products, bias + weight @ mean)
-    found = solve(
-        space.coordinates,
-        targets,
-        weights,
-        n_classes=n_classes,
-        root_penalty=root_penalty,
-        intercept=intercept,
-        limits=limits,
-        start=reduced_start,
-        seed=seed,
+    found = _solve(
+        space.coordinates, targets, weights, n_classes, root_penalty, intercept, limits, reduced_start, seed, team
     )
     weight = space.weight(found.weight, features)
     bias = found.bias - weight @ mean if intercept else found.bias
