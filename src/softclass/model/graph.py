@@ -48,7 +48,7 @@ class _Nodes:
 
     def add(self, operator: str, inputs: Sequence[str], name: str, *, domain: str = "", **attributes: Any) -> str:
         """Add a node whose one output is called `name`."""
-        inner = name if name.startswith("softclass/") else f"softclass/{name}"
+        inner = name if name.startswith("softclass/") else f"softclass/output/{name}"
         self.nodes.append(helper.make_node(operator, list(inputs), [name], name=inner, domain=domain, **attributes))
         return name
 
@@ -98,7 +98,7 @@ def build_graph(
     Raises
     ------
     InternalError
-        SC100, if the checker of ONNX refuses the graph.
+        SC100, if layers do not fit or are not finite, or the checker of ONNX refuses the graph.
 
     Examples
     --------
@@ -294,10 +294,19 @@ def _one_hot(work: _Nodes, step: CategoryStep, number: int, truth: str, layout: 
 
 def _network(work: _Nodes, features: str, order: npt.NDArray[np.int64], layers: Sequence[Dense]) -> str:
     """Return the name of the logits before temperature."""
-    value = features
+    value, width = features, len(order)
     for number, layer in enumerate(layers):
-        columns = order if number == 0 else np.arange(layer.weight.shape[1])
-        weight = work.constant(f"layer/{number}/weight", layer.weight[:, columns], np.float32)
-        bias = work.constant(f"layer/{number}/bias", layer.bias, np.float32)
-        value = work.add("Gemm", [value, weight, bias], f"softclass/layer/{number}", transB=1)
+        n_out, n_in = layer.weight.shape
+        if n_in != width:
+            raise InternalError("SC100", f"layer {number} takes {n_in} values; it gets {width}", where="build_graph")
+        columns = layer.weight[:, order] if number == 0 else layer.weight
+        weight, bias = columns.astype(np.float32), layer.bias.astype(np.float32)
+        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+            raise InternalError("SC100", f"layer {number} must be finite in float32; it is not", where="build_graph")
+        constants = [
+            work.constant(f"layer/{number}/weight", weight, np.float32),
+            work.constant(f"layer/{number}/bias", bias, np.float32),
+        ]
+        value = work.add("Gemm", [value, *constants], f"softclass/layer/{number}", transB=1)
+        width = n_out
     return value

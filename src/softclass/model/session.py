@@ -19,6 +19,7 @@ import numpy.typing as npt
 from softclass.errors import InternalError, MachineError, ModelFileError, shown
 
 BLOCK_ROWS = 4096  # bounds the memory between the input and the logits
+_TRAIN_AGAIN = "Train the model again, or install another version of onnxruntime"
 OLDEST_RUNTIME = (1, 16)  # the first that reads IR version 9 with opset 18
 
 
@@ -108,7 +109,12 @@ class Session:
         if n_rows == 0:
             nothing = np.empty((0, self.n_classes), dtype=np.float32)
             return Outputs(nothing, nothing.copy(), np.empty(0, dtype=object))
-        parts = [self._session.run(self._names, block) for block in _blocks(arrays, n_rows)]
+        try:
+            parts = [self._session.run(self._names, block) for block in _blocks(arrays, n_rows)]
+        except Exception as error:  # the runtime has no common base class for its own errors
+            raise ModelFileError(
+                "SC404", f"onnxruntime cannot run the graph; {shown(error)}", hint=_TRAIN_AGAIN
+            ) from error
         if len(parts) == 1:
             return Outputs(*parts[0])
         return Outputs(*(np.concatenate(pieces) for pieces in zip(*parts, strict=True)))
@@ -151,6 +157,7 @@ def _runtime() -> ModuleType:
     """Import onnxruntime with its telemetry off and its log silent."""
     too_late = "onnxruntime" in sys.modules and "ORT_DISABLE_TELEMETRY" not in os.environ
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    os.environ.pop("ORT_LOAD_CONFIG_FROM_MODEL", None)  # would let the model choose threads and write files
     try:
         import onnxruntime
     except ImportError as error:
@@ -186,6 +193,4 @@ def _raise_from_runtime(error: Exception, version: str) -> None:
             f"the model needs a newer onnxruntime; got {shown(version)}",
             hint="Upgrade it: pip install --upgrade onnxruntime",
         ) from error
-    raise ModelFileError(
-        "SC404", f"onnxruntime cannot run the graph; {shown(text)}", hint="Train the model again"
-    ) from error
+    raise ModelFileError("SC404", f"onnxruntime cannot run the graph; {shown(text)}", hint=_TRAIN_AGAIN) from error
