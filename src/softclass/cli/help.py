@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from softclass.cli.commands import COMMANDS
 from softclass.cli.layout import cells, wrapped
@@ -49,7 +49,8 @@ def command_help(command: str, stream: Stream) -> str:
     groups: dict[str, list[Argument]] = {}
     order: dict[str, int] = {}
     for argument in arguments:
-        group = next(iter(argument.parameter.group or ()), None)
+        groups_given: Any = argument.parameter.group or ()
+        group = next(iter(groups_given), None)
         name = getattr(group, "name", "") or ("Arguments" if argument in positional else "Options")
         groups.setdefault(name, []).append(argument)
         order.setdefault(name, -1 if name == "Arguments" else getattr(group, "sort_key", None) or 0)

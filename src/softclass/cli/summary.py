@@ -29,11 +29,16 @@ class Summary:
     def __init__(self, screen: Screen) -> None:
         self.screen = screen
         self.facts: dict[str, Any] = {}
+        self.told: set[tuple[str, str | None, str]] = set()
 
     def __call__(self, event: str, facts: dict[str, Any]) -> None:
         """Say what an event means."""
         if event == "note":
-            self.screen.note(facts["note"])
+            note = facts["note"]
+            # Blocks of the same data can have the same thing to say.
+            if (note.code, note.column, note.text) not in self.told:
+                self.told.add((note.code, note.column, note.text))
+                self.screen.note(note)
             return
         self.screen.progress(event, facts)
         say = getattr(self, f"_say_{event}", None)
@@ -41,17 +46,17 @@ class Summary:
             self.facts[event] = facts
             say(**facts)
 
-    def finish(self, model: Any, output: str | None) -> None:
-        """Write the document of ``--json``."""
-        if output is None:
-            plan = {
-                event: jsonable(facts) for event, facts in self.facts.items() if event in ("data", "parts", "model")
-            }
-            self.screen.document({"dry_run": True, **plan})
-            self.screen.labelled("next", "nothing was written: run again without --dry-run")
-        elif self.screen.as_json:
-            metrics = json.loads(Path(output, "metrics.json").read_text(encoding="utf-8"))
-            self.screen.document({**metrics, "run": output})
+    def finish(self, run: str) -> None:
+        """Write the document of ``--json``: the metrics of the run."""
+        if self.screen.as_json:
+            metrics = json.loads(Path(run, "metrics.json").read_text(encoding="utf-8"))
+            self.screen.document({**metrics, "run": run})
+
+    def finish_plan(self) -> None:
+        """Say that a dry run ends here."""
+        plan = {event: jsonable(facts) for event, facts in self.facts.items() if event in ("data", "parts", "model")}
+        self.screen.document({"dry_run": True, **plan})
+        self.screen.labelled("next", "nothing was fitted or written: run again without --dry-run")
 
     def _say_data(self, *, task: str, name: str, n_rows: int, class_counts: Mapping[str, int], **facts: Any) -> None:
         classes = class_words(class_counts)
@@ -116,6 +121,7 @@ class Summary:
             self.screen.labelled("test" if index == 0 else "", line)
 
     def _say_wrote(self, *, path: Any, files: Mapping[str, int], seconds: float) -> None:
+        self._say_folds(Path(path, "metrics.json"))
         listed = [f"{name} {size(files[name])}" if name == "model.onnx" else name for name in files]
         run = shown_path(path)
         self.screen.labelled("wrote", f"{run}   {' · '.join(listed)}   {duration(seconds)}")
@@ -123,6 +129,15 @@ class Summary:
         self.screen.labelled("next", f"softclass predict {run} {'new-images/' if images else 'new.csv'}")
         if "report.html" in files:
             self.screen.labelled("", f"softclass report {run} --open")
+
+    def _say_folds(self, path: Path) -> None:
+        folds = json.loads(path.read_text(encoding="utf-8")).get("cross_validation") if path.exists() else None
+        if folds:
+            lines = evaluation_lines({**folds, "per_class": None}, self.screen.out.width - LABEL_WIDTH)
+            for index, line in enumerate(lines):
+                self.screen.labelled(
+                    "folds" if index == 0 else "", f"{folds['folds']} folds: {line}" if index == 0 else line
+                )
 
 
 def column_words(column: Any, step: Any = None) -> str:

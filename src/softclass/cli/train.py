@@ -131,7 +131,7 @@ def train(
 
 def run_training(
     data: tuple[str, ...], target: str | None, options: dict[str, Any], common: Common, screen: Screen
-) -> Any:
+) -> None:
     """Train and say what happens; the options are those of `softclass.train`."""
     if not data:
         raise UsageError(
@@ -144,18 +144,19 @@ def run_training(
     from softclass.cli.summary import Summary
 
     summary = Summary(screen)
+    source = data[0] if len(data) == 1 else list(data)
+    arguments = {name: value for name, value in options.items() if name != "dry_run"}
+    arguments |= {"strict": common.strict, "threads": common.threads, "progress": summary}
+    if options["dry_run"]:
+        from softclass.model.train import plan
+
+        plan(source, target, **arguments)
+        summary.finish_plan()
+        return
     from softclass.model.train import train as learn
 
-    trained = learn(
-        data[0] if len(data) == 1 else list(data),
-        target,
-        **options,
-        strict=common.strict,
-        threads=common.threads,
-        progress=summary,
-    )
-    summary.finish(trained, options["output"])
-    return trained
+    learn(source, target, **arguments)
+    summary.finish(options["output"])
 
 
 def next_run(data: str, root: str = "runs") -> str:
