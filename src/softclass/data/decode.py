@@ -19,6 +19,8 @@ colour to grey         (19595 R + 38470 G + 7471 B + 32768) // 65536
 
 from __future__ import annotations
 
+import hashlib
+import io
 import threading
 import warnings
 from collections.abc import Iterator
@@ -89,6 +91,7 @@ class Decoded:
     has_frames: bool = False
     was_transparent: bool = False
     has_profile: bool = False
+    is_progressive: bool = False
 
 
 _NOT_AN_IMAGE = Refusal("SC341", "not an image", is_image=False)
@@ -151,11 +154,35 @@ def read_header(file: BinaryIO) -> Header | Refusal:
 
 def decode(file: BinaryIO, spec: ImageSpec) -> Decoded | Refusal:
     """Return the pixels of an image file as a model of `spec` sees them; to be called inside ``limits()``."""
+    result = _decode(file, spec)
+    return _without_end_marker(file, spec) if result is _CUT_OFF else result
+
+
+def _decode(file: BinaryIO, spec: ImageSpec) -> Decoded | Refusal:
     try:
         with Image.open(file, formats=FORMATS) as image:
             return to_pixels(image, spec)
     except Exception as error:  # Pillow reports damage by a dozen classes
         return _refusal(error, file)
+
+
+def _without_end_marker(file: BinaryIO, spec: ImageSpec) -> Decoded | Refusal:
+    """Accept a JPEG that lacks nothing but its end: its pixels must not depend on what is put after the cut."""
+    file.seek(0)
+    content = file.read().rstrip(b"\xff")  # half of a marker would turn the filling into data
+    if not content.startswith(b"\xff\xd8\xff"):
+        return _CUT_OFF
+    first: Decoded | None = None
+    for seed in range(8):
+        # Random codes: a missing piece of the picture comes out differently each time.
+        filling = hashlib.shake_256(bytes([seed])).digest(256).replace(b"\xff", b"\xfe")
+        result = _decode(io.BytesIO(content + filling + b"\xff\xd9"), spec)
+        if isinstance(result, Refusal) or result.is_progressive:
+            return _CUT_OFF  # a progressive one may have lost whole scans and still look complete
+        first = first or result
+        if not np.array_equal(first.pixels, result.pixels):
+            return _CUT_OFF
+    return first or _CUT_OFF
 
 
 def decode_open(image: Image.Image, spec: ImageSpec) -> Decoded | Refusal:
@@ -190,6 +217,7 @@ def to_pixels(image: Image.Image, spec: ImageSpec) -> Decoded:
         has_frames=has_frames,
         was_transparent=was_transparent,
         has_profile=has_profile,
+        is_progressive=bool(image.info.get("progressive")),
     )
 
 
