@@ -113,7 +113,7 @@ def typed_to_seconds(column: pa.ChunkedArray) -> tuple[FloatArray, BoolArray]:
     whole = np.array(column.fill_null(0).to_numpy(), dtype=np.int64)
     # Whole seconds and the rest apart: int64 nanoseconds do not fit a float.
     step = int(unit) if unit >= 1 else 1
-    values: FloatArray = whole * 86_400.0 if unit < 1 else whole // step + (whole % step) / unit
+    values = np.asarray(whole * 86_400.0 if unit < 1 else whole // step + (whole % step) / unit, dtype=np.float64)
     values[missing] = np.nan
     return values, missing
 

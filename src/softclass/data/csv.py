@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from softclass.data.blocks import Block
 from softclass.data.dialect import Dialect, ReadOptions
 from softclass.data.names import clean_names
 from softclass.data.records import Records, find_records
@@ -21,15 +21,6 @@ from softclass.errors import Notes, TableError, UsageError, shown
 
 _DECIMAL_SAMPLE_BYTES = 2**20
 _NUMBER = r"^\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*$"
-
-
-@dataclass(frozen=True, eq=False)
-class Chunk:
-    """Some rows of the file."""
-
-    cells: pa.Table  # all strings
-    lines: npt.NDArray[np.int64]  # (n_rows,)
-    rejected: tuple[tuple[int, str], ...]
 
 
 class CsvReader:
@@ -66,7 +57,7 @@ class CsvReader:
     --------
     >>> import io
     >>> reader = CsvReader(io.BytesIO(b"a;b\\n1,5;x\\n"), ReadOptions(), Notes(), "a.csv")
-    >>> reader.dialect.delimiter, reader.dialect.decimal, [chunk.cells.to_pylist() for chunk in reader.chunks()]
+    >>> reader.dialect.delimiter, reader.dialect.decimal, [block.cells.to_pylist() for block in reader.blocks()]
     (';', ',', [[{'a': '1,5', 'b': 'x'}]])
     """
 
@@ -77,7 +68,7 @@ class CsvReader:
         self._notes = notes
         self._skip = _check_bad_rows(options.bad_rows)
         text = TextStream(file, options.encoding, where, block_bytes=block_bytes)
-        self._blocks = text.blocks()
+        self._texts = text.blocks()
         self._rest, self._ended = b"", False
         self.names: list[str] = []
         self._line = 1
@@ -92,15 +83,15 @@ class CsvReader:
         self.dialect = self._with_decimal(options, found_delimiter)
 
     # ------------------------------------------------------------------------------------------------- reading rows
-    def chunks(self) -> Iterator[Chunk]:
-        """Yield the rows in order; the first chunk may be empty."""
+    def blocks(self) -> Iterator[Block]:
+        """Yield the rows in order; the first block may be empty."""
         n_blank = 0
-        wanted = max(1, 200 * self._n_columns)  # tables of very many columns: not too many tiny chunks
+        wanted = max(1, 200 * self._n_columns)  # tables of very many columns: not too many tiny blocks
         while True:
             records = self._find(self._rest, self._ended)
-            chunk, n_blank = self._chunk(records, n_blank)
-            if chunk is not None:
-                yield chunk
+            block, n_blank = self._block(records, n_blank)
+            if block is not None:
+                yield block
             self._line = records.next_line
             self._rest = self._rest[records.n_used :]
             if self._ended:
@@ -111,7 +102,7 @@ class CsvReader:
         """Read on until so many bytes are there, or the file ends; one block more at least."""
         pieces, size = [self._rest], len(self._rest)
         while size < n_bytes and not self._ended:
-            block = next(self._blocks, None)
+            block = next(self._texts, None)
             self._ended = block is None
             if block:
                 pieces.append(block)
@@ -121,7 +112,7 @@ class CsvReader:
     def _find(self, data: bytes, final: bool) -> Records:
         return find_records(data, self.dialect.delimiter, line=self._line, final=final, where=self._where)
 
-    def _chunk(self, records: Records, n_blank: int) -> tuple[Chunk | None, int]:
+    def _block(self, records: Records, n_blank: int) -> tuple[Block | None, int]:
         """Return the rows among whole records, and how many blank lines end them."""
         is_blank = records.starts == records.ends
         good = np.flatnonzero(~is_blank & (records.fields == self._n_columns))
@@ -144,7 +135,7 @@ class CsvReader:
         if not len(lines) and not rejected:
             return None, n_blank
         cells = self._split(text, len(lines))
-        return Chunk(cells, lines, rejected), n_blank
+        return Block(cells, lines, rejected), n_blank
 
     def _reject(self, records: Records, bad: npt.NDArray[np.intp]) -> tuple[tuple[int, str], ...]:
         """Refuse, or set aside, rows with another number of fields than the header."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from softclass.data.blocks import Block, Reader
+from softclass.data.cells import plain_type
 from softclass.data.dialect import Dialect, ReadOptions
-from softclass.errors import Notes
+from softclass.data.sources import is_table_source, open_source
+from softclass.errors import Notes, UsageError
 
 __all__ = ["Dialect", "ReadOptions", "Source", "Table", "is_table_source", "read_batches", "read_table"]
 
@@ -96,15 +100,113 @@ class Table:
 
 
 def read_table(source: Source, options: ReadOptions, notes: Notes) -> Table:
-    """Read a whole table."""
-    raise NotImplementedError
+    """
+    Read a whole table.
+
+    Parameters
+    ----------
+    source : path, "-", sequence of paths, or a table in memory
+        CSV (plain, gzip, bzip2, zstd), Parquet, Arrow; standard input; data frames, Arrow tables and readers, a mapping
+        of columns, a sequence of rows that are mappings, an array of shape (n_rows, n_columns).
+    options : ReadOptions
+        What the user said about it.
+    notes : Notes
+        SC801, SC811, SC816, SC817, SC818.
+
+    Returns
+    -------
+    Table
+        Possibly without rows.
+
+    Raises
+    ------
+    UsageError, PathError, TableError
+        SC2xx: options; SC603, SC605: paths; SC301-SC306, SC309, SC321, SC331, SC333: content.
+
+    Examples
+    --------
+    >>> table = read_table({"x": [1, 2], "y": ["a", "b"]}, ReadOptions(), Notes())
+    >>> table.n_rows, list(table.columns), table.place(1)
+    (2, ['x', 'y'], 'row 2')
+    """
+    reader = open_source(source, options, notes)
+    with contextlib.closing(reader):
+        return _table_of(reader, list(reader.blocks), 0)
 
 
 def read_batches(source: Source, options: ReadOptions, notes: Notes, *, batch_rows: int = 8192) -> Iterator[Table]:
-    """Read a table in blocks of rows."""
-    raise NotImplementedError
+    """
+    Read a table in blocks of rows; memory does not grow with the number of rows.
+
+    Parameters
+    ----------
+    source, options, notes
+        As for `read_table`.
+    batch_rows : int, default 8192
+        Number of rows of each block but the last.
+
+    Yields
+    ------
+    Table
+        The same cells as `read_table` has; one without rows if there are none.
+
+    Raises
+    ------
+    UsageError, PathError, TableError
+        As `read_table`, some of them only when the rows in question are reached.
+
+    Examples
+    --------
+    >>> batches = read_batches({"x": [1, 2, 3]}, ReadOptions(), Notes(), batch_rows=2)
+    >>> [(table.n_rows, table.place(0)) for table in batches]
+    [(2, 'row 1'), (1, 'row 3')]
+    """
+    if batch_rows < 1:
+        raise UsageError("SC207", f"--batch-size must be at least 1; got {batch_rows}")
+    reader = open_source(source, options, notes)
+    with contextlib.closing(reader):
+        first_row = 0
+        for blocks in _of_equal_size(reader.blocks, batch_rows):
+            table = _table_of(reader, blocks, first_row)
+            yield table
+            first_row += table.n_rows
 
 
-def is_table_source(source: Source) -> bool:
-    """Return whether a source is a table (and not a set of images)."""
-    raise NotImplementedError
+def _of_equal_size(blocks: Iterator[Block], n_rows: int) -> Iterator[list[Block]]:
+    """Cut and join blocks so that each group but the last has so many rows; there is at least one group."""
+    group: list[Block] = []
+    missing, is_first = n_rows, True
+    for block in blocks:
+        rest = block
+        while rest.n_rows >= missing:
+            front, rest = rest.split(missing)
+            yield [*group, front]
+            group, missing, is_first = [], n_rows, False
+        if rest.n_rows or rest.rejected:
+            group.append(rest)
+            missing -= rest.n_rows
+    if group or is_first:
+        yield group
+
+
+def _table_of(reader: Reader, blocks: list[Block], first_row: int) -> Table:
+    """Join blocks."""
+    # Two Parquet files may store one column with different types: integers there, floats here.
+    cells = pa.concat_tables([reader.empty, *(block.cells for block in blocks)], promote_options="permissive")
+    columns = {name: cells.column(k) for k, name in enumerate(cells.column_names)}
+    if not reader.is_text:
+        columns = {name: plain_type(column) for name, column in columns.items()}
+    return Table(
+        reader.name, columns, cells.num_rows, reader.is_text, reader.dialect,
+        tuple(line for block in blocks for line in block.rejected), first_row, reader.mixed, _origin(reader, blocks),
+    )  # fmt: skip
+
+
+def _origin(reader: Reader, blocks: list[Block]) -> Origin | None:
+    numbers = [block.numbers for block in blocks if block.numbers is not None]
+    if not numbers:
+        return None
+    file = None
+    if len(reader.files) > 1:
+        file = np.concatenate([np.full(block.n_rows, block.file, np.int32) for block in blocks])
+    return Origin(np.concatenate(numbers), file, reader.files)
