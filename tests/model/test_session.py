@@ -132,12 +132,12 @@ def test_feeds_that_do_not_fit_are_a_bug(change, message):
         Session(model.body).run(feeds)
 
 
-@pytest.mark.parametrize("version", ["1.15.1", "0.9", "1.2.0rc1"])
+@pytest.mark.parametrize("version", ["1.22.9", "0.9", "1.2.0rc1"])
 def test_old_runtime_is_refused(monkeypatch, version):
     import onnxruntime
 
     monkeypatch.setattr(onnxruntime, "__version__", version)
-    message = f'[SC608] the model needs onnxruntime >= 1.16; got {version}. Upgrade it: pip install "onnxruntime>=1.16"'
+    message = f'[SC608] the model needs onnxruntime >= 1.23; got {version}. Upgrade it: pip install "onnxruntime>=1.23"'
     with pytest.raises(MachineError, match=f"^{re.escape(message)}$"):
         Session(make_table().body)
 
@@ -230,3 +230,11 @@ def test_processors_are_those_of_this_process(monkeypatch):
     monkeypatch.setattr(session_room.os, "sched_getaffinity", lambda pid: {0, 3, 5}, raising=False)
 
     assert session_room._usable_processors() == 3
+
+
+def test_oldest_runtime_is_the_one_that_is_asked_for():
+    import tomllib
+
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+
+    assert "onnxruntime>=" + ".".join(map(str, session_room.OLDEST_RUNTIME)) in wanted

@@ -20,7 +20,7 @@ from softclass.errors import InternalError, MachineError, ModelFileError, shown
 
 BLOCK_ROWS = 4096  # bounds the memory between the input and the logits
 _TRAIN_AGAIN = "Train the model again, or install another version of onnxruntime"
-OLDEST_RUNTIME = (1, 16)  # the first that reads IR version 9 with opset 18
+OLDEST_RUNTIME = (1, 23)  # as in pyproject.toml; nothing older is tested
 
 
 @dataclass(frozen=True, eq=False)

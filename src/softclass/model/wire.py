@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -157,7 +156,7 @@ def read_graph(data: bytes, stop: int | None = None) -> Graph:
         nodes,
         _facts(model),
     )
-    _check_names(result, len(tensors))
+    _check_names(result, [value.name for value in inputs] + [tensor.name for tensor in tensors])
     return result
 
 
@@ -371,13 +370,13 @@ def _facts(model: dict[str, Any]) -> bytes | None:
     return content
 
 
-def _check_names(graph: Graph, n_tensors: int) -> None:
+def _check_names(graph: Graph, given: list[str]) -> None:
     """Each name is given once, before it is used; no constant is left over."""
-    defined = {value.name for value in graph.inputs} | set(graph.tensors)
-    if len(graph.tensors) != n_tensors or len(defined) != len(graph.inputs) + n_tensors:
-        names = sorted([value.name for value in graph.inputs] + list(graph.tensors))
-        twice = next((a for a, b in pairwise(names) if a == b), "a constant")
-        raise forbidden(f'each name must be given once; "{shown(twice)}" is given twice')
+    defined: set[str] = set()
+    for name in given:
+        if name in defined:
+            raise forbidden(f'each name must be given once; "{shown(name)}" is given twice')
+        defined.add(name)
     used: set[str] = set()
     for node in graph.nodes:
         for name in node.inputs:
