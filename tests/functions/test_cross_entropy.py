@@ -105,6 +105,20 @@ def test_smoothed_and_soft_gradients_are_right_to_the_scale_of_p(
     assert_close(np.array(expected, dtype=float), gradient, rtol=1e-7 if dtype == "f4" else 0, atol=8e-16)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("excess", [-9e-4, 9e-4])
+def test_rows_of_targets_are_taken_as_they_are_summing_to_one_or_nearly(excess: float, smoothing: float) -> None:
+    logits, _, soft = problem("scale 5", 10, "f8")
+    soft = soft * (1 + excess)
+    expected = as_longdouble([row_loss(row, q, smoothing) for row, q in zip(logits, soft, strict=True)])
+    expected_gradient = [as_longdouble(row_gradient(row, q, smoothing)) for row, q in zip(logits, soft, strict=True)]
+
+    losses, gradient = cross_entropy_value_and_gradient(logits, soft, label_smoothing=smoothing, reduction="none")
+
+    assert_ulp(expected, losses, ulps=4)
+    assert_close(np.array(expected_gradient, dtype=float), gradient, rtol=0, atol=8e-16)
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("class_weighted", [False, True])
 @pytest.mark.parametrize("sample_weighted", [False, True])
