@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from softclass.cli import failure
 from softclass.cli.commands import COMMANDS
 from softclass.errors import (
     CheckFailedError,
@@ -134,8 +133,7 @@ def test_a_bug_leaves_a_crash_file_without_data(command, fake, tmp_path):
     assert "Alice" not in crash.read_text() + ran.err
 
 
-def test_a_bug_without_output_leaves_its_crash_file_in_the_temporary_folder(command, fake, tmp_path, monkeypatch):
-    monkeypatch.setattr(failure.tempfile, "gettempdir", lambda: str(tmp_path))
+def test_a_bug_without_output_leaves_its_crash_file_in_the_temporary_folder(command, fake, tmp_path):
     fake.fails_with = KeyError("x")
     command("train", "p.csv")
 
@@ -162,6 +160,13 @@ def test_a_reader_that_closes_the_pipe_ends_us_silently():
 
     assert done.stdout.startswith("SC100")
     assert (Path("err").read_text(), Path("status").read_text()) == ("", "0\n")
+
+
+def test_an_error_that_nobody_reads_keeps_its_status():
+    shell = f"({' '.join(SOFTCLASS)} trian; echo $? >status) 2>&1 | true"
+    subprocess.run(shell, shell=True, check=True)
+
+    assert Path("status").read_text() == "2\n"
 
 
 def test_full_disk_behind_standard_output():

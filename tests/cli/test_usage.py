@@ -115,6 +115,15 @@ def test_standard_input_and_options_in_any_order():
     assert (call.options["output"], call.options["top_k"], call.common.quiet) == ("-", 3, True)
 
 
+@pytest.mark.parametrize("given", [["--na-values", "-"], ["--na-values=-"]])
+def test_a_dash_is_a_value(given):
+    assert parse("train", ["x", *given]).options["na_values"] == ("-",)
+
+
+def test_a_value_that_begins_with_a_dash():
+    assert parse("train", ["x", "--na-values=-,--"]).options["na_values"] == ("-", "--")
+
+
 def test_after_two_dashes_everything_is_data():
     assert parse("train", ["--", "--seed", "-x"]).positional == ("--seed", "-x")
 

@@ -102,7 +102,7 @@ def _by_table(groups: Mapping[str, Mapping[str, Any]]) -> list[str]:
     for name, figures in groups.items():
         rows.append(
             [
-                shown(name, 40) or '""',
+                (shown(name, 40) or '""') + (" (few)" if figures.get("few") else ""),
                 f"{figures['n']:,}",
                 share(figures.get("accuracy")),
                 figure(figures.get("log_loss")),

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from softclass.cli.evaluation_text import evaluation_lines
-from softclass.cli.layout import figure, jsonable, padded, shown_path, size
+from softclass.cli.layout import figure, jsonable, shown_path, size
 from softclass.cli.options import Common, Reading, flag, option
 from softclass.cli.output import LABEL_WIDTH, Screen
-from softclass.cli.summary import calibration_words, class_words, column_words, image_words
+from softclass.cli.summary import calibration_words, class_words, column_lines, image_words
 from softclass.errors import Notes, UsageError, shown
 
 WHERE = "softclass inspect"
@@ -123,12 +123,7 @@ def _inputs(manifest: Any) -> str:
 def _columns(schema: Any, preprocessing: Any, screen: Screen) -> None:
     if schema is None:
         return
-    steps = {step.input: step for step in getattr(preprocessing, "steps", ())}
-    width = min(30, max((len(shown(column.name)) for column in schema.columns), default=0))
-    for index, column in enumerate(schema.columns):
-        words = column_words(column, steps.get(column.input))
-        line = f"{padded(shown(column.name, 30), width)}  {column.kind:<9}  {words}"
-        screen.result((padded("columns", LABEL_WIDTH) if index == 0 else " " * LABEL_WIDTH) + line.rstrip())
+    screen.rows("columns", column_lines(schema.columns, preprocessing, screen.out.width - LABEL_WIDTH))
     for dropped in schema.dropped:
         screen.labelled("left out", f"{shown(dropped.name)}: {dropped.reason}")
     if schema.ids:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
 from softclass.cli.commands import COMMANDS
 from softclass.cli.output import Screen
-from softclass.errors import CheckFailedError, UsageError, nearest, shown
+from softclass.errors import CheckFailedError, SoftclassError, UsageError, nearest, shown
 
 INTERRUPTED = 130
 TERMINATED = 143
 HELP = ("--help", "-h")
+THREAD_VARIABLES = ("SOFTCLASS_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def run() -> NoReturn:
@@ -64,20 +66,29 @@ def main(arguments: Sequence[str]) -> int:
         # The reader has seen enough, as in `| head -1`.
         _discard(sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        screen.before_write()
+    except (Exception, KeyboardInterrupt) as error:
+        # Nobody may be left to read it, as in `softclass trian 2>&1 | true`.
+        try:
+            return _tell(error, arguments, screen)
+        except BrokenPipeError:
+            _discard(sys.stderr.fileno())
+            return error.exit_status if isinstance(error, SoftclassError) else 1
+    return status
+
+
+def _tell(error: BaseException, arguments: Sequence[str], screen: Screen) -> int:
+    """Say what went wrong and return the exit status."""
+    screen.before_write()
+    if not isinstance(error, Exception):
         screen.err.write("interrupted: nothing was half-written, earlier outputs are untouched\n")
         return INTERRUPTED
-    except Exception as error:
-        from softclass.cli.failure import as_softclass_error, traceback_text
+    from softclass.cli.failure import as_softclass_error, traceback_text
 
-        known = as_softclass_error(error, arguments)
-        screen.before_write()
-        if "--debug" in arguments:
-            screen.err.write(traceback_text(error))
-        screen.error(known)
-        return known.exit_status
-    return status
+    known = as_softclass_error(error, arguments)
+    if "--debug" in arguments:
+        screen.err.write(traceback_text(error))
+    screen.error(known)
+    return known.exit_status
 
 
 def _first_screen(arguments: Sequence[str]) -> Screen:
@@ -127,12 +138,12 @@ def _run_command(command: str, arguments: Sequence[str], screen: Screen) -> int:
     screen.configure(color=common.color, as_json=common.json, quiet=common.quiet, verbose=common.verbose)
     if common.quiet and common.verbose:
         raise UsageError("SC203", "--quiet and --verbose contradict each other", where=f"softclass {command}")
-    _limit_threads(common.threads, command)
     progress = Progress(screen, common.progress)
     screen.progress = progress
     progress.emit("start", {"command": command})
     try:
-        status = call.function(*call.positional, **call.options, screen=screen) or 0
+        with _limited_threads(common.threads, command):
+            status = call.function(*call.positional, **call.options, screen=screen) or 0
         _check_notes(common.strict, screen)
         progress.emit("done", {"exit": status})
     finally:
@@ -163,14 +174,22 @@ def _unknown_command(name: str) -> UsageError:
     return UsageError("SC201", f'there is no command "{shown(name)}"', where="softclass", hint=hint)
 
 
-def _limit_threads(threads: int | None, command: str) -> None:
+@contextmanager
+def _limited_threads(threads: int | None, command: str) -> Iterator[None]:
     """Tell the libraries, none of which is loaded yet, how many threads to use."""
-    if threads is None:
-        return
-    if not 1 <= threads <= 4096:
+    if threads is not None and not 1 <= threads <= 4096:
         raise UsageError("SC207", f"--threads must be 1 to 4096; got {threads}", where=f"softclass {command}")
-    for variable in ("SOFTCLASS_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = str(threads)
+    before = {variable: os.environ.get(variable) for variable in THREAD_VARIABLES}
+    try:
+        if threads is not None:
+            os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+        yield
+    finally:
+        for variable, value in before.items():
+            if value is None:
+                os.environ.pop(variable, None)
+            else:
+                os.environ[variable] = value
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

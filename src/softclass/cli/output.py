@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO, TextIO
 
 from softclass.cli.layout import cells, wrapped
 from softclass.errors import Note, SoftclassError
+
+Paint = Callable[[str, str], str]
 
 WIDTH_WITHOUT_TERMINAL = 100
 LABEL_WIDTH = 9
@@ -38,6 +40,11 @@ class Stream:
         self.is_capable = environment.get("TERM") != "dumb"
         self.coloured = _is_coloured(self.is_terminal, color, environment)
         self.width = _width(file, environment) if self.is_terminal else WIDTH_WITHOUT_TERMINAL
+
+    @property
+    def room(self) -> int | None:
+        """Where lines must be broken; nowhere if nobody looks, so that every message can be searched for."""
+        return self.width if self.is_terminal else None
 
     def write(self, text: str) -> None:
         """Write text as it is."""
@@ -113,11 +120,18 @@ class Screen:
             self.before_write()
             self.out.write(f"{text}\n")
 
+    def row(self, label: str, text: str) -> None:
+        """Write a line of the result behind its label, as it is."""
+        self.result(self.out.paint(label, "label") + " " * max(1, LABEL_WIDTH - cells(label)) + text)
+
+    def rows(self, label: str, lines: Sequence[str]) -> None:
+        """Write lines of the result, the first one behind the label."""
+        for index, line in enumerate(lines):
+            self.row("" if index else label, line)
+
     def labelled(self, label: str, text: str) -> None:
         """Write a line of the result behind its label; continuation lines are indented."""
-        painted = self.out.paint(label, "label") + " " * max(1, LABEL_WIDTH - cells(label))
-        lines = wrapped(text, self.out.width - LABEL_WIDTH)
-        self.result(("\n" + " " * LABEL_WIDTH).join([painted + lines[0], *lines[1:]]))
+        self.rows(label, wrapped(text, self.out.width - LABEL_WIDTH))
 
     def document(self, document: object) -> None:
         """Write the one JSON document of the command, if JSON was asked for."""
@@ -137,7 +151,7 @@ class Screen:
         if self.emit is not None:
             self.emit("note", note.to_dict())
         else:
-            self.remark(note_text(note, self.err.paint))
+            self.remark(note_text(note, self.err.paint, self.err.room))
 
     def error(self, error: SoftclassError) -> None:
         """Write an error: to stderr for people, to stdout as the one document if JSON was asked for."""
@@ -146,7 +160,7 @@ class Screen:
         if self.emit is not None:
             self.emit("error", error.to_dict())
         else:
-            self.err.write(error_text(error, self.err.paint) + "\n")
+            self.err.write(error_text(error, self.err.paint, self.err.room) + "\n")
 
     def binary(self) -> BinaryIO:
         """Return stdout as bytes, for results that are not text."""
@@ -157,8 +171,12 @@ class Screen:
         return self.out.file.buffer
 
 
-def error_text(error: SoftclassError, paint: Callable[[str, str], str] = lambda text, style: text) -> str:
-    """Return an error as it stands on the screen.
+def _plain(text: str, style: str) -> str:
+    return text
+
+
+def error_text(error: SoftclassError, paint: Paint = _plain, width: int | None = None) -> str:
+    """Return an error as it stands on the screen; lines are broken only if there is a width.
 
     Examples
     --------
@@ -169,23 +187,34 @@ def error_text(error: SoftclassError, paint: Callable[[str, str], str] = lambda 
       more:   softclass explain SC321
     """
     place = f"{error.where}: " if error.where else ""
-    lines = [f"{paint(f'error[{error.code}]', 'error')} {place}{error.message}"]
+    lines = _hanging(paint(f"error[{error.code}]", "error"), f"error[{error.code}]", f"{place}{error.message}", width)
     if error.hint:
-        lines.append(f"  {paint('fix:', 'label')}    {error.hint}")
-    lines.append(f"  {paint('more:', 'label')}   softclass explain {error.code}")
-    return "\n".join(lines)
+        lines += _hanging(f"  {paint('fix:', 'label')}   ", "  fix:   ", error.hint, width)
+    return "\n".join([*lines, f"  {paint('more:', 'label')}   softclass explain {error.code}"])
 
 
-def note_text(note: Note, paint: Callable[[str, str], str] = lambda text, style: text) -> str:
-    """Return a note as it stands on the screen.
+def note_text(note: Note, paint: Paint = _plain, width: int | None = None) -> str:
+    """Return a note as it stands on the screen; lines are broken only if there is a width.
 
     Examples
     --------
     >>> print(note_text(Note("SC802", "cells of unseen categories", column="island", count=3)))
     note[SC802] column "island": 3 cells of unseen categories
     """
-    line = f"{paint(f'note[{note.code}]', 'note')} {note.message}"
-    return f"{line}\n  {paint('fix:', 'label')}    {note.hint}" if note.hint else line
+    lines = _hanging(paint(f"note[{note.code}]", "note"), f"note[{note.code}]", note.message, width)
+    if note.hint:
+        lines += _hanging(f"  {paint('fix:', 'label')}   ", "  fix:   ", note.hint, width)
+    return "\n".join(lines)
+
+
+def _hanging(head: str, plain_head: str, text: str, width: int | None) -> list[str]:
+    """Put text behind its head, and what does not fit below it, indented by ten."""
+    if width is None:
+        return [f"{head} {text}"]
+    indent = 10
+    first, *rest = wrapped(f"{plain_head.replace(' ', chr(0))} {text}", width)
+    below = wrapped(" ".join(rest), max(10, width - indent)) if rest else []
+    return [head + first[len(plain_head) :], *(" " * indent + line for line in below)]
 
 
 def _is_coloured(is_terminal: bool, color: str, environment: Mapping[str, str]) -> bool:

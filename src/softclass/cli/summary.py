@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from softclass.cli.evaluation_text import evaluation_lines
-from softclass.cli.layout import duration, figure, jsonable, padded, shown_path, size
+from softclass.cli.layout import cells, duration, figure, jsonable, padded, shown_path, size, wrapped
 from softclass.cli.output import LABEL_WIDTH, Screen
 from softclass.errors import shown
 
@@ -76,14 +76,7 @@ class Summary:
             counts = " · ".join(f"{kinds.count(kind):,} {kind}" for kind in dict.fromkeys(kinds))
             self.screen.labelled("columns", f"{counts}   (-v lists them)")
             return
-        steps = {step.input: step for step in getattr(preprocessing, "steps", ())}
-        # On a narrow screen the details give way, not the names.
-        room = self.screen.out.width - LABEL_WIDTH
-        names = max(4, min(max(len(shown(column.name)) for column in columns), room - 32, 30))
-        for index, column in enumerate(columns):
-            line = f"{padded(shown(column.name, names), names)}  {column.kind:<9}  "
-            line += column_words(column, steps.get(column.input))
-            self.screen.result((padded("columns", LABEL_WIDTH) if index == 0 else " " * LABEL_WIDTH) + line.rstrip())
+        self.screen.rows("columns", column_lines(columns, preprocessing, self.screen.out.width - LABEL_WIDTH))
 
     def _say_parts(self, *, sizes: Mapping[str, int], **facts: Any) -> None:
         words = [f"{name} {count:,}" for name, count in sizes.items() if count or name == "fit"]
@@ -138,6 +131,23 @@ class Summary:
                 self.screen.labelled(
                     "folds" if index == 0 else "", f"{folds['folds']} folds: {line}" if index == 0 else line
                 )
+
+
+def column_lines(columns: Sequence[Any], preprocessing: Any, room: int) -> list[str]:
+    """Return the lines of a list of columns: name, kind, what is in it."""
+    steps = {step.input: step for step in getattr(preprocessing, "steps", ())}
+    widest = min(max((cells(shown(column.name, 30)) for column in columns), default=0), 30)
+    lines = []
+    for column in columns:
+        head = f"{padded(shown(column.name, 30), widest)}  {column.kind:<9}  "
+        words = column_words(column, steps.get(column.input))
+        # On a narrow screen the details stand below the name.
+        if cells(head) + 24 > room:
+            lines += [head.rstrip(), *(f"  {line}" for line in wrapped(words, room - 2) if line)]
+        else:
+            first, *rest = wrapped(words, room - cells(head))
+            lines += [(head + first).rstrip(), *(" " * cells(head) + line for line in rest)]
+    return lines
 
 
 def column_words(column: Any, step: Any = None) -> str:
