@@ -130,6 +130,7 @@ CODES: dict[str, Code] = {
     "SC823": Code(DataWarning, "rows placed by a rule", "Rows had no group or no time, or are marked for a part that serves as another one; the message says where they went."),
     "SC824": Code(DataWarning, "equal rows, different classes", "Rows agree in every column that is used and differ in their class, so no model can be right on all of them. A column that tells them apart may be missing."),
     "SC825": Code(DataWarning, "equal columns", "A column repeats another one in every row. Both are used; dropping one changes hardly anything but the coefficients, which they share."),
+    "SC826": Code(DataWarning, "numbers read as 0", "Numbers below 5e-324 have no 64-bit float and are read as 0."),
     "SC831": Code(DataWarning, "16-bit images scaled", "16-bit pixels were divided by 257."),
     "SC832": Code(DataWarning, "first frame used", "Only the first frame of an animated or multi-page image is read."),
     "SC833": Code(DataWarning, "transparency over white", "Transparent pixels were laid over white."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow as pa
 from softclass._typing import Columns
 from softclass.data import cells
 from softclass.data.column import Column, Schema, option_name
+from softclass.data.dialect import Dialect
 from softclass.data.table import Table
 from softclass.errors import Notes, TableError, nearest, shown
 
@@ -54,6 +56,39 @@ def encode_columns(table: Table, schema: Schema, notes: Notes) -> Columns:
     """
     _check_names(table, schema, notes)
     return {column.input: _encode(table, column) for column in schema.columns}
+
+
+def read_numbers(texts: pa.ChunkedArray, dialect: Dialect | None, tokens: frozenset[str]) -> cells.Judged:
+    """
+    Read text as numbers, whatever else the user calls missing.
+
+    Parameters
+    ----------
+    texts : pyarrow.ChunkedArray of string
+        The cells.
+    dialect : Dialect or None
+        Knows the decimal mark.
+    tokens : frozenset of str
+        What the user calls missing; the usual words are missing anyway.
+
+    Returns
+    -------
+    values, missing, bad : arrays of shape (n_cells,)
+        float64 with NaN where missing or bad; two of bool.
+
+    Examples
+    --------
+    >>> read_numbers(pa.chunked_array([["1", "-999", "NA"]]), None, frozenset({"-999"}))[0]
+    array([ 1., nan, nan])
+    """
+    decimal, thousands = (dialect.decimal, dialect.thousands) if dialect else (".", None)
+    missing_words = cells.MISSING_TOKENS | tokens
+    values, missing, bad = cells.text_to_numbers(texts, decimal=decimal, thousands=thousands, missing=missing_words)
+    if tokens - cells.MISSING_TOKENS:
+        # A word for missing may be a number itself, such as -999.
+        absent = cells.is_missing(texts, tokens)
+        values, missing, bad = np.where(absent, np.nan, values), missing | absent, bad & ~absent
+    return values, missing, bad
 
 
 def _check_names(table: Table, schema: Schema, notes: Notes) -> None:
@@ -135,15 +170,11 @@ def _in_digits(values: pa.ChunkedArray, texts: Texts) -> Texts:
 def _from_text(table: Table, column: Column) -> npt.NDArray[np.float64]:
     """Read text as numbers, truth values or dates."""
     tokens = cells.MISSING_TOKENS | set(column.na_values)
-    dialect = table.dialect
     read: Callable[[pa.ChunkedArray], cells.Judged]
     if column.kind == "number":
-        decimal, thousands = (dialect.decimal, dialect.thousands) if dialect else (".", None)
-        read = lambda texts: cells.text_to_numbers(texts, decimal=decimal, thousands=thousands, missing=tokens)  # noqa: E731
-    elif column.kind == "boolean":
-        read = lambda texts: _booleans(texts, column, tokens)  # noqa: E731
+        read = partial(read_numbers, dialect=table.dialect, tokens=tokens)
     else:
-        read = lambda texts: _seconds(texts, column, tokens)  # noqa: E731
+        read = partial(_booleans if column.kind == "boolean" else _seconds, column=column, tokens=tokens)
     values, missing, bad = _by_distinct(table.columns[column.name], read)
     if bad.any():
         raise _bad_cell(table, column, bad, int((~missing).sum()))

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from softclass.data import cells
 from softclass.data.column import Column, Dropped, option_name
+from softclass.data.conform import read_numbers
 from softclass.data.table import Table
 from softclass.errors import Notes, TableError, UsageError, nearest, shown
 
@@ -86,9 +87,7 @@ class Cells:
 
     def numbers(self) -> cells.Judged:
         """Read the cells as numbers."""
-        return cells.text_to_numbers(
-            self.values, decimal=self.decimal, thousands=self.thousands, missing=self.all_tokens
-        )
+        return read_numbers(self.values, self.table.dialect, self.tokens)
 
 
 def judge_column(
@@ -252,13 +251,25 @@ def _number(judged: Cells, graph_name: str, na_values: tuple[str, ...], notes: N
         if 1 - n_bad / n_present >= ALMOST or faults == {"SC308"}:
             raise number_error(judged, bad, n_bad, n_present)
         return None
+    # Codes come first: two that no float64 tells apart are two categories, not a constant.
+    codes = _codes(judged) & ~missing
+    if codes.any() and _n_distinct(judged, ~missing) > 1:
+        return _category(judged, graph_name, na_values, notes, n_codes=int(judged.counts[codes].sum()))
     if _is_constant(values):
         return _constant(judged.name, judged.texts(~missing, 1), notes)
-    codes = _codes(judged) & ~missing
-    if codes.any():
-        return _category(judged, graph_name, na_values, notes, n_codes=int(judged.counts[codes].sum()))
+    _note_underflows(judged, values, notes)
     repeated = np.repeat(values[~missing], judged.counts[~missing])
     return _number_column(judged.name, graph_name, repeated, judged.table.n_rows - n_present, na_values, notes)
+
+
+def _note_underflows(judged: Cells, values: Float64, notes: Notes) -> None:
+    """Tell of numbers such as 1e-400, which no float64 holds."""
+    if (chosen := values == 0).any():
+        texts = judged.values.filter(pa.array(chosen))
+        small = pc.match_substring_regex(texts, "^[^eE]*[1-9]").to_numpy()
+        if small.any():
+            text = "numbers too small for a 64-bit float: read as 0"
+            notes.add("SC826", text, column=judged.name, count=int(judged.counts[chosen][small].sum()))
 
 
 def _codes(judged: Cells) -> npt.NDArray[np.bool_]:

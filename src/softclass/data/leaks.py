@@ -136,8 +136,7 @@ def _note_conflicts(columns: Columns, targets: Int64, notes: Notes) -> None:
     sizes, best = np.add.reduceat(counts, starts), np.maximum.reduceat(counts, starts)
     n_conflicting = int(sizes[best < sizes].sum())
     if n_conflicting:
-        share = best.sum() / len(known)
-        text = f"rows equal a row of another class, so at most {100 * share:.4g} % of the rows can be predicted rightly"
+        text = f"rows equal a row of another class; at least {len(known) - int(best.sum()):,} of them will be mistaken"
         notes.add("SC824", text, count=n_conflicting)
 
 
