@@ -91,7 +91,7 @@ WRONG = [
     (["inspect", "m", "--schema", "--card"], "SC203", "--schema and --card exclude each other"),
     (["explain", "SC999"], "SC201", 'there is no code "SC999"'),
     (["doctor", "x"], "SC201", "Unused Tokens: ['x']"),
-    (["--install-completion", "tcsh"], "SC207", 'the shell must be one of bash, zsh, fish; got "tcsh"'),
+    (["--install-completion", "tcsh"], "SC207", 'the shell must be one of bash, zsh, fish, powershell; got "tcsh"'),
 ]
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cyclopts import App, Parameter
+from cyclopts.completion.detect import ShellDetectionError
 
 from softclass.cli.commands import COMMANDS
 from softclass.cli.options import convert
 from softclass.cli.output import Screen
 from softclass.errors import UsageError, shown
 
-SHELLS = ("bash", "zsh", "fish")
+SHELLS = ("bash", "zsh", "fish", "powershell")
 
 
 def install(arguments: Sequence[str], screen: Screen) -> int:
@@ -22,7 +23,11 @@ def install(arguments: Sequence[str], screen: Screen) -> int:
     app = App(name="softclass", default_parameter=Parameter(converter=convert, negative=()))
     for name, summary in COMMANDS.items():
         app.command(f"softclass.cli.{name}:{name}", name=name, help=summary)
-    path = app.install_completion(shell=shell)  # type: ignore[arg-type]
+    try:
+        path = app.install_completion(shell=shell)  # type: ignore[arg-type]
+    except ShellDetectionError as error:
+        hint = f"name it: softclass --install-completion {SHELLS[0]}"
+        raise UsageError("SC207", "the shell that runs cannot be told", hint=hint) from error
     screen.document({"completion": str(path)})
     screen.result(f"completion written to {path}; open a new shell to use it")
     return 0

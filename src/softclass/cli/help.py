@@ -27,7 +27,7 @@ def overview(stream: Stream) -> str:
     lines += ["", heading("Options:", "label")]
     lines += _entry(stream, "--help", "this page; softclass COMMAND --help lists the options of a command", 24)
     lines += _entry(stream, "--version", "the version", 24)
-    lines += _entry(stream, "--install-completion", "completion for bash, zsh or fish", 24)
+    lines += _entry(stream, "--install-completion", "completion for bash, zsh, fish or PowerShell", 24)
     lines += ["", heading("Try:", "label"), "  softclass demo", "  softclass train penguins.csv --target species"]
     lines += ["  softclass predict runs/penguins-1 new.csv > predictions.csv"]
     return "\n".join(lines)
