@@ -13,9 +13,10 @@ import pyarrow.csv
 
 from softclass.data.blocks import Block
 from softclass.data.dialect import Dialect, ReadOptions
+from softclass.data.files import MAX_LINE_BYTES
 from softclass.data.names import clean_names
-from softclass.data.records import Records, find_records
-from softclass.data.sniff import check_delimiter, named, sniff_delimiter
+from softclass.data.records import IntArray, Records, find_records
+from softclass.data.sniff import N_RECORDS, check_delimiter, named, sniff_delimiter
 from softclass.data.text import BLOCK_BYTES, TextStream
 from softclass.errors import Notes, TableError, UsageError, shown
 
@@ -85,11 +86,11 @@ class CsvReader:
     # ------------------------------------------------------------------------------------------------- reading rows
     def blocks(self) -> Iterator[Block]:
         """Yield the rows in order; the first block may be empty."""
-        n_blank = 0
+        blank = np.zeros(0, np.int64)  # lines that are rows only if more text follows
         wanted = max(1, 200 * self._n_columns)  # tables of very many columns: not too many tiny blocks
         while True:
             records = self._find(self._rest, self._ended)
-            block, n_blank = self._block(records, n_blank)
+            block, blank = self._block(records, blank)
             if block is not None:
                 yield block
             self._line = records.next_line
@@ -112,30 +113,31 @@ class CsvReader:
     def _find(self, data: bytes, final: bool) -> Records:
         return find_records(data, self.dialect.delimiter, line=self._line, final=final, where=self._where)
 
-    def _block(self, records: Records, n_blank: int) -> tuple[Block | None, int]:
-        """Return the rows among whole records, and how many blank lines end them."""
+    def _block(self, records: Records, blank: IntArray) -> tuple[Block | None, IntArray]:
+        """Return the rows among whole records, and the numbers of the blank lines that end them."""
         is_blank = records.starts == records.ends
-        good = np.flatnonzero(~is_blank & (records.fields == self._n_columns))
-        rejected = self._reject(records, np.flatnonzero(~is_blank & (records.fields != self._n_columns)))
-        data = memoryview(self._rest)
-        lines = records.lines[good]
+        is_row = ~is_blank & (records.fields == self._n_columns)
+        rejected = self._reject(records, np.flatnonzero(~is_blank & ~is_row))
+        before = blank[:0]
         if self._n_columns == 1:
             # A blank line is a missing cell, unless only blank lines follow.
-            last = int(good[-1]) + 1 if len(good) else 0
-            keep = np.flatnonzero((is_blank | (records.fields == 1))[:last])
-            lines = records.lines[keep]
-            if len(good) and n_blank:
-                lines = np.concatenate([lines[0] - np.arange(n_blank, 0, -1), lines])
-            text: bytes | memoryview = b"\n" * (n_blank if len(good) else 0) + bytes(data[: _stop(records, last)])
-            n_blank = len(is_blank) - last + (0 if len(good) else n_blank)
-        elif len(good) + int(is_blank.sum()) == len(is_blank):
-            text = data[: records.n_used]
-        else:
-            text = b"\n".join(data[records.starts[k] : records.ends[k]] for k in good) + b"\n"
-        if not len(lines) and not rejected:
-            return None, n_blank
-        cells = self._split(text, len(lines))
-        return Block(cells, lines, rejected), n_blank
+            n_to_last = int(np.flatnonzero(~is_blank)[-1]) + 1 if not is_blank.all() else 0
+            before, blank = (blank, blank[:0]) if n_to_last else (before, blank)
+            blank = np.concatenate([blank, records.lines[n_to_last:][is_blank[n_to_last:]]])
+            is_row[:n_to_last] |= is_blank[:n_to_last]
+        kept = np.flatnonzero(is_row)
+        if not len(kept) and not rejected:
+            return None, blank
+        lines = np.concatenate([before, records.lines[kept]])
+        cells = self._split(b"\n" * len(before) + self._text_of(records, kept), len(lines))
+        return Block(cells, lines, rejected), blank
+
+    def _text_of(self, records: Records, kept: npt.NDArray[np.intp]) -> bytes:
+        """Return the text of some records, without the others that a parser would count."""
+        is_other = (records.starts < records.ends) | (self._n_columns == 1)
+        if len(kept) == int(is_other.sum()):
+            return self._rest[: records.n_used]
+        return b"".join(self._rest[records.starts[k] : records.ends[k]] + b"\n" for k in kept)
 
     def _reject(self, records: Records, bad: npt.NDArray[np.intp]) -> tuple[tuple[int, str], ...]:
         """Refuse, or set aside, rows with another number of fields than the header."""
@@ -158,7 +160,7 @@ class CsvReader:
         self._notes.add("SC811", text, count=len(bad), hint="--bad-rows fail to stop at the first one")
         return tuple(zip(lines, texts, strict=True))
 
-    def _split(self, text: bytes | memoryview, n_rows: int) -> pa.Table:
+    def _split(self, text: bytes, n_rows: int) -> pa.Table:
         """Split whole rows into cells; nothing is converted."""
         names = self.names or [str(k) for k in range(self._n_columns)]
         if not n_rows:
@@ -186,6 +188,8 @@ class CsvReader:
         """Return the delimiter, and whether it was found rather than given."""
         if options.delimiter is not None:
             return check_delimiter(options.delimiter), False
+        while not self._ended and len(self._rest) <= MAX_LINE_BYTES and len(self._rest.splitlines()) <= N_RECORDS:
+            self._fill(2 * len(self._rest))
         likely = options.tie_break.delimiter if options.tie_break else None
         return sniff_delimiter(self._rest, final=self._ended, tie_break=likely, where=self._where), True
 
@@ -253,23 +257,24 @@ class CsvReader:
 
     def _find_decimal(self, known: Dialect | None) -> tuple[str, str | None, bool]:
         """Return decimal mark, thousands mark and whether the first rows decided it."""
-        rows = self._sample()
-        commas = _Commas(rows, strict=self.dialect.delimiter == ",")
-        if commas.points or not commas.columns:
-            fallback = known if known and not commas.points else Dialect()
-            return fallback.decimal, fallback.thousands, commas.points
-        if commas.thousands_like:
-            if known is not None:
-                return known.decimal, known.thousands, False
-            column, cell = commas.columns[0], commas.first
-            message = f'"{shown(cell)}" may be a decimal fraction or thousands: all commas stand before 3 digits'
-            raise TableError(
-                "SC309",
-                message,
-                where=f'{self._where}, column "{shown(column)}"',
-                hint="Pass --decimal , or --thousands ,",
-            )
-        return ",", None, True
+        fallback = known or Dialect()
+        # A comma can stand inside a number only if it is not the delimiter, or if cells are quoted.
+        may_be_comma = b'"' in self._rest if self.dialect.delimiter == "," else b"," in self._rest
+        if not may_be_comma and fallback.decimal == ".":
+            return ".", fallback.thousands, False
+        marks = _Marks(self._sample(), strict=self.dialect.delimiter == ",")
+        if marks.points or not marks.columns:
+            decimal = "." if marks.points else fallback.decimal
+        elif not marks.thousands_like:
+            decimal = ","
+        elif known is not None:
+            return known.decimal, known.thousands, False
+        else:
+            message = f'"{shown(marks.first)}" may be a fraction or thousands: all commas stand before 3 digits'
+            place = f'{self._where}, column "{shown(marks.columns[0])}"'
+            raise TableError("SC309", message, where=place, hint="Pass --decimal , or --thousands ,")
+        thousands = fallback.thousands if fallback.decimal == decimal else None
+        return decimal, thousands, bool(marks.points or marks.columns)
 
     def _sample(self) -> pa.Table:
         """Return the first rows, up to one megabyte of them."""
@@ -280,7 +285,7 @@ class CsvReader:
         return self._split(text, len(good))
 
 
-class _Commas:
+class _Marks:
     """What commas and points inside numbers say about the decimal mark."""
 
     def __init__(self, rows: pa.Table, *, strict: bool) -> None:
@@ -302,10 +307,6 @@ class _Commas:
                 self.first = self.first or with_comma[0].as_py()
                 grouped = pc.all(pc.match_substring_regex(with_comma, r"^[+-]?[1-9]\d{0,2},\d{3}$")).as_py()
                 self.thousands_like &= bool(grouped)
-
-
-def _stop(records: Records, n_records: int) -> int:
-    return int(records.starts[n_records]) if n_records < len(records) else records.n_used
 
 
 def _is_headerless(known: Dialect | None) -> bool:

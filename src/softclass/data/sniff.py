@@ -100,8 +100,10 @@ def sniff_delimiter(text: bytes, *, final: bool, tie_break: str | None, where: s
         kept = np.flatnonzero(records.ends > records.starts)[:N_RECORDS]  # blank lines say nothing
         if len(kept):
             candidates.append(_Candidate(delimiter, records.fields[kept].tolist(), records.lines[kept].tolist()))
-    if not candidates:
+    if faults and not candidates:
         raise faults[0]
+    if not candidates:
+        return tie_break or ","  # the first record is longer than the piece
     even = [candidate for candidate in candidates if candidate.is_even]
     if even:
         return _best_even(even, text, tie_break, where)

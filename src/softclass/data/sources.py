@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,12 +11,10 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from softclass.data.arrow_files import open_arrow_file, open_arrow_stream, open_parquet
 from softclass.data.blocks import Block, Reader
 from softclass.data.csv import CsvReader
 from softclass.data.dialect import ReadOptions
-from softclass.data.files import STANDARD_INPUT, check_local_path, open_binary, open_standard_input
-from softclass.data.frames import is_frame, not_a_table, open_frame
+from softclass.data.files import STANDARD_INPUT, open_binary, open_standard_input
 from softclass.errors import MachineError, Notes, TableError, UsageError, shown
 
 _FOREIGN = (  # files that are often taken for tables, and what to do
@@ -60,6 +58,8 @@ def is_table_source(source: Any) -> bool:
         return str(source) == "-" or _looks_like_table(Path(source))
     if isinstance(source, Sequence) and source and all(_is_path(path) for path in source):
         return all(is_table_source(path) for path in source)
+    from softclass.data.frames import is_frame
+
     return is_frame(source)
 
 
@@ -79,6 +79,9 @@ def open_source(source: Any, options: ReadOptions, notes: Notes) -> Reader:
         return _open_path(source, options, notes)
     if isinstance(source, Sequence) and source and all(_is_path(path) for path in source):
         return _open_path(source[0], options, notes) if len(source) == 1 else _open_paths(source, options, notes)
+    # Frames and Parquet cost 60 ms of imports that a CSV does not need.
+    from softclass.data.frames import is_frame, not_a_table, open_frame
+
     if not is_frame(source):
         raise not_a_table(source)
     return open_frame(source, notes)
@@ -111,18 +114,26 @@ def _open_path(path: str | Path, options: ReadOptions, notes: Notes) -> Reader:
         found = options.input_format or _format_of(head, name)
         if found == "csv":
             return _open_csv(stream, name, options, notes)
-        if found == "arrow" and not head.startswith(b"ARROW1"):
-            return open_arrow_stream(stream, name, notes)
+        return _open_arrow(stream, None if is_input else Path(path), found, head, notes)
     except BaseException:
         stream.close()
         raise
+
+
+def _open_arrow(stream: BinaryIO, path: Path | None, found: str, head: bytes, notes: Notes) -> Reader:
+    """Open Parquet or Arrow; but for the stream they are read in any order, so from a plain file only."""
+    from softclass.data import arrow_files
+
+    name = STANDARD_INPUT if path is None else shown(path.name)
+    if found == "arrow" and not head.startswith(b"ARROW1"):
+        return arrow_files.open_arrow_stream(stream, name, notes)
     stream.close()
-    if is_input or not check_local_path(path).is_file() or not _is_plain(Path(path), head):
+    if path is None or not path.is_file() or not _is_plain(path, head):
         kind = "Parquet" if found == "parquet" else "an Arrow file"
         message = f"{kind} can only be read from a file that is not compressed"
         raise TableError("SC331", message, where=name, hint="Save it, or use CSV or an Arrow stream")
-    open_file: Callable[[Path, str, Notes], Reader] = open_parquet if found == "parquet" else open_arrow_file
-    return open_file(Path(path), name, notes)
+    open_file = arrow_files.open_parquet if found == "parquet" else arrow_files.open_arrow_file
+    return open_file(path, name, notes)
 
 
 def _is_plain(path: Path, head: bytes) -> bool:
