@@ -146,15 +146,14 @@ def _texts(found: pa.ChunkedArray, column: Column, type_kind: str) -> Texts:
     tokens = frozenset({"", *column.na_values})
     result = np.empty(len(texts), dtype=object)
     first = 0
-    for chunk in texts.chunks:
+    for chunk in (chunk for chunk in texts.chunks if len(chunk)):
         encoded = chunk.fill_null("").dictionary_encode()
         values = pa.chunked_array([encoded.dictionary])
         shared = values.to_numpy().astype(object)
         if column.integer:
             shared = _in_digits(values, shared)
         shared[cells.is_missing(values, tokens)] = ""
-        if len(chunk):
-            result[first : first + len(chunk)] = shared[encoded.indices.to_numpy()]
+        result[first : first + len(chunk)] = shared[encoded.indices.to_numpy()]
         first += len(chunk)
     return result
 
@@ -184,7 +183,7 @@ def _from_text(table: Table, column: Column) -> npt.NDArray[np.float64]:
 def _by_distinct(found: pa.ChunkedArray, read: Callable[[pa.ChunkedArray], cells.Judged]) -> cells.Judged:
     """Read each distinct text of a chunk once."""
     results = [(np.zeros(0), np.zeros(0, dtype=bool), np.zeros(0, dtype=bool))]
-    for chunk in found.chunks:
+    for chunk in (chunk for chunk in found.chunks if len(chunk)):
         encoded = chunk.fill_null("").dictionary_encode()
         judged = read(pa.chunked_array([encoded.dictionary]))
         indices = encoded.indices.to_numpy()

@@ -1,0 +1,281 @@
+"""From a table to its schema, and from the schema to facts in a file and back."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from small_tables import messages, text_table, typed_table
+from softclass.data.column import Column, Dropped, Label, Schema, SchemaOptions, graph_input
+from softclass.data.dialect import Dialect
+from softclass.data.schema import column_values, encode_columns, infer_schema
+from softclass.data.table import ReadOptions, read_table
+from softclass.errors import ModelFileError, Notes, TableError, UsageError
+
+Y = ["a", "b", "a", "b"]
+TABLE = {"size": ["1", "2", "3", "5"], "hue": ["red", "NA", "red", ""], "one": ["1"] * 4, "key": ["9", "8", "7", "3"],
+         "y": Y}  # fmt: skip
+
+
+def inferred(columns, target="y", options=None, notes=None, **read):
+    table = columns if hasattr(columns, "columns") else text_table(columns)
+    return infer_schema(
+        table, target, options or SchemaOptions(), ReadOptions(**read), Notes() if notes is None else notes
+    )[0]
+
+
+def test_a_whole_table():
+    notes = Notes()
+    schema = inferred(TABLE, options=SchemaOptions(id=("key",)), notes=notes)
+
+    assert schema == Schema(
+        target="y",
+        classes=(Label("a"), Label("b")),
+        columns=(
+            Column("size", "size", "number", 0, integer=True, minimum=1.0, maximum=5.0),
+            Column("hue", "hue", "category", 1),
+        ),
+        ids=("key",),
+        dropped=(Dropped("one", 'constant: the only value is "1"', "SC805"),),
+        dialect=Dialect(),
+    )
+    assert messages(notes) == [
+        'SC812 column "hue": 1 cells "NA" kept as a category',
+        'SC805 column "one": constant, left out: the only value is "1"',
+    ]
+
+
+def test_what_the_user_leaves_out_gives_no_note():
+    notes = Notes()
+    schema = inferred(TABLE, options=SchemaOptions(drop=("one", "hue"), reserved=("key",)), notes=notes)
+    encode_columns(text_table(TABLE), schema, notes)
+
+    assert [(dropped.name, dropped.reason) for dropped in schema.dropped] == [
+        ("hue", "left out by option"),
+        ("one", "left out by option"),
+        ("key", "used for groups, parts or weights"),
+    ]
+    assert messages(notes) == []
+
+
+def test_forced_kinds_and_words_for_missing():
+    schema = inferred(
+        {**TABLE, "hue": ["red", "NA", "blue", ""]},
+        options=SchemaOptions(category=("size",), drop=("one",)),
+        na_values=("hue=NA", "7"),
+    )
+
+    assert schema.columns == (
+        Column("size", "size", "category", 0, integer=True, na_values=("7",)),
+        Column("hue", "hue", "category", 2, na_values=("7", "NA")),
+        Column("key", "key", "number", 1, True, 3.0, 9.0, na_values=("7",)),
+    )
+
+
+def test_words_for_missing_do_not_touch_labels_unless_the_target_is_named():
+    columns = {"x": ["1", "2", "3"], "y": ["NA", "b", "c"]}
+    options = SchemaOptions(drop_missing_target=True)
+
+    assert [label.name for label in inferred(columns, na_values=("NA",)).classes] == ["NA", "b", "c"]
+    assert [label.name for label in inferred(columns, options=options, na_values=("y=NA",)).classes] == ["b", "c"]
+
+
+def test_rows_without_a_label_do_not_count():
+    columns = {"x": ["1", "2", "3"], "y": ["a", "b", ""]}
+    schema, table = infer_schema(
+        text_table(columns), "y", SchemaOptions(drop_missing_target=True), ReadOptions(), Notes()
+    )
+
+    assert (table.n_rows, schema.columns[0].maximum) == (2, 2.0)
+
+
+def test_a_table_without_a_target():
+    schema = inferred({"x": ["1", "2"]}, None, SchemaOptions(needs_target=False))
+
+    assert (schema.target, schema.classes) == (None, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("bill length (mm)", "bill length (mm)"),
+        ("特征1", "特征1"),
+        ("logits", "column/logits"),
+        ("probabilities", "column/probabilities"),
+        ("label", "column/label"),
+        ("softclass/x", "column/softclass/x"),
+        ("column/label", "column/label"),
+    ],
+)
+def test_names_in_the_graph(name, found):
+    assert graph_input(name, ()) == found
+
+
+def test_names_in_the_graph_never_clash():
+    columns = {"column/label": ["1", "2", "3", "5"], "label": ["1", "2", "3", "5"], "y": Y}
+
+    assert [column.input for column in inferred(columns).columns] == ["column/label", "column/column/label"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "read", "error", "message"),
+    [
+        ({"x": [], "y": []}, {}, {}, TableError, "[SC301] t.csv: the table has no rows. A header alone is not enough"),
+        ({"one": ["1"] * 4, "y": Y}, {}, {}, TableError,
+         '[SC315] t.csv: at least one column must be usable; one: constant: the only value is "1". '
+         "--category or --number keeps a column that would be left out"),
+        ({"y": Y}, {}, {}, TableError,
+         "[SC315] t.csv: there is no column but the target. "
+         "--category or --number keeps a column that would be left out"),
+        (TABLE, {"drop": ("sise",)}, {}, TableError,
+         '[SC321] t.csv: --drop names column "sise", which the table does not have. Did you mean "size"?'),
+        (TABLE, {"number": ("zzzzzz",)}, {}, TableError,
+         '[SC321] t.csv: --number names column "zzzzzz", which the table does not have. '
+         "Columns are named exactly as in the header"),
+        (TABLE, {"number": ("size",), "id": ("size",)}, {}, UsageError,
+         '[SC203] column "size" cannot be named by --id and --number. Name it once'),
+        (TABLE, {"category": ("y",)}, {}, UsageError,
+         '[SC203] column "y" cannot be named by --category and --target. Name it once'),
+        (TABLE, {}, {"date_format": "%d/%m/%Y"}, UsageError,
+         '[SC202] --date-format "%d/%m/%Y" has no effect: no column is written so. '
+         "--datetime COLUMN shows the first cell that is not"),
+        (TABLE, {}, {"na_values": ("sice=NA",)}, UsageError,
+         '[SC207] --na-values "sice=NA" names no column of t.csv. Did you mean size=…?'),
+    ],
+)  # fmt: skip
+def test_refused(columns, options, read, error, message):
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        inferred(columns, options=SchemaOptions(**options), **read)
+
+
+# ------------------------------------------------------------------------------------------------- columns with a role
+@pytest.mark.parametrize(
+    ("table", "values"),
+    [
+        (text_table({"t": ["1970-01-02", "", "1970-01-01"]}), [86400.0, np.nan, 0.0]),
+        (text_table({"t": ["3", "2", "NA"]}), [3.0, 2.0, np.nan]),
+        (text_table({"t": [str(i) for i in range(60)]}), list(range(60))),
+        (text_table({"t": ["1", "1"]}), [1.0, 1.0]),
+        (typed_table({"t": [3, 2, None]}), [3.0, 2.0, np.nan]),
+    ],
+)
+def test_a_column_as_dates_or_numbers_whatever_it_is_as_a_feature(table, values):
+    np.testing.assert_array_equal(column_values(table, "t", ReadOptions()), values)
+
+
+def test_a_column_that_is_neither():
+    with pytest.raises(TableError, match=re.escape('[SC307] t.csv, line 1, column "t": must be a number; got "x"')):
+        column_values(text_table({"t": ["x", "y"]}), "t", ReadOptions())
+
+
+# --------------------------------------------------------------------------------------------------- facts and back
+FULL = Schema(
+    "y",
+    (Label("1", "integer"), Label("2", "integer")),
+    (
+        Column("a", "a", "number", 1, True, 1.0, 2.0, na_values=("-9",)),
+        Column("label", "column/label", "boolean", 0, true="yes", false="no"),
+        Column("d", "d", "datetime", 0, minimum=0.0, maximum=1e9, date_format="iso"),
+        Column("c", "c", "category", 3, integer=True),
+    ),
+    ids=("key",),
+    dropped=(Dropped("e", "constant", "SC805"),),
+    dialect=Dialect(";", ",", ".", "utf-16", True),
+)
+
+
+@pytest.mark.parametrize("schema", [FULL, replace(FULL, dialect=None, target=None, classes=())])
+def test_facts_survive_json(schema):
+    stored = json.dumps(schema.to_dict(), allow_nan=False)
+
+    assert Schema.from_dict(json.loads(stored)) == schema
+
+
+def broken(path, value):
+    facts = json.loads(json.dumps(FULL.to_dict()))
+    place = facts
+    for key in path[:-1]:
+        place = place[key]
+    if value is KeyError:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return facts
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ([], "[SC405] schema: must be an object; got list"),
+        (broken(["target"], 3), '[SC405] schema: "target" breaks its rule; got 3'),
+        (broken(["extra"], 3), '[SC405] schema: the keys are closed; "extra" is unknown'),
+        (broken(["ids"], KeyError), '[SC405] schema: the keys are closed; "ids" is absent'),
+        (broken(["ids"], ["a", "a"]), "[SC405] schema: \"ids\" breaks its rule; got ['a', 'a']"),
+        (broken(["columns", 0, "kind"], "text"), '[SC405] columns[0]: the keys are closed; "integer" is unknown'),
+        (broken(["columns", 0, "minimum"], float("nan")), '[SC405] columns[0]: "minimum" breaks its rule; got nan'),
+        (broken(["columns", 0, "missing"], True), '[SC405] columns[0]: "missing" breaks its rule; got True'),
+        (broken(["columns", 1, "true"], None), '[SC405] columns[1]: "true" breaks its rule; got None'),
+        (broken(["columns", 1], 3), "[SC405] columns[1]: must be an object; got int"),
+        (broken(["columns", 2, "name"], "a"), '[SC405] columns: "name" must be unique; one occurs twice'),
+        (broken(["columns", 2, "input"], "a"), '[SC405] columns: "input" must be unique; one occurs twice'),
+        (broken(["classes", 1, "name"], "1"), '[SC405] classes: "name" must be unique; one occurs twice'),
+        (broken(["classes", 1, "name"], "02"),
+         '[SC405] classes[1]: "name" of an integer class is a whole number in digits'),
+        (broken(["classes", 0, "type"], "boolean"),
+         '[SC405] classes[0]: "name" of a boolean class is true or false'),
+        (broken(["classes", 0, "type"], "float"), "[SC405] classes[0]: \"type\" breaks its rule; got 'float'"),
+        (broken(["dropped", 0, "code"], 5), '[SC405] dropped[0]: "code" breaks its rule; got 5'),
+        (broken(["dialect", "header"], "yes"), "[SC405] dialect: \"header\" breaks its rule; got 'yes'"),
+    ],
+)  # fmt: skip
+def test_facts_that_break_a_rule_are_refused(facts, message):
+    with pytest.raises(ModelFileError, match=f"^{re.escape(message)}$"):
+        Schema.from_dict(facts)
+
+
+# ---------------------------------------------------------------------------------------------------------- real tables
+def read_and_infer(path, target, notes, **read):
+    table = read_table(str(path), ReadOptions(**read), notes)
+    return infer_schema(table, target, SchemaOptions(), ReadOptions(**read), notes)
+
+
+@pytest.mark.shared
+def test_penguins(shared_data):
+    notes = Notes()
+    schema, _ = read_and_infer(shared_data / "penguins/penguins.csv", None, notes)
+
+    assert [(column.name, column.kind, column.missing) for column in schema.columns] == [
+        ("island", "category", 0),
+        ("bill_length_mm", "number", 2),
+        ("bill_depth_mm", "number", 2),
+        ("flipper_length_mm", "number", 2),
+        ("body_mass_g", "number", 2),
+        ("sex", "category", 0),
+        ("year", "number", 0),
+    ]
+    assert [label.name for label in schema.classes] == ["Adelie", "Chinstrap", "Gentoo"]
+    assert messages(notes) == ['SC812 column "sex": 11 cells "NA" kept as a category']
+
+
+@pytest.mark.shared
+def test_dry_bean_with_semicolons(shared_data):
+    notes = Notes()
+    schema, _ = read_and_infer(shared_data / "dry_bean/Dry_Bean_Dataset_semicolon_decimalcomma.csv", "Class", notes)
+
+    assert schema.dropped == (Dropped("Bean ID", "id-like: 1 to 13611 in steps of 1", "SC813"),)
+    assert {column.kind for column in schema.columns} == {"number"}
+    assert 'SC813 column "Bean ID": id-like, left out: 1 to 13611 in steps of 1' in messages(notes)
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_geonames_keeps_namibia(shared_data):
+    notes = Notes()
+    schema, _ = read_and_infer(shared_data / "geonames_cities/rg_cities1000.csv.gz", "cc", notes)
+
+    assert "NA" in {label.name for label in schema.classes}
+    assert len(schema.classes) == 246
