@@ -79,6 +79,8 @@ class Evaluation:
         Score summed over classes and its CORP parts.
     brier_binary : float or None
         Half of it, the usual score of two classes.
+    mean_confidence : float
+        What the model promises on average; more than the accuracy is overconfidence.
     ece, ece_uncalibrated, ece_debiased, ece_null_mean, ece_null_95, ece_p_value, class_wise_ece : float
         Calibration errors, and what a perfectly calibrated model would show by luck.
     aurc, excess_aurc : float
@@ -115,6 +117,7 @@ class Evaluation:
     brier_miscalibration: float
     brier_discrimination: float
     brier_uncertainty: float
+    mean_confidence: float
     ece: float
     ece_uncalibrated: float
     ece_debiased: float
@@ -321,6 +324,7 @@ def evaluate(
         brier_miscalibration=parts.miscalibration,
         brier_discrimination=parts.discrimination,
         brier_uncertainty=parts.uncertainty,
+        mean_confidence=weighted_mean(rows.confidence, weight),
         ece=errors.plug_in,
         ece_uncalibrated=binned_error(before.confidence, correct, weight),
         ece_debiased=errors.debiased,

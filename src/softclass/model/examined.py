@@ -1,0 +1,133 @@
+"""Rows of known class with the answers of the model: what figures, predictions file and report are made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from softclass.data.images import ImageSet
+from softclass.data.table import Table
+from softclass.functions.cross_entropy import cross_entropy
+from softclass.functions.softmax import softmax
+from softclass.model.examples import Examples, Inputs
+from softclass.model.predictions import prediction_table
+from softclass.trust.evaluation import Evaluation, evaluate
+
+
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """Answers beside the truth.
+
+    Attributes
+    ----------
+    evaluation : Evaluation
+        All figures.
+    logits : float32 array of shape (n_rows, n_classes)
+        As the graph gave them.
+    targets : int64 array of shape (n_rows,)
+        Class numbers, -1 for a class the model does not know.
+    classes : tuple of str
+        Names in the order of the logits.
+    target_names : sequence of str or None, optional
+        Labels as the data give them, where they may be unknown to the model.
+    table, images : Table or ImageSet, or None
+        The rows as they were read.
+    inputs : dict of columns or pixels, optional
+        What the graph took.
+    row_numbers : int64 array of shape (n_rows,), optional
+        Number of each row in its source, counted from 1.
+    class_counts : mapping of str to int
+        Rows of each class in the whole data.
+    """
+
+    evaluation: Evaluation
+    logits: npt.NDArray[np.float32]
+    targets: npt.NDArray[np.int64]
+    classes: tuple[str, ...]
+    target_names: Sequence[str | None] | None = None
+    table: Table | None = None
+    images: ImageSet | None = None
+    inputs: Inputs | None = None
+    row_numbers: npt.NDArray[np.int64] | None = None
+    class_counts: Mapping[str, int] = field(default_factory=dict)
+
+    def place(self, row: int) -> str:
+        """Where a row stands in the user's data."""
+        if self.images is not None:
+            return self.images.files[row]
+        return f"row {row + 1}" if self.table is None else self.table.place(row)
+
+    def cells(self, row: int) -> dict[str, str] | None:
+        """The cells of a row as text; None for an image."""
+        if self.table is None:
+            return None
+        found = {name: column[row].as_py() for name, column in self.table.columns.items()}
+        return {name: "" if cell is None else str(cell) for name, cell in found.items()}
+
+    def loss_of(self, row: int) -> float:
+        """Cross-entropy of a row in nats; infinite for a class the model does not know."""
+        if self.targets[row] < 0:
+            return math.inf
+        return float(cross_entropy(self.logits[row : row + 1].astype(np.float64), self.targets[row : row + 1]))
+
+    def name_of(self, row: int) -> str:
+        """Name of the true class of a row."""
+        if self.targets[row] >= 0:
+            return self.classes[int(self.targets[row])]
+        name = None if self.target_names is None else self.target_names[row]
+        return "" if name is None else name
+
+    def _numbers(self) -> npt.NDArray[np.int64]:
+        return np.arange(1, len(self.targets) + 1) if self.row_numbers is None else self.row_numbers
+
+    def predictions(self) -> Any:
+        """Return the predictions file of these rows: every column as read, then what the model says, with logits."""
+        leading: dict[str, Any] = {}
+        if self.images is not None:
+            leading["file"] = list(self.images.files)
+        elif self.table is not None:
+            leading = {"row": self._numbers(), **self.table.columns}
+        return prediction_table(
+            self.logits,
+            np.asarray(softmax(self.logits), dtype=np.float32),
+            self.classes,
+            leading,
+            with_logits=True,
+            targets=self.targets,
+            target_names=[self.name_of(row) for row in range(len(self.targets))],
+        )
+
+
+def examine(
+    tests: Examples, logits: npt.NDArray[np.float32], temperature: float, *, seed: int, class_counts: Mapping[str, int]
+) -> Examined:
+    """Put all figures of the test part together."""
+    names = tests.class_names()
+    evaluation = evaluate(
+        logits,
+        tests.targets,
+        names,
+        temperature=temperature,
+        sample_weight=tests.weights,
+        groups=tests.groups,
+        seed=seed,
+        split="test",
+    )
+    labels = None if tests.images is None else tests.images.labels
+    return Examined(
+        evaluation,
+        logits,
+        tests.targets,
+        tuple(names),
+        labels,
+        tests.table,
+        tests.images,
+        inputs=tests.inputs,
+        row_numbers=tests.row_numbers,
+        class_counts=class_counts,
+    )

@@ -1,0 +1,174 @@
+"""What the report of a model tells: facts gathered from the file, from the tested rows, or from new labelled data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from softclass import __version__
+from softclass.data.pixels import PixelPreprocessing
+from softclass.data.preprocessing import BooleanStep, CategoryStep, DatetimeStep, NumberStep, Preprocessing, Step
+from softclass.data.schema import Column
+from softclass.functions.softmax import softmax
+from softclass.model.layers import read_layers
+from softclass.report.facts import (
+    CoefficientTable,
+    ColumnFacts,
+    DroppedColumn,
+    ReportFacts,
+    WeightPictures,
+    WorstRow,
+)
+from softclass.report.thumbnails import thumbnail_png
+
+if TYPE_CHECKING:
+    from softclass.model.examined import Examined
+    from softclass.model.model import Model
+
+WORST_ROWS = 20
+SHOWN_CATEGORIES = 8
+
+
+def report_facts(model: Model, examined: Examined | None, *, examples: bool, title: str) -> ReportFacts:
+    """
+    Gather what a report shows.
+
+    Parameters
+    ----------
+    model : Model
+        Its file gives columns, parts, calibration and weights.
+    examined : Examined, optional
+        Rows of known class with the answers of the model; without them the figures stored in the file are shown, and
+        no rows.
+    examples : bool
+        Whether rows or images of the data are shown.
+    title : str
+        What the page calls the data.
+
+    Returns
+    -------
+    ReportFacts
+        Plain values.
+    """
+    manifest = model.manifest
+    spec = manifest.image
+    evaluation = model.evaluation if examined is None else examined.evaluation
+    schema = model.schema
+    return ReportFacts(
+        title=title,
+        task=manifest.task,
+        classes=[label.name for label in manifest.classes],
+        evaluation=evaluation,
+        split_name="test" if evaluation is None else evaluation.split,
+        created_with=f"softclass {__version__}",
+        target=None if schema is None else schema.target,
+        n_rows=int(manifest.data["rows"]),
+        class_counts={} if examined is None else examined.class_counts,
+        image=None if spec is None else (spec.height, spec.width, spec.channels),
+        columns=_columns(model),
+        dropped=[] if schema is None else [DroppedColumn(one.name, one.reason) for one in schema.dropped],
+        notes=[note.to_dict() for note in model.notes],
+        parts=dict(manifest.parts),
+        temperature=model.temperature,
+        worst=_worst(examined) if examples and examined is not None else (),
+        coefficients=_coefficients(model),
+        facts=_making(model),
+    )
+
+
+def _columns(model: Model) -> list[ColumnFacts]:
+    constants, schema = model.manifest.preprocessing(), model.schema
+    if schema is None or not isinstance(constants, Preprocessing):
+        return []
+    return [
+        ColumnFacts(column.name, column.kind, _values(column, step), step.missing, _filled(step))
+        for column, step in zip(schema.columns, constants.steps, strict=True)
+    ]
+
+
+def _values(column: Column, step: Step) -> str:
+    if isinstance(step, CategoryStep):
+        names = list(step.categories[:SHOWN_CATEGORIES])
+        more = len(step.categories) - len(names)
+        return ", ".join(names) + (f" … {more:,} more" if more else "")
+    if column.kind == "boolean":
+        return f"{column.false}, {column.true}"
+    if column.minimum is None or column.maximum is None:
+        return ""
+    if column.kind == "datetime":
+        return f"{_moment(column.minimum)} … {_moment(column.maximum)}"
+    return f"{column.minimum:.6g} … {column.maximum:.6g}"
+
+
+def _moment(seconds: float) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:.6g} s"
+
+
+def _filled(step: Step) -> str:
+    if not step.missing:
+        return ""
+    if isinstance(step, NumberStep):
+        return f"{step.fill:.6g}"
+    if isinstance(step, DatetimeStep):
+        return _moment(step.fill)
+    return "0.5" if isinstance(step, BooleanStep) else ""
+
+
+def _worst(examined: Examined) -> Sequence[WorstRow]:
+    """The rows that the model got wrong with the greatest confidence, the surest first."""
+    logits = examined.logits
+    predicted = logits.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != examined.targets)
+    confidence = np.asarray(softmax(logits[wrong].astype(np.float64))).max(axis=1, initial=0.0)
+    found: list[WorstRow] = []
+    for row, share in sorted(zip(wrong.tolist(), confidence.tolist(), strict=True), key=lambda one: (-one[1], one[0])):
+        if len(found) == WORST_ROWS:
+            break
+        found.append(
+            WorstRow(
+                place=examined.place(row),
+                true=examined.name_of(row),
+                predicted=examined.classes[int(predicted[row])],
+                confidence=share,
+                loss=examined.loss_of(row),
+                cells=examined.cells(row),
+                thumbnail_png=None if examined.images is None else thumbnail_png(examined.images.pixels[row]),
+            )
+        )
+    return found
+
+
+def _coefficients(model: Model) -> CoefficientTable | WeightPictures | None:
+    manifest = model.manifest
+    constants = manifest.preprocessing()
+    layers = read_layers(model.body, constants)
+    if len(layers) != 1:
+        return None
+    # Softmax does not change when all weights of a feature move together: show them around their mean.
+    weight = layers[0].weight - layers[0].weight.mean(axis=0)
+    if isinstance(constants, PixelPreprocessing):
+        spec = manifest.image_spec()
+        return WeightPictures(spec.height, spec.width, spec.channels, weight)
+    return CoefficientTable(constants.feature_names, weight)
+
+
+def _making(model: Model) -> list[tuple[str, str]]:
+    manifest = model.manifest
+    fit, versions = manifest.fit, manifest.versions
+    strength = fit["C"]
+    found = [
+        ("model", f"softmax regression, {manifest.n_features:,} features, {manifest.n_parameters:,} parameters"),
+        ("C", "no penalty" if strength is None or math.isinf(strength) else f"{strength:g}"),
+        ("iterations", f"{fit['iterations']:,}, {'converged' if fit['converged'] else 'not converged'}"),
+        ("seed", str(manifest.parts["seed"])),
+        ("data fingerprint", str(manifest.data["sha256"])),
+        ("model digest", model.digest),
+    ]
+    return found + [(name, str(value)) for name, value in versions.items() if value is not None]

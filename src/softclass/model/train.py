@@ -1,0 +1,478 @@
+"""From raw data to a model: read this first. The story of the whole product, in the order in which it happens."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import time as clock
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from softclass import __version__
+from softclass.data.images import ImageOptions
+from softclass.data.leaks import find_leaks
+from softclass.data.preprocessing import Preprocessing
+from softclass.data.schema import SchemaOptions
+from softclass.data.split import Parts, SplitOptions, count_shared_rows, row_order, split
+from softclass.data.table import ReadOptions
+from softclass.errors import CheckFailedError, DataError, Note, Notes, shown
+from softclass.estimators.threads import limited_threads
+from softclass.model.examined import Examined, examine
+from softclass.model.examples import (
+    Examples,
+    fingerprint,
+    is_images,
+    read_image_examples,
+    read_more_rows,
+    read_table_examples,
+    take_inputs,
+)
+from softclass.model.fitting import (
+    AnyPreprocessing,
+    Fitting,
+    cross_validate,
+    features_of,
+    logits_of,
+    n_features_of,
+    preprocessing_of,
+)
+from softclass.model.graph import build_graph
+from softclass.model.limits import check_fail_under, check_memory
+from softclass.model.manifest import Manifest, make_sample
+from softclass.model.model import Model, warn_of
+from softclass.model.options import check_options, class_weights, config_text, parse_duration, parse_image_size
+from softclass.model.run import Stopwatch, check_output, metrics_of, write_run
+from softclass.model.session import Session
+from softclass.networks.architecture import Dense
+from softclass.trust.temperature import Temperature, fit_temperature
+
+Progress = Callable[[str, dict[str, Any]], None]
+Int64 = npt.NDArray[np.int64]
+
+# The graph computes in float32: this much of the largest logit, no more, may separate it from the estimator.
+LOGIT_TOLERANCE = 1e-4
+COMPARED_ROWS = 256
+
+
+def train(
+    data: Any,
+    target: Any = None,
+    *,
+    model: str = "auto",
+    output: str | Path | None = None,
+    overwrite: bool = False,
+    report: bool = True,
+    predictions: bool = True,
+    seed: int = 0,
+    rows: int = 0,
+    test: float | None = None,
+    test_data: Any = None,
+    calibration: float | None = None,
+    cv: int = 0,
+    stratify: bool = True,
+    group: str | None = None,
+    time: str | None = None,
+    split_column: str | None = None,
+    number: Sequence[str] = (),
+    category: Sequence[str] = (),
+    boolean: Sequence[str] = (),
+    datetime: Sequence[str] = (),
+    drop: Sequence[str] = (),
+    id: Sequence[str] = (),
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
+    encoding: str | None = None,
+    header: bool = True,
+    date_format: str | None = None,
+    input_format: str | None = None,
+    na_values: Sequence[str] = (),
+    max_categories: int = 1000,
+    bad_rows: str = "fail",
+    drop_missing_target: bool = False,
+    force_classes: bool = False,
+    image_size: str | tuple[int, int] | None = None,
+    channels: int | None = None,
+    resize: str | None = None,
+    follow_links: bool = False,
+    class_weight: str | Mapping[Any, float] | None = None,
+    sample_weight: str | npt.ArrayLike | None = None,
+    C: float | str = "auto",
+    max_iter: int = 1000,
+    tol: float = 1e-4,
+    calibrate: str = "auto",
+    time_limit: str | float | None = None,
+    fail_under: str | Mapping[str, float] | None = None,
+    strict: bool = False,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Model:
+    """Train a softmax classifier on a table or a set of images, and calibrate and test it.
+
+    The rows are cut into the parts fit, calibration and test. Everything that is learnt about the columns and the
+    weights comes from fit; the temperature from calibration; the figures from test, by running the graph that is
+    saved.
+
+    Parameters
+    ----------
+    data : path, sequence of paths, data frame, Arrow table, mapping of columns, array, or images
+        A CSV, Parquet or Arrow file; a folder or archive of images, IDX or NPZ files; or the same in memory.
+    target : str or array of labels, optional
+        Name of the label column; for arrays and images the labels themselves.
+    model : {"auto", "softmax"}, default "auto"
+        The classifier; softmax regression is the only one so far.
+    output : path, optional
+        Run directory to write; without it nothing is kept on disk.
+    overwrite : bool, default False
+        Replace the run directory `output` if softclass wrote it.
+    report, predictions : bool, default True
+        Whether the run directory gets ``report.html`` and ``predictions-test.parquet``.
+    seed : int, default 0
+        Decides the split and every other draw.
+    rows : int, default 0
+        Use a seeded sample of so many rows; 0 for all.
+    test, calibration : float in [0, 1), optional
+        Share of all rows kept for the test; share of the others kept for calibration. Default 0.2 and 0.15.
+    test_data : like `data`, optional
+        The test rows, instead of a share.
+    cv : int, default 0
+        Also estimate the metrics by so many folds over all rows but the test part.
+    stratify : bool, default True
+        Whether the parts hold the classes in equal shares.
+    group, time, split_column : str, optional
+        Column whose equal cells stay in one part; column by which the latest rows become test; column that names the
+        part of each row (fit, calibration, test).
+    number, category, boolean, datetime, drop, id : sequence of str
+        Columns whose kind is forced, that are left out, or that are left out but copied to the predictions.
+    delimiter, decimal, thousands, encoding, header, date_format, input_format, na_values, bad_rows
+        How to read the table; found out where not given.
+    max_categories : int, default 1000
+        Categories kept in a column; the rest count as other.
+    drop_missing_target, force_classes : bool, default False
+        Leave out rows without a label; take a target that looks continuous.
+    image_size : (height, width) or "HxW", optional
+        Size of the images in the model.
+    channels : {1, 3}, optional
+        Grey or colour.
+    resize : {"crop", "pad", "stretch"}, optional
+        How images of other proportions are fitted; default "crop".
+    follow_links : bool, default False
+        Follow links that lead out of the image folder.
+    class_weight : "balanced", mapping of label to weight, or path of a JSON file, optional
+        Weights of the classes in the loss.
+    sample_weight : str or array of shape (n_rows,), optional
+        Weight of each row, or the column that holds it; counts in the loss and in the metrics.
+    C : float > 0 or "auto", default "auto"
+        Inverse strength of the penalty, as in scikit-learn; "auto" takes the best of 1e-3 ... 1e3 on held-out fit rows.
+    max_iter : int, default 1000
+        Largest number of iterations.
+    tol : float, default 1e-4
+        Relative suboptimality at which the solver stops.
+    calibrate : {"auto", "none", "temperature"}, default "auto"
+        Fit a temperature; "auto" keeps it only if it lowers the cross-validated log loss.
+    time_limit : float seconds or str such as "10m", optional
+        Stop fitting in time and keep the best so far.
+    fail_under : mapping of metric to limit, or "accuracy=0.9,...", optional
+        Raise if a metric is worse, after everything is written.
+    strict : bool, default False
+        Unreadable images are an error, and so is any note, after everything is written.
+    threads : int, optional
+        Threads of every pool.
+    progress : callable (event, facts), optional
+        Told what happens, step by step.
+
+    Returns
+    -------
+    Model
+        The calibrated model; the same bytes as ``model.onnx`` of the run directory.
+
+    Raises
+    ------
+    UsageError, DataError, CheckFailedError, MachineError
+        SC2xx for options, SC3xx for data, SC5xx for checks that failed, SC6xx for the machine.
+
+    Examples
+    --------
+    >>> import softclass
+    >>> from softclass.data import samples
+    >>> model = softclass.train(samples.path("penguins.csv"), "species")
+    >>> model.classes
+    ('Adelie', 'Chinstrap', 'Gentoo')
+    >>> model.evaluation.accuracy > 0.95
+    True
+    """
+    given = dict(locals())
+    notes = _Told(progress)
+    say = progress or _quiet
+    watch = Stopwatch()
+    limit = None if time_limit is None else clock.monotonic() + parse_duration(time_limit)
+    path = None if output is None else check_output(output, overwrite=overwrite)
+    with _limited(threads):
+        planned = _plan(given, notes, say)
+        examples, parts, preprocessing = planned.examples, planned.parts, planned.preprocessing
+        watch.lap("read")
+
+        _look_for_leaks(planned, notes)
+        fitting = Fitting(C, tol, max_iter, class_weights(class_weight, examples.classes, notes), seed, limit, say)
+        folds = None
+        if cv:
+            within = np.sort(np.concatenate([parts.fit, parts.calibration]))
+            folds = cross_validate(examples, within, fitting, cv, max_categories)
+        fitted = fitting.fit(examples, parts.fit, preprocessing, notes)
+        say("fit", fitted.facts())
+        watch.lap("fit")
+
+        # From here on only the graph speaks.
+        def graph(temperature: float) -> bytes:
+            names = examples.class_names()
+            return build_graph(preprocessing, fitted.layers, names, temperature=temperature, image=examples.spec)
+
+        body = graph(1.0)
+        session = Session(body, threads=threads)
+        _check_same_logits(session, preprocessing, fitted.layers, examples, parts.fit[:COMPARED_ROWS])
+        say("phase", {"name": "evaluating", "done": 0, "total": None})
+        temperature = _calibrate(session, preprocessing, examples, parts.calibration, calibrate, seed)
+        say("calibration", {"temperature": temperature})
+        if temperature.temperature != 1.0:
+            body = graph(temperature.temperature)
+            session = Session(body, threads=threads)
+        examined = None
+        if planned.tests is not None:
+            logits = logits_of(session, preprocessing, planned.tests.inputs)
+            examined = examine(
+                planned.tests, logits, temperature.temperature, seed=seed, class_counts=examples.class_counts()
+            )
+        evaluation = None if examined is None else examined.evaluation
+        say("test", {"evaluation": evaluation, "split": "test"})
+        watch.lap("evaluate")
+
+        manifest = Manifest.build(
+            preprocessing=preprocessing, schema=examples.schema, image=examples.spec, classes=examples.classes,
+            layers=fitted.layers, temperature=temperature, evaluation=evaluation, notes=notes,
+            parts={**planned.sizes, **planned.cut}, fit=fitted.stored(),
+            sample=make_sample(preprocessing, session, examples.spec),
+            data={"rows": examples.n_rows, "sha256": fingerprint(examples)},
+        )  # fmt: skip
+        trained = Model.seal(body, manifest, threads=threads)
+        if examined is not None:
+            _check_file_repeats(trained, preprocessing, examined)
+        trained._keep(evaluation, notes, examined, examples.name)
+        if path is not None:
+            say("phase", {"name": "writing", "done": 0, "total": None})
+            more: dict[str, Any] = {"fit": {**fitted.facts(), "tried": fitted.tried_by_name()}}
+            if folds is not None:
+                more["cross_validation"] = {"folds": cv, **folds.to_dict(details=False)}
+            chosen = {"C": fitted.C, "model": "softmax", "calibrate": temperature.method}
+            files = write_run(
+                path, trained, overwrite=overwrite, config=config_text(given, DEFAULTS, chosen, __version__),
+                metrics=metrics_of(trained, more), history=fitted.history, table=examples.table,
+                predictions=None if examined is None or not predictions else examined.predictions(),
+                with_report=report, command=" ".join(sys.argv), watch=watch,
+            )  # fmt: skip
+            say("wrote", {"path": path, "files": files, "seconds": watch.total()})
+
+    if progress is None:
+        warn_of(notes)
+    check_fail_under(None if evaluation is None else evaluation.to_dict(), fail_under)
+    if strict and len(notes):
+        raise CheckFailedError("SC503", f"no notes are allowed with strict; there were {len(notes)}", where="train")
+    return trained
+
+
+def plan(data: Any, target: Any = None, **options: Any) -> Plan:
+    """Read and split as `train` would with the same options, and stop there: what ``--dry-run`` shows."""
+    given = {**DEFAULTS, **options, "data": data, "target": target}
+    progress = given["progress"]
+    return _plan(given, _Told(progress), progress or _quiet)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is known before anything is fitted but the constants of the preprocessing."""
+
+    examples: Examples
+    tests: Examples | None
+    parts: Parts
+    preprocessing: AnyPreprocessing
+    sizes: dict[str, int]
+    cut: dict[str, Any]
+
+
+def _plan(given: dict[str, Any], notes: Notes, say: Progress) -> Plan:
+    """Read the data, find out what they are, and cut them into parts."""
+    images = is_images(given["data"])
+    check_options(given, "images" if images else "table", DEFAULTS)
+    say("phase", {"name": "reading", "done": 0, "total": None})
+    read = _picked(ReadOptions, given)
+    if images:
+        wanted = ImageOptions(
+            size=parse_image_size(given["image_size"]), channels=given["channels"], resize=given["resize"] or "crop",
+            strict=given["strict"], follow_links=given["follow_links"],
+        )  # fmt: skip
+        examples = read_image_examples(given["data"], given["target"], wanted, notes)
+    else:
+        examples = read_table_examples(
+            given["data"], given["target"], read, _picked(SchemaOptions, given), notes, group=given["group"],
+            time=given["time"], split_column=given["split_column"], sample_weight=given["sample_weight"],
+        )  # fmt: skip
+    if 0 < given["rows"] < examples.n_rows:
+        order = np.argsort(row_order(examples.n_rows, given["seed"]), kind="stable")
+        examples = examples.take(np.sort(order[: given["rows"]]))
+    tests = None if given["test_data"] is None else read_more_rows(given["test_data"], examples, read, notes)
+    say("data", _data_facts(examples))
+
+    shares = SplitOptions(
+        test=given["test"] if tests is None else 0.0,
+        calibration=0.0 if given["calibrate"] == "none" else given["calibration"],
+        stratify=given["stratify"],
+        seed=given["seed"],
+    )
+    examples, parts = _classes_with_rows(examples, _split(examples, shares, notes), notes)
+    if tests is not None:
+        tests = tests.with_classes(examples.classes)
+    elif len(parts.test):
+        tests = examples.take(parts.test)
+    preprocessing = preprocessing_of(examples, parts.fit, notes, given["max_categories"])
+    say("columns", {"schema": examples.schema, "preprocessing": preprocessing})
+    sizes = {**parts.sizes(), "test": 0 if tests is None else tests.n_rows}
+    cut = {"stratified": parts.stratified, "seed": given["seed"], "group": given["group"], "time": given["time"]}
+    say("parts", {"sizes": sizes, "own_test": parts.own_test or given["test_data"] is not None, **cut})
+    n_features, n_classes = n_features_of(examples, preprocessing), len(examples.classes)
+    say("model", {"kind": "softmax", "n_features": n_features, "n_classes": n_classes,
+                  "n_parameters": n_classes * (n_features + 1)})  # fmt: skip
+    check_memory(len(parts.fit), n_features, n_classes, examples.name)
+    return Plan(examples, tests, parts, preprocessing, sizes, cut)
+
+
+def _picked(kind: Any, given: Mapping[str, Any]) -> Any:
+    """The options of train that are fields of a dataclass of the same names."""
+    found = {field.name: given[field.name] for field in fields(kind) if field.name in given}
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
+
+
+# Name and default of every option: what the command line repeats and a run records.
+DEFAULTS: dict[str, Any] = {
+    name: parameter.default
+    for name, parameter in inspect.signature(train).parameters.items()
+    if name not in ("data", "target")
+}
+
+
+class _Told(Notes):
+    """Notes that are told the moment they are added; later additions to a count show up in the model only."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        super().__init__()
+        self._progress = progress
+
+    def add(self, code: str, text: str, *, column: str | None = None, count: int | None = None, hint: str = "") -> None:
+        super().add(code, text, column=column, count=count, hint=hint)
+        if self._progress is not None:
+            self._progress("note", {"note": Note(code, text, column, count, hint)})
+
+
+def _quiet(event: str, facts: dict[str, Any]) -> None:
+    """Tell nobody."""
+
+
+def _limited(threads: int | None) -> AbstractContextManager[Any]:
+    """Bound the threads of the linear algebra that NumPy calls."""
+    if threads is None:
+        return nullcontext()
+    return limited_threads(threads)
+
+
+def _data_facts(examples: Examples) -> dict[str, Any]:
+    facts: dict[str, Any] = {"name": examples.name, "n_rows": examples.n_rows, "class_counts": examples.class_counts()}
+    if examples.schema is not None and examples.table is not None:
+        return {"task": "table", "n_columns": len(examples.table.columns), "target": examples.schema.target, **facts}
+    assert examples.spec is not None  # noqa: S101 - examples are a table or images
+    spec = examples.spec
+    return {
+        "task": "images",
+        "height": spec.height,
+        "width": spec.width,
+        "channels": spec.channels,
+        "target": None,
+        **facts,
+    }
+
+
+def _split(examples: Examples, shares: SplitOptions, notes: Notes) -> Parts:
+    return split(
+        examples.targets, len(examples.classes), shares, notes, class_names=examples.class_names(),
+        own=examples.own_parts, groups=examples.groups, times=examples.times,
+        content_keys=examples.content_keys() if examples.images is not None else None,
+    )  # fmt: skip
+
+
+def _classes_with_rows(examples: Examples, parts: Parts, notes: Notes) -> tuple[Examples, Parts]:
+    """Drop classes that no fit row has, as own parts or a split by time can leave them; nothing could be learnt."""
+    weights = None if examples.weights is None else examples.weights[parts.fit]
+    counts = np.bincount(examples.targets[parts.fit], weights, minlength=len(examples.classes))
+    if counts.all():
+        return examples, parts
+    for label, count in zip(examples.classes, counts, strict=True):
+        if count == 0:
+            notes.add("SC804", f'class "{shown(label.name)}" has no row in the fit part; the model does not know it')
+    classes = tuple(label for label, count in zip(examples.classes, counts, strict=True) if count)
+    examples = examples.with_classes(classes)
+    if len(classes) < 2:
+        raise DataError("SC371", "the fit part must hold at least two classes", where=shown(examples.name))
+    fit = parts.fit[examples.targets[parts.fit] >= 0]
+    known = examples.targets[parts.calibration] >= 0
+    return examples, replace(parts, fit=fit, calibration=parts.calibration[known])
+
+
+def _look_for_leaks(planned: Plan, notes: Notes) -> None:
+    examples, parts, preprocessing = planned.examples, planned.parts, planned.preprocessing
+    count_shared_rows(examples.content_keys(), parts, notes)
+    if isinstance(preprocessing, Preprocessing) and isinstance(examples.inputs, dict):
+        find_leaks(examples.inputs, preprocessing, examples.targets, parts, notes)
+
+
+def _check_same_logits(
+    session: Session, preprocessing: AnyPreprocessing, layers: Sequence[Dense], examples: Examples, rows: Int64
+) -> None:
+    """The graph must give the logits of the estimator, up to the rounding of float32 (SC502)."""
+    inputs = take_inputs(examples.inputs, rows)
+    expected = features_of(preprocessing, inputs).astype(np.float64)
+    for layer in layers:
+        expected = expected @ layer.weight.T + layer.bias
+    found = logits_of(session, preprocessing, inputs)
+    worst = float(np.max(np.abs(found - expected), initial=0.0))
+    allowed = LOGIT_TOLERANCE * (1 + float(np.max(np.abs(expected), initial=0.0)))
+    if not worst <= allowed:
+        raise CheckFailedError(
+            "SC502", f"the graph and the estimator must give the same logits; they differ by {worst:.3g}", where="train"
+        )
+
+
+def _check_file_repeats(model: Model, preprocessing: AnyPreprocessing, examined: Examined) -> None:
+    """The sealed file must give the very logits that the figures were computed from (SC502)."""
+    assert examined.inputs is not None  # noqa: S101 - in training they are there
+    again = logits_of(model.session, preprocessing, examined.inputs)
+    if again.tobytes() != examined.logits.tobytes():
+        raise CheckFailedError("SC502", "the sealed file must repeat the tested logits bit for bit", where="train")
+
+
+def _calibrate(
+    session: Session, preprocessing: AnyPreprocessing, examples: Examples, rows: Int64, method: str, seed: int
+) -> Temperature:
+    if not len(rows):
+        if method == "temperature":
+            raise DataError(
+                "SC371", "a temperature needs rows of its own, and none were kept for calibration",
+                where=shown(examples.name), hint="Pass a share, such as --calibration 0.2",
+            )  # fmt: skip
+        reason = "no rows were kept for calibration; the logits stay as they are"
+        return Temperature(1.0, "none", 0, {}, reason)
+    logits = logits_of(session, preprocessing, take_inputs(examples.inputs, rows))
+    weights = None if examples.weights is None else examples.weights[rows]
+    return fit_temperature(logits, examples.targets[rows], sample_weight=weights, method=method, seed=seed)

@@ -1,0 +1,117 @@
+"""Options of train: out of range, without effect, and how a run records them."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import Any
+
+import pytest
+
+from softclass.data.schema import Label
+from softclass.errors import Notes, UsageError
+from softclass.model.options import check_options, class_weights, config_text, parse_duration, parse_image_size
+from softclass.model.train import DEFAULTS
+
+CLASSES = (Label("1", "integer"), Label("2", "integer"))
+
+
+def given(**options: Any) -> dict[str, Any]:
+    return {"data": "t.csv", "target": None, **DEFAULTS, **options}
+
+
+@pytest.mark.parametrize(
+    ("options", "task", "message"),
+    [
+        ({"image_size": "8x8"}, "table", "[SC202] train: --image-size does not apply to a table (applies to images)"),
+        ({"delimiter": ";"}, "images", "[SC202] train: --delimiter does not apply to images (applies to tables)"),
+        ({"header": False}, "images", "[SC202] train: --header does not apply to images (applies to tables)"),
+        ({"drop": ["a"]}, "images", "[SC202] train: --drop does not apply to images (applies to tables)"),
+        (
+            {"report": False},
+            "table",
+            "[SC202] train: --report has no effect without an output directory. Pass output=",
+        ),
+        (
+            {"model": "sofmax"},
+            "table",
+            '[SC207] train: --model must be one of auto, softmax; got "sofmax". Did you mean softmax?',
+        ),
+        ({"C": 0}, "table", '[SC207] train: --C must be a positive number or "auto"; got 0'),
+        ({"C": "best"}, "table", '[SC207] train: --C must be a positive number or "auto"; got best'),
+        ({"C": float("nan")}, "table", '[SC207] train: --C must be a positive number or "auto"; got nan'),
+        ({"tol": 0}, "table", "[SC207] train: --tol must be between 0 and 1; got 0"),
+        ({"cv": 1}, "table", "[SC207] train: --cv must be 0 or at least 2; got 1"),
+        ({"rows": -1}, "table", "[SC207] train: --rows must be at least 0; got -1"),
+        ({"channels": 2}, "images", "[SC207] train: --channels must be 1 or 3; got 2"),
+        ({"test": 0.3, "test_data": "x"}, "table", "[SC203] train: --test and --test-data exclude each other"),
+        (
+            {"calibrate": "none", "calibration": 0.2},
+            "table",
+            "[SC203] train: --calibration sets rows aside for what --calibrate none leaves out",
+        ),
+        (
+            {"target": "y"},
+            "images",
+            "[SC202] train: --target does not apply to images (applies to tables). "
+            "The class of an image is the name of its folder",
+        ),
+    ],
+)
+def test_bad_options_are_refused(options: dict[str, Any], task: str, message: str) -> None:
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+        check_options(given(**options), task, DEFAULTS)
+
+
+@pytest.mark.parametrize("task", ["table", "images"])
+def test_defaults_are_accepted(task: str) -> None:
+    check_options(given(), task, DEFAULTS)
+
+
+@pytest.mark.parametrize("value", ["", "0s", "-3", "10 parsecs", "nan"])
+def test_bad_durations_are_refused(value: str) -> None:
+    with pytest.raises(UsageError, match=re.escape("--time-limit must be a positive time such as 60s, 10m or 2h")):
+        parse_duration(value)
+
+
+@pytest.mark.parametrize("value", ["8", "8x", "0x8", "8x9999", (8, 8, 3), (8.0, 8)])
+def test_bad_sizes_are_refused(value: Any) -> None:
+    with pytest.raises(UsageError, match=re.escape("--image-size must be HEIGHTxWIDTH with sides from 1 to 4096")):
+        parse_image_size(value)
+
+
+def test_weights_are_found_by_name_and_by_value() -> None:
+    notes = Notes()
+
+    assert class_weights({"1": 2, 2: 0.5}, CLASSES, notes) == {0: 2.0, 1: 0.5}
+    assert [note.code for note in notes] == ["SC845"]
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"3": 1.0}, '[SC207] train: --class-weight names a class that is not there; got "3". Did you mean 1, 2?'),
+        ({"1": -1.0}, '[SC207] train: weights of classes must be positive and finite; got -1.0 for "1"'),
+        ({"1": True}, '[SC207] train: weights of classes must be positive and finite; got True for "1"'),
+    ],
+)
+def test_bad_weights_are_refused(weights: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+        class_weights(weights, CLASSES, Notes())
+
+
+def test_the_configuration_of_a_run_is_toml_and_says_what_was_chosen() -> None:
+    options = given(data=["a b.csv"], target='sp"ecies', C="auto", drop=["x", "y"], time_limit=None)
+
+    text = config_text(options, DEFAULTS, {"C": 10.0, "model": "softmax"}, "0.1.0")
+
+    found = tomllib.loads(text)["train"]
+    assert (found["data"], found["target"], found["C"], found["drop"]) == (["a b.csv"], 'sp"ecies', 10.0, ["x", "y"])
+    assert "C = 10.0  # chosen" in text
+    assert "seed = 0  # default" in text
+
+
+def test_data_in_memory_leave_a_comment() -> None:
+    text = config_text(given(data={"a": [1]}), DEFAULTS, {}, "0.1.0")
+
+    assert "# data: dict in memory" in text
