@@ -209,6 +209,7 @@ class CsvReader:
             self._drop(records, first)
             return made
         self._refuse_numbers(cells, int(records.lines[first]))
+        self._refuse_late_quotes(cells, int(records.lines[first]))
         self._drop(records, first + 1)
         return cells
 
@@ -234,6 +235,14 @@ class CsvReader:
         )
         hint = "Pass --no-header if it is a row"
         raise TableError("SC305", message, where=f"{self._where}, line {line}", hint=hint)
+
+    def _refuse_late_quotes(self, cells: list[str], line: int) -> None:
+        """SC306 if blanks stand before quotes: the quotes would be part of the names, and of the cells below."""
+        for cell in cells:
+            if cell[:1] == " " and cell.strip()[:1] == '"':
+                message = f"a quote must be the first character of its cell; got '{shown(cell)}'"
+                hint = "Remove the blanks between the delimiter and the quote"
+                raise TableError("SC306", message, where=f"{self._where}, line {line}", hint=hint)
 
     def _with_decimal(self, options: ReadOptions, found_delimiter: bool) -> Dialect:
         """Return the dialect with the marks inside numbers; SC816 if anything unusual was found."""

@@ -36,7 +36,7 @@ def is_frame(source: Any) -> bool:
     if isinstance(source, Mapping) or hasattr(source, "__arrow_c_stream__") or hasattr(source, "__arrow_c_array__"):
         return True
     if isinstance(source, Sequence):
-        return all(isinstance(row, Mapping) for row in source)
+        return any(isinstance(row, Mapping) for row in source) or not source
     return isinstance(nw.from_native(source, pass_through=True), nw.DataFrame | nw.LazyFrame)
 
 
@@ -79,24 +79,32 @@ def open_frame(source: Any, notes: Notes) -> Reader:
         return _from_columns(list(source.items()), name, notes)
     if isinstance(source, Sequence) and not isinstance(source, str | bytes):
         return _from_columns(_row_columns(source), name, notes)
+    if nw.dependencies.is_pandas_dataframe(source):
+        # By position: narwhals wants names that are text and differ; ours are made so afterwards.
+        _note_index(source, notes)
+        return _from_columns([(column, source.iloc[:, k]) for k, column in enumerate(source.columns)], name, notes)
     frame = nw.from_native(source, pass_through=True)
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()
     if isinstance(frame, nw.DataFrame):
-        _note_index(source, notes)
-        return _from_columns(_frame_columns(frame), name, notes)
-    if hasattr(source, "__arrow_c_stream__"):
-        stream = pa.RecordBatchReader.from_stream(source)
-        return from_batches(stream.schema, stream, name, notes, damage="Arrow", close=stream.close)
-    if hasattr(source, "__arrow_c_array__"):
-        batch = pa.record_batch(source)
-        return from_batches(batch.schema, iter([batch]), name, notes, damage="Arrow")
+        return _from_columns([(column, _native_column(frame, column)) for column in frame.columns], name, notes)
+    try:
+        if hasattr(source, "__arrow_c_stream__"):
+            stream = pa.RecordBatchReader.from_stream(source)
+            return from_batches(stream.schema, stream, name, notes, damage="Arrow", close=stream.close)
+        if hasattr(source, "__arrow_c_array__"):
+            batch = pa.record_batch(source)
+            return from_batches(batch.schema, iter([batch]), name, notes, damage="Arrow")
+    except (pa.ArrowException, TypeError) as cause:  # one column, not several
+        raise not_a_table(source) from cause
     raise not_a_table(source)
 
 
 def not_a_table(source: Any) -> TableError:
     """Return SC331 for an object that is no table."""
-    what = f"an array with {source.ndim} axes" if isinstance(source, np.ndarray) else f"a {type(source).__name__}"
+    what = (
+        f"an array with {source.ndim} axes" if isinstance(source, np.ndarray) else f"the type {type(source).__name__}"
+    )
     rule = "a table must be a path, a data frame, an Arrow table, a mapping of columns, rows or an array (n, d)"
     message = f"{rule}; got {what}"
     return TableError("SC331", message)
@@ -130,7 +138,7 @@ def _to_arrow(values: Any, column: str, name: str) -> tuple[pa.Array | pa.Chunke
         return values, False
     is_column = hasattr(values, "__len__") and hasattr(values, "__getitem__") and not isinstance(values, str | bytes)
     if not is_column or isinstance(values, Mapping) or getattr(values, "ndim", 1) != 1:
-        message = f"every column must have one axis; got a {type(values).__name__}"
+        message = f"every column must have one axis; got the type {type(values).__name__}"
         raise TableError("SC331", message, where=f'{name}, column "{shown(column)}"')
     try:
         if (
@@ -188,23 +196,16 @@ def _row_columns(rows: Sequence[Any]) -> list[tuple[Any, Any]]:
     """Return the columns of rows that are mappings, in order of first appearance; what a row lacks is missing."""
     if not all(isinstance(row, Mapping) for row in rows):
         strange = next(row for row in rows if not isinstance(row, Mapping))
-        message = f"every row must be a mapping of column names to values; got a {type(strange).__name__}"
+        message = f"every row must be a mapping of column names to values; got the type {type(strange).__name__}"
         raise TableError("SC331", message, where=type(rows).__name__)
     names = dict.fromkeys(key for row in rows for key in row)
     return [(key, [row.get(key) for row in rows]) for key in names]
 
 
-def _frame_columns(frame: nw.DataFrame[Any]) -> list[tuple[Any, Any]]:
-    """Return the columns of a data frame in what Arrow can take."""
-    native = frame.to_native()
-    if frame.implementation.is_pandas():
-        # By position: narwhals wants names that are text and differ; ours are made so afterwards.
-        return [(column, native.iloc[:, k]) for k, column in enumerate(native.columns)]
-    return [(column, _native_column(frame, column)) for column in frame.columns]
-
-
 def _native_column(frame: nw.DataFrame[Any], column: str) -> Any:
     series = frame.get_column(column)
+    if series.dtype == nw.Object:  # polars would hand out addresses
+        return series.to_list()
     try:
         return series.to_arrow()
     except _NO_COMMON_TYPE:
@@ -213,8 +214,6 @@ def _native_column(frame: nw.DataFrame[Any], column: str) -> Any:
 
 def _note_index(source: Any, notes: Notes) -> None:
     """Note an index with a name: it may be meant as a column."""
-    if not nw.dependencies.is_pandas_dataframe(source):
-        return
     for name in source.index.names:
         if name is not None:
             notes.add(

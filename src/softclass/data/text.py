@@ -108,7 +108,7 @@ class TextStream:
             try:
                 yield text.encode("utf-8")
             except UnicodeEncodeError:
-                message = f"the text must be {shown(self.encoding)}; got half a surrogate pair"
+                message = f"the text must be {self._shown_encoding()}; got half a surrogate pair"
                 raise TableError("SC304", message, where=self._place()) from None
             if not block:
                 return
@@ -126,6 +126,9 @@ class TextStream:
     def _place(self) -> str:
         return f"{self._where}, line {self._line}"
 
+    def _shown_encoding(self) -> str:
+        return shown(self.encoding.upper() if self.encoding.startswith("utf") else self.encoding)
+
     def _fault(self, data: bytes, fault: UnicodeDecodeError, offset: int) -> TableError:
         """SC304 with the byte, its offset in the file, its line and the likely encoding."""
         if self.encoding == "utf-8":
@@ -137,7 +140,7 @@ class TextStream:
             self._count_lines(decoded.encode("utf-8", "ignore"))
             hint = "Pass another --encoding"
         byte = f"0x{data[fault.start]:02x}"
-        message = f"the text must be {shown(self.encoding)}; got the byte {byte} at offset {offset + fault.start:,}"
+        message = f"the text must be {self._shown_encoding()}; got the byte {byte} at offset {offset + fault.start:,}"
         return TableError("SC304", message, where=self._place(), hint=hint)
 
     def _refuse_wide_text(self) -> None:
@@ -170,7 +173,7 @@ def _known_encoding(encoding: str | None) -> str | None:
 def _wide_encoding(sample: bytes) -> str | None:
     """Return which of the wide encodings a text without a mark looks like."""
     count = len(sample)
-    if count < 2 or sample.count(0) < count / 20:
+    if sample.count(0) < max(3, count / 10):  # else a stray NUL in other text
         return None
     zeros = [sample[k::4].count(0) / (count / 4) for k in range(4)]
     # Code points end at 0x10ffff: the highest byte of UTF-32 is always 0, the next nearly always.
