@@ -10,6 +10,7 @@ import pytest
 import softclass
 from softclass.cli.configuration import known_options
 from softclass.cli.train import next_run
+from softclass.errors import TableError
 
 TRAIN = Path(softclass.__file__).parent / "model" / "train.py"
 
@@ -95,6 +96,24 @@ def test_a_dry_run_as_json_is_the_plan(command, fake):
     document = json.loads(command("train", "p.csv", "--dry-run", "--json").out)
 
     assert (document["dry_run"], document["parts"]["sizes"]["fit"]) == (True, 234)
+
+
+def test_a_folder_that_is_not_there_is_told_before_the_work(command, fake):
+    ran = command("train", "p.csv", "-o", "no/run")
+
+    assert (ran.status, ran.out, fake.train) == (6, "", None)
+    assert ran.err == (
+        "error[SC604] no: there is no folder to write to\n"
+        "  fix:    make it first: mkdir -p no\n"
+        "  more:   softclass explain SC604\n"
+    )
+
+
+def test_a_failure_leaves_no_folder_of_runs(command, fake):
+    fake.fails_with = TableError("SC301", "m")
+    command("train", "p.csv")
+
+    assert list(Path().iterdir()) == []
 
 
 def test_runs_are_numbered(command, fake):

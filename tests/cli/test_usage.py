@@ -90,7 +90,7 @@ WRONG = [
     (["report", "m", "--overwrite"], "SC202", "--overwrite has no effect without --output"),
     (["inspect", "m", "--schema", "--card"], "SC203", "--schema and --card exclude each other"),
     (["explain", "SC999"], "SC201", 'there is no code "SC999"'),
-    (["doctor", "x"], "SC201", "Unused Tokens: ['x']"),
+    (["doctor", "x"], "SC201", 'nothing more is expected; got "x"'),
     (["--install-completion", "tcsh"], "SC207", 'the shell must be one of bash, zsh, fish, powershell; got "tcsh"'),
 ]
 

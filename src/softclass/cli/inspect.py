@@ -149,7 +149,7 @@ def _inspect_images(path: str, notes: Notes, screen: Screen) -> None:
 
     images = read_images(path, ImageOptions(), notes)
     counts: dict[str, int] = {}
-    for label in images.labels or ():
+    for label in sorted(images.labels or (), key=lambda label: (len(label), label) if label.isdigit() else (0, label)):
         counts[label] = counts.get(label, 0) + 1
     spec = images.spec
     screen.document({"task": "images", "n_rows": len(images.files), "image": spec.to_dict(), "class_counts": counts})

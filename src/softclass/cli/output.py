@@ -50,8 +50,8 @@ class Stream:
         """Write text as it is."""
         if self.file is not None:
             self.file.write(text)
-            if self.is_terminal:
-                self.file.flush()
+            # At once, so that `> log 2>&1` keeps results and notes in order.
+            self.file.flush()
 
     def flush(self) -> None:
         """Hand on what is still held back."""

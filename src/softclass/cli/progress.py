@@ -36,7 +36,7 @@ class Progress:
             mode = "bar" if screen.err.is_terminal and screen.err.is_capable else "lines"
         self.mode = "none" if screen.quiet else mode
         self.begin = time.monotonic()
-        self.last_line = dict.fromkeys(LINE_EVERY_S, self.begin)
+        self.last_line: dict[str, float] = {}
         self._bar: _Bar | None = None
         if self.mode == "json":
             screen.emit = self.emit
@@ -75,7 +75,7 @@ class Progress:
             self._bar.update(name, text, done, total)
         elif self.mode == "lines":
             now = time.monotonic()
-            if now - self.last_line[event] >= LINE_EVERY_S[event]:
+            if now - self.last_line.setdefault(event, now) >= LINE_EVERY_S[event]:
                 self.last_line[event] = now
                 self.screen.remark(f"{name} {text} · {duration(now - self.begin)}")
 

@@ -13,7 +13,7 @@ from softclass.cli.output import LABEL_WIDTH, Screen
 from softclass.errors import shown
 
 COLUMNS_LISTED = 40
-CLASSES_LISTED = 12
+CLASSES_LISTED = 6
 EXAMPLES_LISTED = 6
 
 
@@ -154,7 +154,7 @@ def column_words(column: Any, step: Any = None) -> str:
     """Return the range or the categories of a column, and what happens where it is missing."""
     filled = getattr(step, "fill", None)
     if column.kind == "number" and column.minimum is not None:
-        words = f"{figure(column.minimum)} … {figure(column.maximum)}"
+        words = f"{_bound(column.minimum)} … {_bound(column.maximum)}"
     elif column.kind == "datetime" and column.minimum is not None:
         words = f"{_day(column.minimum)} … {_day(column.maximum)}"
     elif column.kind == "boolean" and column.true is not None:
@@ -167,7 +167,7 @@ def column_words(column: Any, step: Any = None) -> str:
     if column.missing:
         words += f"   {column.missing:,} missing"
         if filled is not None and column.kind == "number":
-            words += f" → median {figure(filled)}{' + flag' if step.flag else ''}"
+            words += f" → median {_bound(filled)}{' + flag' if step.flag else ''}"
     return words
 
 
@@ -193,6 +193,11 @@ def class_words(counts: Mapping[str, int]) -> str:
     if len(counts) > CLASSES_LISTED:
         return f"{len(counts):,} classes, {min(counts.values()):,} … {max(counts.values()):,} each"
     return ", ".join(f"{shown(name, 30)} {count:,}" for name, count in counts.items())
+
+
+def _bound(value: float) -> str:
+    """Return a number without marks between the thousands, which would mislead in a year."""
+    return f"{value:.0f}" if value == round(value) and abs(value) < 1e7 else f"{value:.4g}"
 
 
 def _day(seconds: float) -> str:

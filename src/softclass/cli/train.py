@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
+from softclass.cli.layout import shown_path
 from softclass.cli.options import TABLES, Common, flag, off, option
 from softclass.cli.output import Screen
-from softclass.errors import UsageError
+from softclass.errors import PathError, UsageError
 
 RUN = Group("The run", sort_key=1)
 PARTS = Group("Parts", sort_key=2)
@@ -138,7 +141,8 @@ def run_training(
             "SC207", "DATA is missing", where="softclass train", hint="softclass train FILE-OR-FOLDER [OPTIONS]"
         )
     _check(options)
-    if options["output"] is None and not options["dry_run"]:
+    by_default = options["output"] is None
+    if by_default and not options["dry_run"]:
         options["output"] = next_run(data[0])
 
     from softclass.cli.summary import Summary
@@ -155,8 +159,30 @@ def run_training(
         return
     from softclass.model.train import train as learn
 
-    learn(source, target, **arguments)
+    with _folder_of(Path(options["output"]), make=by_default):
+        learn(source, target, **arguments)
     summary.finish(options["output"])
+
+
+@contextmanager
+def _folder_of(output: Path, *, make: bool) -> Iterator[None]:
+    """See before hours of work that there is a folder to write to; one that was made here goes if nothing came in."""
+    folder = output.parent
+    if folder.is_dir():
+        yield
+        return
+    if not make:
+        where = shown_path(folder)
+        raise PathError("SC604", "there is no folder to write to", where=where, hint=f"make it first: mkdir -p {where}")
+    try:
+        folder.mkdir()
+    except OSError as error:
+        raise PathError("SC604", f"cannot be made: {error.strerror}", where=shown_path(folder)) from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def next_run(data: str, root: str = "runs") -> str:

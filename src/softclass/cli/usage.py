@@ -15,6 +15,7 @@ from cyclopts import (
     Parameter,
     RepeatArgumentError,
     UnknownOptionError,
+    UnusedCliTokensError,
 )
 
 from softclass.cli.commands import COMMANDS, function_of
@@ -83,6 +84,9 @@ def _usage_error(command: str, error: CycloptsError) -> UsageError:
         return UsageError("SC203", f"{error.token.keyword} is given twice", where=where, hint="keep one of them")
     if isinstance(error, CombinedShortOptionError):
         return UsageError("SC201", shown(str(error)), where=where, hint="write short options apart")
+    if isinstance(error, UnusedCliTokensError):
+        rest = " ".join(str(token) for token in error.unused_tokens or ())
+        return UsageError("SC201", f'nothing more is expected; got "{shown(rest)}"', where=where, hint=help)
     error.verbose = False
     return UsageError("SC201", shown(str(error)).rstrip("."), where=where, hint=help)
 
