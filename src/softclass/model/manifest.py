@@ -7,7 +7,7 @@ version adds facts under ``optional``, a major version may change any of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -271,7 +271,7 @@ class Manifest:
             parts=checked(found["parts"], PART_RULES, "facts, parts"),
             fit=checked(found["fit"], FIT_RULES, "facts, fit"),
             data=checked(found["data"], {"rows": rules.is_count, "sha256": rules.is_text}, "facts, data"),
-            sample=read_sample(found["sample"], preprocessing, len(classes)),
+            sample=Sample({}, ()),
             columns=columns,
             image=image,
             evaluation=read_evaluation(found["evaluation"]),
@@ -282,7 +282,7 @@ class Manifest:
             unread=unread,
         )
         _check_whole(made, found)
-        return made
+        return replace(made, sample=read_sample(found["sample"], preprocessing, len(classes)))
 
 
 def _empty_card() -> dict[str, Any]:

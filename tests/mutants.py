@@ -1,0 +1,105 @@
+"""Hostile model files by the thousand: mutated, sealed again, opened under an audit hook; run as a child process.
+
+``python -c "import mutants; mutants.main(2000, 0)"`` prints a JSON line with counts; a crash of the process is a
+failure of the test that started it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from made_models import make_images, make_small, make_table
+from softclass.errors import MachineError, ModelFileError
+from softclass.model.file import SEAL_BYTES, open_model, seal_bytes
+from softclass.model.session import Session
+
+SPLICES = (
+    b"../../etc/passwd", b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix", b"PK\x03\x04",
+    b"\x6a\x10\x0a\x08location\x12\x04a.bi", b"com.microsoft", b"https://example.org/x", b"[" * 40, b'{"a":1,"a":1}',
+    b"\xff" * 10 + b"\x01", b"\x00", b"\x7f", b"\x80\x80\x00", b"1e999", b"-0.0", b"\xed\xa0\x80", b"9" * 25,
+)  # fmt: skip
+
+
+def mutate(body: bytes, dice: random.Random) -> bytes:
+    """Change one to four places of a body."""
+    data = bytearray(body)
+    for _ in range(dice.choice((1, 1, 1, 2, 4))):
+        at = dice.randrange(len(data))
+        length = dice.choice((1, 2, 5, 20, 100))
+        kind = dice.randrange(7)
+        if kind == 0:
+            data[at] ^= 1 << dice.randrange(8)
+        elif kind == 1:
+            data[at] = dice.choice((0, 1, 7, 8, 127, 128, 255, dice.randrange(256)))
+        elif kind == 2:
+            del data[at : at + length]
+        elif kind == 3:
+            data[at:at] = data[at : at + length]
+        elif kind == 4:
+            data[at:at] = dice.choice(SPLICES)
+        elif kind == 5:
+            splice = dice.choice(SPLICES)
+            data[at : at + len(splice)] = splice
+        else:
+            other = dice.randrange(len(data))
+            data[at : at + length] = data[other : other + length]
+        if not data:
+            data += b"\x08"
+    return bytes(data)
+
+
+def main(count: int, seed: int, *, leaky: bool = False) -> None:
+    """Open `count` mutants; with `leaky` an imagined reader opens a file, to show that the hook would see it."""
+    dice = random.Random(seed)
+    models = [make_small(), make_table(), make_table("matrix"), make_images()]
+    bodies = [model.data[:-SEAL_BYTES] for model in models]
+    for body in bodies:  # warm: whatever is imported or opened once
+        _try(lambda body=body: open_model(seal_bytes(body[:-5])))
+        _try(lambda body=body: open_model(seal_bytes(body)))
+        Session(seal_bytes(body))
+    seen: list[str] = []
+    armed = [False]
+
+    def hook(event: str, arguments: object) -> None:
+        if armed[0]:
+            seen.append(event)
+
+    sys.addaudithook(hook)
+    counts: Counter[str] = Counter()
+    slowest = 0.0
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(count):
+        data = seal_bytes(mutate(dice.choice(bodies), dice))
+        armed[0] = True
+        started = time.perf_counter()
+        outcome = _try(lambda data=data: open_model(data))
+        slowest = max(slowest, time.perf_counter() - started)
+        if leaky:
+            open(__file__).close()
+        armed[0] = False
+        counts[outcome] += 1
+        if outcome == "passed":
+            counts["ran: " + _try(lambda data=data: _run(data))] += 1
+    grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    print(json.dumps({"counts": counts, "events": seen[:10], "slowest_s": slowest, "grown_bytes": grown}))
+
+
+def _run(data: bytes) -> None:
+    manifest = open_model(data).manifest
+    Session(data, threads=1).run(manifest.sample.feeds(manifest.preprocessing(), manifest.image))
+
+
+def _try(call: Callable[[], object]) -> str:
+    try:
+        call()
+    except ModelFileError as error:
+        return error.code
+    except MachineError as error:
+        return error.code
+    return "passed"
