@@ -225,7 +225,8 @@ def as_pixels(array: npt.NDArray[Any], name: str, notes: Notes) -> Pixels:
         return pixels
     transparent = int(np.count_nonzero((pixels[..., 3] < 255).any(axis=(1, 2))))
     if transparent:
-        notes.add("SC833", "images with transparent pixels laid over white", count=transparent)
+        word = "image" if transparent == 1 else "images"
+        notes.add("SC833", f"{word} with transparent pixels laid over white", count=transparent)
     white = np.empty((*pixels.shape[:3], 3), dtype=np.uint8)
     for at, image in enumerate(pixels):  # one at a time: the products need four times the memory
         alpha = image[..., 3:].astype(np.uint16)

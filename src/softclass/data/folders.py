@@ -124,6 +124,7 @@ class Folder:
         """Return all files, sorted by the bytes of their names level by level."""
         listing = Listing()
         entered: set[tuple[int, int]] = set()
+        self._enter("", entered, listing)
         pending = [""]  # a stack: no depth is too deep
         while pending:
             folder = pending.pop()
@@ -250,9 +251,12 @@ def labelled_files(store: FileStore, listing: Listing, empty: list[str], prefix:
         SC343 when there is no folder per class; SC345 when there is no image at all.
     """
     top = _Level(store, listing, "")
-    while len(top.populated) == 1 and not top.images and not _Level(store, listing, f"{top.populated[0]}/").images:
+    while len(top.populated) == 1 and not top.images:
+        below = _Level(store, listing, f"{top.prefix}{top.populated[0]}/")
+        if below.images:
+            break
         top.note_empty(empty)
-        top = _Level(store, listing, f"{top.populated[0]}/")
+        top = below
     top.check(store)
     roles = [name for name in top.populated if name.casefold() in ROLES and _has_classes(store, listing, top, name)]
     if roles and len(roles) < len(top.populated):
@@ -331,7 +335,8 @@ class _Level:
         drawing = _DRAWING.format(name=shown(store.name))
         if self.images:
             example = shown(as_text(self.images[0][len(self.prefix) :]))
-            beside = f"beside its {len(self.populated)} folders" if self.populated else "and no folders of images"
+            folders = f"{len(self.populated):,} folder{'s' if len(self.populated) != 1 else ''}"
+            beside = f"beside its {folders}" if self.populated else "and no folders of images"
             raise ImageError(
                 "SC343",
                 f'images must lie in one folder per class; got {len(self.images):,} such as "{example}" {beside}',

@@ -94,20 +94,33 @@ class Tally:
             found = f"none of {len(self.skipped):,} files is one: {named}" if self.skipped else "found none"
             raise ImageError("SC345", f"must hold images; {found}", where=self.where)
         if self.skipped:
-            notes.add("SC809", f"files skipped: {named}", count=len(self.skipped), hint="--strict makes this an error")
+            text = plural("file", len(self.skipped)) + f" skipped: {named}"
+            notes.add("SC809", text, count=len(self.skipped), hint="--strict makes this an error")
         for code, text in _TEXTS.items():
             if code in self.counts:
-                notes.add(code, text, count=self.counts[code])
+                count = self.counts[code]
+                notes.add(code, f"{plural('image', count)} {text}", count=count)
 
 
 _DAMAGE = frozenset({"cut off before its end", "damaged", "larger than 67,108,864 pixels"})
 _TEXTS = {
-    "SC831": "images with 16-bit pixels scaled to 8 bits",
-    "SC832": "files with several frames, of which the first was used",
-    "SC833": "images with transparent pixels laid over white",
-    "SC834": f"images more than {_LONG} times as long as wide",
-    "SC835": "images with a colour profile, which was ignored",
+    "SC831": "with 16-bit pixels scaled to 8 bits",
+    "SC832": "with several frames, of which the first was used",
+    "SC833": "with transparent pixels laid over white",
+    "SC834": f"with one side more than {_LONG} times the other",
+    "SC835": "with a colour profile, which was ignored",
 }
+
+
+def plural(word: str, count: int) -> str:
+    """Return "file" or "files".
+
+    Examples
+    --------
+    >>> plural("file", 1), plural("file", 3)
+    ('file', 'files')
+    """
+    return word if count == 1 else f"{word}s"
 
 
 def _named(skipped: Sequence[tuple[str, str]]) -> str:
@@ -136,12 +149,14 @@ def read_files(
     progress: Progress | None,
 ) -> Read:
     """Decode files into one array; without `spec` its size and channels are found first."""
+    is_new = spec is None
     keep_colour = spec is not None or options.channels is not None
     if spec is None:
         files, spec = _find_spec(files, options, tally, notes, labelled=labelled)
     check_memory(len(files), spec, tally.where)
     pixels = np.empty((len(files), *spec.shape), dtype=np.uint8)
     read: list[ImageFile] = []
+    sizes: list[tuple[int, int]] = []
     all_grey = True
     for file, result in _decoded(files, spec, progress):
         if isinstance(result, Decoded) and labelled and file.label is None:
@@ -151,9 +166,12 @@ def read_files(
             continue
         tally.accept(result)
         pixels[len(read)] = result.pixels
+        sizes.append((result.height, result.width))
         all_grey = all_grey and result.is_grey
         read.append(file)
     pixels = pixels[: len(read)]
+    if is_new:
+        note_sizes(sizes, spec, notes)
     if not keep_colour and spec.channels == 3 and all_grey and read:
         # Equal channels go through the resizing alike, so the first one is what a grey reading would have given.
         spec = ImageSpec(spec.height, spec.width, 1, spec.resize)
@@ -198,7 +216,6 @@ def _find_spec(
     size = options.size or default_size([header.height for header in fitted], [header.width for header in fitted])
     channels = options.channels or (1 if all(header.is_grey for header in headers) else 3)
     spec = ImageSpec(*size, channels, options.resize)
-    note_sizes([(header.height, header.width) for header in headers], spec, notes)
     return good, spec
 
 

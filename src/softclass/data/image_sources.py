@@ -209,7 +209,8 @@ def _find_files(
     if empty:
         first = ", ".join(f'"{shown(folder)}"' for folder in empty[:10])
         more = f" and {len(empty) - 10:,} more" if len(empty) > 10 else ""
-        notes.add("SC836", f"folders without images are no classes: {first}{more}", count=len(empty))
+        what = "folder without images is no class" if len(empty) == 1 else "folders without images are no classes"
+        notes.add("SC836", f"{what}: {first}{more}", count=len(empty))
     if not found_labels:
         files = [replace(file, label=None, part="") for file in files]
     return Files(name, files, skipped, found_labels)
