@@ -346,7 +346,7 @@ def test_mixed_objects_of_a_frame_are_judged_by_value():
 
 
 def test_many_distinct_cells_are_judged_without_a_list_of_them(monkeypatch):
-    monkeypatch.setattr("softclass.data.kinds.MAX_DISTINCT", 10)
+    monkeypatch.setattr("softclass.data.column_cells.MAX_DISTINCT", 10)
     cells = [str(i / 8) for i in range(3, 103)]
 
     assert judged([*cells, "NA"]) == number(1, 3 / 8, 102 / 8)

@@ -7,7 +7,7 @@ import pytest
 
 from small_tables import messages
 from softclass.data.leaks import find_leaks
-from softclass.data.preprocessing import CategoryStep, NumberStep, Preprocessing
+from softclass.data.preprocessing import CategoryStep, DatetimeStep, NumberStep, Preprocessing
 from softclass.data.split import Parts, SplitOptions, split
 from softclass.errors import Notes
 
@@ -105,6 +105,29 @@ def test_equal_text_columns_are_named():
     texts = RNG.choice(["a", "b"], N).astype(object)
 
     assert found({"a": texts, "b": texts.copy(), "n": NOISE}) == ['SC825 column "b": equals column "a" in every row']
+
+
+DATES = Preprocessing((DatetimeStep("when", 0.0, 0.0, 1.0, False, (), 0),))
+
+
+def dated(parts):
+    notes = Notes()
+    find_leaks({"when": np.arange(N) * 86_400.0}, DATES, TARGETS, parts, notes)
+    return messages(notes), [note.hint for note in notes]
+
+
+def test_dates_in_a_random_split_are_noted():
+    parts = split(TARGETS, 3, SplitOptions(), Notes(), class_names="abc")
+
+    assert dated(parts) == (
+        ['SC820 column "when": dates, but rows are held out at random'],
+        ["--time when if you predict the future"],
+    )
+
+
+@pytest.mark.parametrize("roles", [{"times": np.arange(N)}, {"own": np.where(np.arange(N) < 100, "test", "")}])
+def test_dates_in_other_splits_are_not_noted(roles):
+    assert dated(split(TARGETS, 3, SplitOptions(), Notes(), class_names="abc", **roles)) == ([], [])
 
 
 def test_twenty_clean_tables_give_no_alarm():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -267,7 +267,7 @@ class SchemaOptions:
         return next((kind for kind in KINDS if name in getattr(self, kind)), None)
 
 
-def graph_input(name: str, taken: Iterable[str]) -> str:
+def graph_input(name: str, taken: Collection[str]) -> str:
     """
     Return the name of a column in the graph.
 
@@ -275,7 +275,7 @@ def graph_input(name: str, taken: Iterable[str]) -> str:
     ----------
     name : str
         Name in the file.
-    taken : iterable of str
+    taken : collection of str
         Names given so far.
 
     Returns
@@ -288,9 +288,8 @@ def graph_input(name: str, taken: Iterable[str]) -> str:
     >>> graph_input("bill length (mm)", ()), graph_input("label", ())
     ('bill length (mm)', 'column/label')
     """
-    used = _OUTPUTS | set(taken)
     found = name
-    while found in used or found.startswith("softclass/"):
+    while found in _OUTPUTS or found in taken or found.startswith("softclass/"):
         found = f"column/{found}"
     return found
 

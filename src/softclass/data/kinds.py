@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,82 +11,20 @@ import pyarrow.compute as pc
 
 from softclass.data import cells
 from softclass.data.column import Column, Dropped, option_name
-from softclass.data.conform import read_numbers
+from softclass.data.column_cells import Cells, distinct_cells, fault_of, number_error
 from softclass.data.table import Table
 from softclass.errors import Notes, TableError, UsageError, nearest, shown
 
-MAX_DISTINCT = 100_000
 ALMOST, ID_SHARE, ID_ROWS = 0.95, 0.95, 50
 TEXT_LENGTH, TEXT_SHARE, TEXT_WORDS, FEW_TEXTS = 30, 0.5, 4, 20
 LARGEST_INTEGER = 2.0**53
 _ID_NAME = re.compile(r"(.*[ _.\-])?id|index|no\.?|编号|序号", re.IGNORECASE)
 _CAMEL_ID = re.compile(r".*[a-z]I[dD]")
 _CODE, _LONG = r"^\s*[+-]?0\d+\s*$", r"^\s*[+-]?\d{16,400}\s*$"
-_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _SHOWN = 3
 
 Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Cells:
-    """The cells of one column and how to read them.
-
-    Attributes
-    ----------
-    table : Table
-        Where the column stands.
-    name : str
-        Its name.
-    tokens : frozenset of str
-        Texts that the user calls missing, and the empty one.
-    values : pyarrow.ChunkedArray of string
-        Distinct cells in order of first appearance, or all of them where there are more than `MAX_DISTINCT`.
-    counts : int64 array
-        How often each of `values` occurs.
-    date_format : str or None
-        How dates are written, if the user says so.
-    """
-
-    table: Table
-    name: str
-    tokens: frozenset[str]
-    values: pa.ChunkedArray
-    counts: Int64
-    date_format: str | None
-
-    @property
-    def all_tokens(self) -> frozenset[str]:
-        """What is missing in a column of numbers, truth values or dates."""
-        return self.tokens | cells.MISSING_TOKENS
-
-    @property
-    def decimal(self) -> str:
-        """The decimal mark of the file."""
-        return self.table.dialect.decimal if self.table.dialect else "."
-
-    @property
-    def thousands(self) -> str | None:
-        """The mark between groups of digits."""
-        return self.table.dialect.thousands if self.table.dialect else None
-
-    def texts(self, chosen: npt.NDArray[np.bool_], limit: int | None = None) -> list[str]:
-        """Return some of the cells, the first first."""
-        rows = np.flatnonzero(chosen)[:limit]
-        return [str(text) for text in self.values.take(pa.array(rows)).to_pylist()]
-
-    def where(self, text: str | None = None) -> str:
-        """Return table and column, and the line of the first cell with this text."""
-        place = ""
-        if text is not None:
-            row = pc.index(self.table.columns[self.name], pa.scalar(text, self.table.columns[self.name].type)).as_py()
-            place = f" {self.table.place(row)}," if row >= 0 else ""
-        return f'{shown(self.table.name)},{place} column "{shown(self.name)}"'
-
-    def numbers(self) -> cells.Judged:
-        """Read the cells as numbers."""
-        return read_numbers(self.values, self.table.dialect, self.tokens)
 
 
 def judge_column(
@@ -135,24 +72,11 @@ def judge_column(
         hint = f"--drop {option_name(name)} leaves it out"
         raise TableError("SC332", message, where=f'{shown(table.name)}, column "{shown(name)}"', hint=hint)
     if type_kind == "text" or kind == "category":
-        judged = _distinct_cells(table, name, frozenset({"", *na_values}), date_format)
+        judged = distinct_cells(table, name, frozenset({"", *na_values}), date_format)
         if kind is not None:
             return _forced(judged, graph_name, kind, na_values, from_numbers=type_kind in ("integer", "float"))
         return _text(judged, graph_name, na_values, notes, judge_numbers=table.is_text_column(name))
     return _typed(table, name, graph_name, type_kind, kind, notes)
-
-
-def _distinct_cells(table: Table, name: str, tokens: frozenset[str], date_format: str | None) -> Cells:
-    """Return the distinct cells of a column as text, or all of them where there are too many."""
-    column = table.columns[name]
-    texts = column if cells.type_kind(column.type) == "text" else cells.typed_to_text(column)
-    found = cells.distinct(texts, MAX_DISTINCT)
-    if found is None:
-        return Cells(table, name, tokens, texts.fill_null(""), np.ones(len(texts), dtype=np.int64), date_format)
-    empty = [""] if texts.null_count else []  # distinct cells are without null
-    values = pa.chunked_array([pa.array([*found[0], *empty], pa.string())])
-    counts = np.append(found[1], texts.null_count) if empty else found[1]
-    return Cells(table, name, tokens, values, counts, date_format)
 
 
 def _text(
@@ -247,7 +171,7 @@ def _number(judged: Cells, graph_name: str, na_values: tuple[str, ...], notes: N
     if not n_present:
         return None
     if n_bad:
-        faults = {_fault(judged, text) for text in judged.texts(bad, 1000)}
+        faults = {fault_of(judged, text) for text in judged.texts(bad, 1000)}
         if 1 - n_bad / n_present >= ALMOST or faults == {"SC308"}:
             raise number_error(judged, bad, n_bad, n_present)
         return None
@@ -402,49 +326,6 @@ def _forced_pair(judged: Cells, missing: npt.NDArray[np.bool_]) -> tuple[str, st
     )
 
 
-def number_error(judged: Cells, bad: npt.NDArray[np.bool_], n_bad: int, n_present: int) -> TableError:
-    """
-    Return the error about cells that are no numbers, with the line of the first.
-
-    Parameters
-    ----------
-    judged : Cells
-        The column.
-    bad : bool array
-        Which of its values are no numbers.
-    n_bad, n_present : int
-        Number of such cells, and of all that are not missing.
-
-    Returns
-    -------
-    TableError
-        SC308 if the first is a number that is not finite, else SC307.
-
-    Examples
-    --------
-    >>> table = Table("t.csv", {"a": pa.chunked_array([["1", "x"]])}, 2, True, None)
-    >>> judged = Cells(table, "a", frozenset({""}), table.columns["a"], np.array([1, 1]), None)
-    >>> print(number_error(judged, np.array([False, True]), 1, 2).message)
-    must be a number; got "x" (1 of 2 cells; the others are numbers)
-    """
-    first = judged.texts(bad, 1)[0]
-    code, name = _fault(judged, first), option_name(judged.name)
-    rest = "; the others are numbers" if n_bad < n_present else ""
-    counted = f"({n_bad:,} of {n_present:,} cells{rest})"
-    rule = "must be a finite number" if code == "SC308" else "must be a number"
-    missing = f"--na-values {option_name(f'{judged.name}={first.strip()}')} to call it missing"
-    comma = (
-        "--decimal , for decimal commas, " if judged.decimal == "." and _DECIMAL_COMMA.fullmatch(first.strip()) else ""
-    )
-    hint = f"{comma}{missing}, or --category {name}"
-    return TableError(code, f'{rule}; got "{shown(first)}" {counted}', where=judged.where(first), hint=hint)
-
-
-def _fault(judged: Cells, text: str) -> str:
-    """Return the code for a cell that is no number."""
-    return cells.number_fault(text, decimal=judged.decimal, thousands=judged.thousands)
-
-
 def _typed(
     table: Table, name: str, graph_name: str, type_kind: str, kind: str | None, notes: Notes
 ) -> Column | Dropped:
@@ -478,7 +359,7 @@ def _typed(
         return Column(name, graph_name, "number", n_missing, bool(np.all(present == np.floor(present))), low, high)
     large = np.abs(present) > LARGEST_INTEGER
     if type_kind == "integer" and large.any():
-        judged = _distinct_cells(table, name, frozenset({""}), None)
+        judged = distinct_cells(table, name, frozenset({""}), None)
         return _category(judged, graph_name, (), notes, n_codes=int(large.sum()))
     return _number_column(name, graph_name, present, n_missing, (), notes)
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from softclass._typing import Columns
 from softclass.data.column import option_name
-from softclass.data.preprocessing import CategoryStep, Preprocessing, row_keys
+from softclass.data.preprocessing import CategoryStep, DatetimeStep, Preprocessing, row_keys
 from softclass.data.split import Parts
 from softclass.errors import Notes, shown
 
@@ -38,7 +38,7 @@ def find_leaks(
     parts : Parts
         Columns are judged by rules learnt on the fit part and tried on the other parts.
     notes : Notes
-        Told of such columns (SC807), rows (SC824) and of equal columns (SC825).
+        Told of such columns (SC807), rows (SC824), equal columns (SC825), and dates in a random split (SC820).
 
     Notes
     -----
@@ -59,6 +59,11 @@ def find_leaks(
     used = {step.input: columns[step.input] for step in preprocessing.steps}
     _note_conflicts(used, targets, notes)
     _note_equal_columns(used, notes)
+    if len(parts.test) and not parts.by_time and not parts.own_test:
+        for step in preprocessing.steps:
+            if isinstance(step, DatetimeStep):
+                hint = f"--time {option_name(step.input)} if you predict the future"
+                notes.add("SC820", "dates, but rows are held out at random", column=step.input, hint=hint)
 
 
 def _note_leaks(columns: Columns, preprocessing: Preprocessing, targets: Int64, parts: Parts, notes: Notes) -> None:

@@ -86,6 +86,7 @@ def infer_schema(
 
     columns: list[Column] = []
     dropped: list[Dropped] = []
+    taken: set[str] = set()
     for name in table.columns:
         if name == target or name in options.id:
             continue
@@ -93,11 +94,12 @@ def infer_schema(
             reason = "left out by option" if name in options.drop else "used for groups, parts or weights"
             dropped.append(Dropped(name, reason, ""))
             continue
-        graph_name = graph_input(name, (column.input for column in columns))
+        graph_name = graph_input(name, taken)
         kind = options.forced_kind(name)
         found = judge_column(table, name, graph_name, kind, na_values[name], read.date_format, notes)
         if isinstance(found, Column):
             columns.append(found)
+            taken.add(graph_name)
         else:
             dropped.append(found)
     _check_usable(table, columns, dropped)

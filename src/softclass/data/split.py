@@ -55,6 +55,8 @@ class Parts:
         Whether each class gave its share.
     own_test : bool
         Whether the test rows came marked as such.
+    by_time : bool
+        Whether the latest rows were held out.
     group, time : str or None
         Columns that decided; filled in by the caller.
     """
@@ -65,6 +67,7 @@ class Parts:
     seed: int = 0
     stratified: bool = True
     own_test: bool = False
+    by_time: bool = False
     group: str | None = None
     time: str | None = None
 
@@ -276,6 +279,7 @@ def split(
         seed=options.seed,
         stratified=options.stratify and groups is None and times is None,
         own_test=bool(np.any(marks == "test")),
+        by_time=times is not None,
     )
 
 
