@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from softclass.estimators.parallel import ONE, Workers
 from softclass.estimators.scaling import BLOCK_BYTES, Array, ScaledFeatures
-from softclass.functions.cross_entropy import cross_entropy_value_and_gradient
+from softclass.functions.cross_entropy import cross_entropy, cross_entropy_value_and_gradient
 from softclass.functions.softmax import softmax
 
 
@@ -193,7 +193,7 @@ class LinearLoss:
         """Return the largest derivative by the caller's own weights and bias."""
         return float(max(np.max(np.abs(part), initial=0.0) for part in self.user_gradient(gradient)))
 
-    def sample(self, size: int, rng: np.random.Generator) -> LinearLoss:
+    def sample(self, size: int, rng: np.random.Generator, *, one_block: bool = True) -> LinearLoss:
         """Return the loss on about `size` rows, rare classes with at least 50 rows of theirs, reweighted to match."""
         n = len(self.targets)
         if n <= size:
@@ -212,9 +212,45 @@ class LinearLoss:
             drawn = np.bincount(self.targets[rows], sampled, minlength=self.n_classes)
             factor = np.divide(self.shares, drawn, out=np.zeros_like(drawn), where=drawn > 0)
             weights = sampled * factor[self.targets[rows]]
+        return self.subset(rows, weights, None if one_block else self.features.blocks[0].shape[0])
+
+    @cached_property
+    def squared_lengths(self) -> Array:
+        """Squared length of each scaled row, with its one for the bias."""
+        lengths = np.empty(len(self.targets))
+        for span, block in self.features.spans():
+            rows = self.features.dense(block)
+            lengths[span] = np.einsum("ij,ij->i", rows, rows) + 1.0
+        return lengths
+
+    def curved_sample(self, theta: Array, size: int, rng: np.random.Generator, *, one_block: bool = True) -> LinearLoss:
+        """Return the loss on about `size` rows drawn by their share in the curvature at `theta`, reweighted to match.
+
+        Where most rows are classified well, few carry the Hessian, and a uniform sample would miss them.
+        """
+        if len(self.targets) <= size:
+            return self.subset(np.arange(len(self.targets)), self.weights)
+        curvature = np.empty(len(self.targets))
+
+        def run(item: tuple[slice, Any]) -> None:
+            chances = softmax(self.block_logits(item[1], theta))
+            curvature[item[0]] = 1.0 - np.einsum("ik,ik->i", chances, chances)
+
+        list(self.workers.map(run, list(self.features.spans())))
+        curvature = np.maximum(curvature, 0.0) * self.weights * self.squared_lengths
+        counts = np.bincount(self.targets, minlength=self.n_classes)
+        share = 0.6 * curvature / max(float(curvature.sum()), 1e-300) + 0.2 * self.weights
+        share += 0.2 / (self.n_classes * counts[self.targets])  # rare classes stay whole
+        chance = np.minimum(1.0, size * share)
+        rows = np.flatnonzero(rng.random(len(chance)) < chance)
+        block_rows = None if one_block else self.features.blocks[0].shape[0]
+        return self.subset(rows, self.weights[rows] / chance[rows], block_rows)
+
+    def subset(self, rows: npt.NDArray[np.int64], weights: Array, block_rows: int | None = None) -> LinearLoss:
+        """Return the loss on some rows, in ascending order, with other weights."""
         return replace(
             self,
-            features=self.features.take(rows),
+            features=self.features.take(rows, block_rows),
             targets=self.targets[rows],
             weights=weights,
             watch_margin=False,
@@ -266,3 +302,15 @@ def smallest_margin(logits: Array, targets: npt.NDArray[np.int64]) -> float:
     others = logits.copy()
     others[rows, targets] = -np.inf
     return float(np.min(right - others.max(axis=1)))
+
+
+def row_losses(features: Any, targets: npt.NDArray[np.int64], weight: Array, bias: Array) -> Array:
+    """Return the loss of each row at weights in the units of the features; one row of weights for two classes."""
+    losses = np.empty(len(targets))
+    rows = max(16, BLOCK_BYTES // (8 * features.shape[1] + 16 * len(weight)))
+    for first in range(0, len(targets), rows):
+        logits = np.asarray(features[first : first + rows].astype(np.float64, copy=False) @ weight.T) + bias
+        if len(weight) == 1:
+            logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
+        losses[first : first + rows] = cross_entropy(logits, targets[first : first + rows], reduction="none")
+    return losses

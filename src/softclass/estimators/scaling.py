@@ -176,15 +176,17 @@ class ScaledFeatures:
             rows = ((rows - self.shift) * self.factor).astype(rows.dtype, copy=False)
         return rows
 
-    def take(self, rows: npt.NDArray[np.int64]) -> ScaledFeatures:
-        """Return some rows (in ascending order), made dense, in one block."""
+    def take(self, rows: npt.NDArray[np.int64], block_rows: int | None = None) -> ScaledFeatures:
+        """Return some rows (in ascending order), made dense, in one block or in blocks of so many rows."""
         parts = []
         for span, block in self.spans():
             low, high = np.searchsorted(rows, (span.start, span.stop))
             if high > low:
                 parts.append(self.dense(block[rows[low:high] - span.start]))
-        block = np.concatenate(parts)
-        return ScaledFeatures((block,), None, None, self.mean, self.scale, self.variance)
+        whole = np.concatenate(parts)
+        size = block_rows or len(whole)
+        blocks = tuple(whole[first : first + size] for first in range(0, len(whole), size))
+        return ScaledFeatures(blocks, None, None, self.mean, self.scale, self.variance)
 
 
 def scale_features(features: Any, moments: Moments, *, root_penalty: float, n_classes: int) -> ScaledFeatures:

@@ -32,6 +32,9 @@ POLISH_WORK = 1_000_000  # rows x parameters up to which rounding is reached in 
 DENSE_NUMBERS = 8_000_000  # sparse data of up to this many cells are made dense
 GRAM_COLUMNS = 2500  # columns up to which a Gram matrix is factorised
 BLOCK_NUMBERS = 64_000_000  # numbers in the Hessian's diagonal blocks, all classes together
+STAGE_ROWS = 10  # rows a parameter of the sample that is solved first, where there are enough rows
+STAGE_GAIN = 4  # the sample must be so many times smaller than the data
+STAGE_TOLERANCE = 1e-2
 REFRESH = frozenset({2, 5, 9, 14, 20, 30, 45, 65, 95, 140, 200, 300, 450, 650})
 
 
@@ -134,7 +137,8 @@ def _solve(
     penalty = (root_penalty / scaled.scale) ** 2
     loss = LinearLoss(scaled, targets, weights, n_classes, penalty, intercept, root_penalty == 0.0, team)
     limits = replace(limits, polish=limits.polish and n * rows * loss.n_columns <= POLISH_WORK)
-    found = minimise(loss, _start(loss, start), limits, seed)
+    point = loss.start() if start is None else _moved(loss, *start)
+    found = minimise(loss, point, limits, seed, is_cold=start is None)
     weight, bias = loss.split(found.theta)
     weight = np.where(scaled.variance > 0, weight / scaled.scale, 0.0)
     if intercept:
@@ -143,10 +147,8 @@ def _solve(
     return Optimum(weight, bias, found.value, *loss.user_gradient(found.gradient), found.iterations, found.reason)
 
 
-def _start(loss: LinearLoss, start: tuple[Array, Array] | None) -> Array:
-    if start is None:
-        return loss.start()
-    weight, bias = start
+def _moved(loss: LinearLoss, weight: Array, bias: Array) -> Array:
+    """Return weights in the caller's units as parameters in scaled columns."""
     theta = loss.start()
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = np.where(loss.features.variance > 0, weight * loss.features.scale, 0.0)
@@ -160,32 +162,39 @@ def _start(loss: LinearLoss, start: tuple[Array, Array] | None) -> Array:
     return theta
 
 
-def minimise(loss: LinearLoss, start: Array, limits: Limits, seed: int) -> Solution:
+def minimise(loss: LinearLoss, start: Array, limits: Limits, seed: int, *, is_cold: bool) -> Solution:
     """Run the solver that suits the size of the problem."""
     n, p = len(loss.targets), start.size
     if p <= NEWTON_ALWAYS or (p <= NEWTON_MOST and n * p * p <= NEWTON_WORK):
         return newton(loss, start, limits)
     rng = np.random.default_rng(seed)
-    d = loss.features.n_features
-    may_give_up = p <= NEWTON_MOST
-    if p <= NEWTON_MOST:
-        make, size = full_inverse, max(4000, 20 * p)
-    elif d <= GRAM_COLUMNS and loss.n_rows * d * d <= BLOCK_NUMBERS:
-        make, size = block_inverse, max(4000, 4 * (d + 1))
-    else:
-        return lbfgs(loss, start, limits, _kronecker(loss, rng))
-    sample = loss.sample(size, rng)
-    shrink = min(0.5, 0.3 * d / len(sample.targets)) if len(sample.targets) < n else 0.0
-
-    def refreshed(theta: Array) -> Apply:
-        return make(sample, theta, loss.features.variance, shrink)
-
-    found = lbfgs(loss, start, limits, refreshed, refresh_at=REFRESH, may_give_up=may_give_up)
-    if found.reason == "stalled" and may_give_up:
+    if is_cold and STAGE_ROWS * p * STAGE_GAIN <= n and not loss.watch_margin:
+        stage = loss.curved_sample(start, STAGE_ROWS * p, rng, one_block=False)
+        start = _quasi_newton(stage, start, replace(limits, tolerance=STAGE_TOLERANCE, progress=None), rng).theta
+    found = _quasi_newton(loss, start, limits, rng)
+    if found.reason == "stalled" and p <= NEWTON_MOST:
         rest = replace(limits, max_iter=max(1, limits.max_iter - found.iterations))
         again = newton(loss, found.theta, rest)
         return replace(again, iterations=found.iterations + again.iterations)
     return found
+
+
+def _quasi_newton(loss: LinearLoss, start: Array, limits: Limits, rng: np.random.Generator) -> Solution:
+    """Run L-BFGS from the best approximate Hessian that fits."""
+    n, p, d = len(loss.targets), start.size, loss.features.n_features
+    if p <= NEWTON_MOST:
+        make, size = full_inverse, max(4000, 20 * p)
+    elif d <= GRAM_COLUMNS and loss.n_rows * d * d <= BLOCK_NUMBERS:
+        make, size = block_inverse, max(4000, 4 * (d + 1), 4 * n // d)
+    else:
+        return lbfgs(loss, start, limits, _kronecker(loss, rng))
+
+    def refreshed(theta: Array) -> Apply:
+        sample = loss.curved_sample(theta, size, rng)
+        shrink = min(0.5, 0.3 * d / len(sample.targets)) if len(sample.targets) < n else 0.0
+        return make(sample, theta, loss.features.variance, shrink)
+
+    return lbfgs(loss, start, limits, refreshed, refresh_at=REFRESH, may_give_up=p <= NEWTON_MOST)
 
 
 def _kronecker(loss: LinearLoss, rng: np.random.Generator) -> Any:

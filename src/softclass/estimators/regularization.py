@@ -1,0 +1,225 @@
+"""The strength C of the penalty, chosen by the loss on rows that were held out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from softclass.estimators.line_search import Limits, Progress
+from softclass.estimators.linear_loss import row_losses
+from softclass.estimators.row_space import LARGEST_SPREAD, row_space
+from softclass.estimators.scaling import Array, column_moments
+from softclass.estimators.solve import root_of_penalty, solve
+
+GRID = tuple(10.0**power for power in range(-3, 4))
+HELD_OUT = 0.2
+FOLDS = 5
+FEW_ROWS = 1000  # below, five folds: one held-out part would be too small to trust
+MOST_ROWS = 20_000  # rows fitted for the choice at most
+NEAR = 1e-3  # a loss within this share of the best is as good: then the stronger penalty wins
+TOLERANCE = 1e-3
+MAX_ITER = 100
+
+
+@dataclass(frozen=True)
+class CChoice:
+    """The chosen strength and what each strength cost.
+
+    Attributes
+    ----------
+    C : float
+        The strongest penalty whose held-out loss is within 0.1 % of the best.
+    losses : dict of float to float
+        Mean cross-entropy on the held-out rows, in nats, for every C that was tried.
+    n_held_out : int
+        Rows that were held out, in all folds together.
+    """
+
+    C: float
+    losses: dict[float, float]
+    n_held_out: int
+
+
+def choose_c(
+    features: Any,
+    targets: npt.NDArray[np.integer[Any]],
+    *,
+    n_classes: int,
+    sample_weight: Array | None = None,
+    class_weight: Mapping[int, float] | str | None = None,
+    seed: int = 0,
+    deadline: float | None = None,
+    progress: Progress | None = None,
+) -> CChoice:
+    """
+    Choose C among 0.001, 0.01, ..., 1000 by the loss on held-out rows.
+
+    A fifth of the rows of every class is held out; under 1,000 rows, each fifth in turn. At most 20,000 of the other
+    rows are fitted, from the strongest penalty to the weakest, each fit starting from the one before. C itself is kept,
+    not C per row: it is the spread that weights are expected to have, whatever the number of rows. Of losses within
+    0.1 % of the best the strongest penalty wins; the one-standard-error rule is not used, since it gives up log loss.
+
+    Parameters
+    ----------
+    features : float array or CSR matrix of shape (n_samples, n_features)
+        Rows that may be used for fitting.
+    targets : int array of shape (n_samples,)
+        Class indices in ``[0, n_classes)``.
+    n_classes : int
+        Number of classes.
+    sample_weight : float array of shape (n_samples,), optional
+        Weights of the rows, for the fits and for the losses.
+    class_weight : mapping of class index to weight, or "balanced", optional
+        Used for the fits; the losses are of the rows as they are.
+    seed : int, default 0
+        Decides which rows are held out.
+    deadline : float, optional
+        Value of ``time.monotonic()`` after which the choice is made among what was tried.
+    progress : callable, optional
+        Called with iteration, objective and gradient norm.
+
+    Returns
+    -------
+    CChoice
+        With C = 1 and no losses where nothing can be held out, or nothing was tried in time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> features = rng.standard_normal((200, 3))
+    >>> targets = (features[:, 0] + rng.standard_normal(200) > 0).astype(int)
+    >>> choose_c(features, targets, n_classes=2).C
+    1.0
+    """
+    indices = np.asarray(targets, dtype=np.int64)
+    weights = np.ones(len(indices)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    rng = np.random.default_rng(seed)
+    fold = _deal_out(indices, rng)
+    last = FOLDS if len(indices) < FEW_ROWS else 1
+    totals: dict[float, list[tuple[float, float]]] = {}
+    held_rows = 0
+    limits = Limits(TOLERANCE, False, MAX_ITER, progress, deadline)
+    for part in range(last):
+        held = np.flatnonzero((fold == part) & (weights > 0))
+        kept = np.flatnonzero((fold != part) & (weights > 0))
+        kept = _at_most(kept, indices, MOST_ROWS, rng)
+        if not len(held) or len(np.unique(indices[kept])) < 2:
+            continue
+        held_rows += len(held)
+        losses = _path(features, indices, weights, class_weight, n_classes, kept, held, limits, seed)
+        for strength, loss in losses.items():
+            totals.setdefault(strength, []).append((loss, float(weights[held].sum())))
+    whole = max((len(found) for found in totals.values()), default=0)
+    means = {
+        strength: sum(loss * weight for loss, weight in found) / sum(weight for _, weight in found)
+        for strength, found in totals.items()
+        if len(found) == whole  # past the deadline the last fold may lack some
+    }
+    if not means:
+        return CChoice(1.0, {}, 0)
+    best = min(means.values())
+    return CChoice(min(s for s, loss in means.items() if loss <= best * (1 + NEAR)), means, held_rows)
+
+
+def _deal_out(targets: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Return the fold of each row, -1 for classes of one row; every class is spread evenly."""
+    order = rng.permutation(len(targets))
+    fold = np.empty(len(targets), dtype=np.int64)
+    by_class = order[np.argsort(targets[order], kind="stable")]
+    counts = np.bincount(targets)
+    rank = np.arange(len(targets)) - np.repeat(np.cumsum(counts) - counts, counts)
+    offset = rng.integers(FOLDS, size=len(counts))  # classes of few rows do not all land in the first fold
+    fold[by_class] = (rank + np.repeat(offset, counts)) % FOLDS
+    fold[counts[targets] < 2] = -1
+    return fold
+
+
+def _at_most(
+    rows: npt.NDArray[np.int64], targets: npt.NDArray[np.int64], size: int, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """Return at most about `size` of the rows, and of each class at least one."""
+    if len(rows) <= size:
+        return rows
+    chosen = np.zeros(len(rows), dtype=bool)
+    chosen[rng.choice(len(rows), size, replace=False)] = True
+    chosen[np.unique(targets[rows], return_index=True)[1]] = True
+    return rows[chosen]
+
+
+def _path(
+    features: Any,
+    targets: npt.NDArray[np.int64],
+    weights: Array,
+    class_weight: Mapping[int, float] | str | None,
+    n_classes: int,
+    kept: npt.NDArray[np.int64],
+    held: npt.NDArray[np.int64],
+    limits: Limits,
+    seed: int,
+) -> dict[float, float]:
+    """Return the held-out loss for each C that was fitted in time."""
+    present, renumbered = np.unique(targets[kept], return_inverse=True)
+    held = held[np.isin(targets[held], present)]
+    held_targets = np.searchsorted(present, targets[held])
+    body, others = features[kept], features[held]
+    row_weights = weights[kept] * _class_factors(class_weight, present, renumbered, weights[kept])
+    if not np.all(row_weights > 0):
+        used = row_weights > 0
+        body, renumbered, row_weights = body[used], renumbered[used], row_weights[used]
+        if len(np.unique(renumbered)) < len(present):
+            return {}
+    body, others = _narrowed(body, others, row_weights)
+    share = 0.5 if len(present) == 2 < n_classes else 1.0  # two rows (-w/2, w/2) are shorter than one row w
+    losses: dict[float, float] = {}
+    start: tuple[Array, Array] | None = None
+    for strength in GRID:
+        optimum = solve(
+            body,
+            renumbered.astype(np.int64),
+            row_weights,
+            n_classes=len(present),
+            root_penalty=root_of_penalty(row_weights, strength) * share**0.5,
+            intercept=True,
+            limits=limits,
+            start=start,
+            seed=seed,
+        )
+        if optimum.reason == "deadline":
+            break
+        start = (optimum.weight, optimum.bias)
+        found = row_losses(others, held_targets, optimum.weight, optimum.bias)
+        losses[strength] = float(np.average(found, weights=weights[held]))
+    return losses
+
+
+def _narrowed(body: Any, others: Any, weights: Array) -> tuple[Any, Any]:
+    """Return both sets of rows in the span of the first, where that saves columns: one Gram matrix for the path."""
+    n, d = body.shape
+    if d <= 2 * n or n * d <= 1_000_000 or sparse.issparse(body):
+        return body, others
+    moments = column_moments(body, weights / weights.sum(), centre=True)
+    varies = moments.deviation[moments.deviation > 0]
+    if moments.exponent.any() or not varies.size or varies.max() > LARGEST_SPREAD * varies.min():
+        return body, others
+    space = row_space(body, moments.mean)
+    return space.coordinates, space.project(others, body)
+
+
+def _class_factors(
+    class_weight: Mapping[int, float] | str | None,
+    present: npt.NDArray[np.int64],
+    renumbered: npt.NDArray[np.int64],
+    weights: Array,
+) -> Array:
+    if class_weight is None:
+        return np.ones(len(renumbered))
+    if isinstance(class_weight, str):
+        sums = np.bincount(renumbered, weights, minlength=len(present))
+        return np.asarray((sums.sum() / (len(present) * sums))[renumbered], dtype=np.float64)
+    return np.array([float(class_weight.get(int(k), 1.0)) for k in present])[renumbered]
