@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from softclass.data.compression import Decompressed, compression_of
-from softclass.data.paths import cannot_read, check_local_path, not_a_file
+from softclass.data.paths import cannot_read, check_local_path, not_a_file, shown_path
 from softclass.data.writing import atomic_directory, atomic_write
-from softclass.errors import PathError, TableError, TooLargeError, shown
+from softclass.errors import PathError, TableError, TooLargeError
 
 __all__ = [
     "MAX_LINE_BYTES", "STANDARD_INPUT", "atomic_directory", "atomic_write", "check_local_path", "open_binary",
@@ -66,7 +66,7 @@ def read_bytes(path: str | Path, *, limit: int | None = None) -> bytes:
             raise not_a_file(where, before.st_mode)
         if limit is not None and before.st_size > limit:
             message = f"the file may hold at most {limit:,} bytes; it holds {before.st_size:,}"
-            raise TooLargeError("SC606", message, where=shown(where))
+            raise TooLargeError("SC606", message, where=shown_path(where))
         try:
             content = file.readall()
         except OSError as cause:
@@ -112,7 +112,7 @@ def open_binary(path: str | Path) -> BinaryIO:
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
         raise not_a_file(where, mode)
     descriptor = _open_to_read(where, 0)
-    return _undo_compression(_OneRead(os.fdopen(descriptor, "rb", buffering=0), where), shown(where))
+    return _undo_compression(_OneRead(os.fdopen(descriptor, "rb", buffering=0), where), shown_path(where))
 
 
 @contextmanager
@@ -215,4 +215,4 @@ def _check_unchanged(path: Path, before: os.stat_result, after: os.stat_result) 
 
 def _changed(path: Path) -> TableError:
     hint = "Wait until it is complete, or read a copy"
-    return TableError("SC333", "the file changed while it was read", where=shown(path), hint=hint)
+    return TableError("SC333", "the file changed while it was read", where=shown_path(path), hint=hint)

@@ -8,7 +8,7 @@ import re
 import stat
 from pathlib import Path
 
-from softclass.errors import PathError, UsageError, nearest, shown
+from softclass.errors import SHOWN_CHARACTERS, PathError, UsageError, nearest, shown
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
@@ -51,11 +51,24 @@ def check_local_path(path: str | Path, *, file: bool = False) -> Path:
     return found
 
 
+def shown_path(path: str | Path) -> str:
+    """
+    Return a path as it may appear on a screen; a long one loses its front, not its name.
+
+    Examples
+    --------
+    >>> shown_path("/very/long" * 9 + "/a.csv")[-15:]
+    'very/long/a.csv'
+    """
+    text = shown(path, limit=2**16)
+    return text if len(text) <= SHOWN_CHARACTERS else "…" + text[1 - SHOWN_CHARACTERS :]
+
+
 def refuse_address(path: str | Path) -> None:
     """Refuse what looks like http://, s3:// and the like."""
     if _ADDRESS.match(str(path)):
         message = "must be a path on this machine; got an address"
-        raise UsageError("SC208", message, where=shown(path), hint="Download the file first")
+        raise UsageError("SC208", message, where=shown_path(path), hint="Download the file first")
 
 
 def cannot_read(path: str | Path, cause: OSError | ValueError) -> PathError:
@@ -63,11 +76,11 @@ def cannot_read(path: str | Path, cause: OSError | ValueError) -> PathError:
     number = getattr(cause, "errno", None)
     if number == errno.ENOENT and isinstance(path, Path):
         alike = nearest(path.name, _names_beside(path), limit=1)
-        hint = f'Did you mean "{shown(path.with_name(alike[0]))}"?' if alike else ""
-        error = PathError("SC603", "there is no such file or folder", where=shown(path), hint=hint)
+        hint = f'Did you mean "{shown_path(path.with_name(alike[0]))}"?' if alike else ""
+        error = PathError("SC603", "there is no such file or folder", where=shown_path(path), hint=hint)
     else:
         words = os.strerror(number) if number else str(cause)
-        error = PathError("SC603", f"cannot be read: {words}", where=shown(path))
+        error = PathError("SC603", f"cannot be read: {words}", where=shown_path(path))
     error.errno = number
     return error
 
@@ -82,7 +95,7 @@ def _names_beside(path: Path) -> list[str]:
 
 def not_a_file(path: Path, mode: int) -> PathError:
     """Return SC605, naming what stands there instead."""
-    return PathError("SC605", f"must be a regular file; it is {_kind_of_file(mode)}", where=shown(path))
+    return PathError("SC605", f"must be a regular file; it is {_kind_of_file(mode)}", where=shown_path(path))
 
 
 def _kind_of_file(mode: int) -> str:

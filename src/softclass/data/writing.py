@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from softclass.data.paths import not_a_file, refuse_address
-from softclass.errors import PathError, UsageError, shown
+from softclass.data.paths import not_a_file, refuse_address, shown_path
+from softclass.errors import PathError, UsageError
 
 STALE_AFTER_S = 86_400
 _MODE_BITS = 0o7777
@@ -153,7 +153,7 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False, is_ours: Call
 
 
 def _move_in(temporary: Path, target: Path) -> None:
-    """Put a folder under its final name; what stood there ends under the temporary name."""
+    """Put a folder under its final name; what stood there is gone, or has the temporary name."""
     if not os.path.lexists(target):
         os.rename(temporary, target)
     elif not _exchange(temporary, target):
@@ -164,7 +164,7 @@ def _move_in(temporary: Path, target: Path) -> None:
         except BaseException:
             os.rename(aside, target)
             raise
-        os.rename(aside, temporary)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _exchange(left: Path, right: Path) -> bool:
@@ -204,10 +204,10 @@ def _check_target(
     for name in inputs:
         with contextlib.suppress(OSError):
             if os.path.samestat(old, os.stat(name)):
-                message = f'the output must not be the input "{shown(name)}"'
-                raise UsageError("SC205", message, where=shown(path), hint="Write to another file")
+                message = f'the output must not be the input "{shown_path(name)}"'
+                raise UsageError("SC205", message, where=shown_path(path), hint="Write to another file")
     if not overwrite:
-        raise UsageError("SC204", "the file exists", where=shown(path), hint="Pass --overwrite, or another name")
+        raise UsageError("SC204", "the file exists", where=shown_path(path), hint="Pass --overwrite, or another name")
     return old
 
 
@@ -218,16 +218,16 @@ def _check_folder(target: Path, path: str | Path, *, overwrite: bool, is_ours: C
         return
     if not stat.S_ISDIR(old.st_mode):
         message = "a file stands where a folder is to be written"
-        raise UsageError("SC204", message, where=shown(path), hint="Choose another name")
+        raise UsageError("SC204", message, where=shown_path(path), hint="Choose another name")
     with _writing(path), os.scandir(target) as entries:
         if next(entries, None) is None:
             return
     if not is_ours(target):
         message = "the folder exists and is not one that softclass wrote, so it is never replaced"
-        raise UsageError("SC204", message, where=shown(path), hint="Choose another name")
+        raise UsageError("SC204", message, where=shown_path(path), hint="Choose another name")
     if not overwrite:
         message = "the folder exists"
-        raise UsageError("SC204", message, where=shown(path), hint="Pass --overwrite, or another name")
+        raise UsageError("SC204", message, where=shown_path(path), hint="Pass --overwrite, or another name")
 
 
 def _short(name: str) -> str:
@@ -292,12 +292,12 @@ def _cannot_write(path: str | Path, cause: OSError | ValueError) -> PathError:
     number = getattr(cause, "errno", None)
     words = os.strerror(number) if number else str(cause)
     if number == errno.ENOENT:
-        words = f'there is no folder "{shown(Path(path).parent)}"'
+        words = f'there is no folder "{shown_path(Path(path).parent)}"'
     hints = {
         errno.ENOSPC: "Free some space, or write to another disk",
         errno.EDQUOT: "Free some space, or write to another disk",
         errno.ENOENT: "Make the folder first",
     }
-    error = PathError("SC604", f"cannot be written: {words}", where=shown(path), hint=hints.get(number or 0, ""))
+    error = PathError("SC604", f"cannot be written: {words}", where=shown_path(path), hint=hints.get(number or 0, ""))
     error.errno = number
     return error
