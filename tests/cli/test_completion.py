@@ -38,4 +38,4 @@ def test_a_shell_that_cannot_be_told(command, monkeypatch):
     ran = command("--install-completion")
 
     assert ran.status == 2
-    assert "fix:    name it: softclass --install-completion bash" in ran.err
+    assert "fix:    Name it: softclass --install-completion bash" in ran.err

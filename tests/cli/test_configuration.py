@@ -76,11 +76,11 @@ def test_variables_of_other_commands_and_of_the_kernels_pass(monkeypatch):
 
 
 WRONG_VARIABLES = [
-    ("SOFTCLASS_TRAIN_SEDE", "did you mean SOFTCLASS_TRAIN_SEED? Its default is 0"),
-    ("SOFTCLASS_TRIAN_SEED", "did you mean SOFTCLASS_TRAIN_SEED? Its default is 0"),
-    ("SOFTCLASS_PREDICT_TOPK", "did you mean SOFTCLASS_PREDICT_TOP_K? Its default is none"),
+    ("SOFTCLASS_TRAIN_SEDE", "Did you mean SOFTCLASS_TRAIN_SEED? Its default is 0"),
+    ("SOFTCLASS_TRIAN_SEED", "Did you mean SOFTCLASS_TRAIN_SEED? Its default is 0"),
+    ("SOFTCLASS_PREDICT_TOPK", "Did you mean SOFTCLASS_PREDICT_TOP_K? Its default is none"),
     ("SOFTCLASS_TRAIN_DATA", ""),
-    ("SOFTCLASS_QQQQQQQQQQQQ", "unset it"),
+    ("SOFTCLASS_QQQQQQQQQQQQ", "Unset it"),
 ]
 
 

@@ -62,7 +62,7 @@ def test_misspelt_command(command):
     assert (ran.status, ran.out) == (2, "")
     assert ran.err == (
         'error[SC201] softclass: there is no command "trian"\n'
-        "  fix:    did you mean softclass train?\n"
+        "  fix:    Did you mean softclass train?\n"
         "  more:   softclass explain SC201\n"
     )
 
@@ -71,7 +71,7 @@ def test_option_before_the_command(command):
     ran = command("-q", "train", "x.csv")
 
     assert ran.status == 2
-    assert "options stand behind the command" in ran.err
+    assert "Options stand behind the command" in ran.err
 
 
 ERRORS = [

@@ -104,7 +104,7 @@ def test_a_folder_that_is_not_there_is_told_before_the_work(command, fake):
     assert (ran.status, ran.out, fake.train) == (6, "", None)
     assert ran.err == (
         "error[SC604] no: there is no folder to write to\n"
-        "  fix:    make it first: mkdir -p no\n"
+        "  fix:    Make it first: mkdir -p no\n"
         "  more:   softclass explain SC604\n"
     )
 

@@ -45,7 +45,7 @@ def test_misspelt_option_on_the_screen(command):
     assert (ran.status, ran.out) == (2, "")
     assert ran.err == (
         "error[SC201] softclass train: unknown option --sede\n"
-        "  fix:    did you mean --seed? Its default is 0\n"
+        "  fix:    Did you mean --seed? Its default is 0\n"
         "  more:   softclass explain SC201\n"
     )
 
@@ -70,6 +70,8 @@ WRONG = [
     (["train", "x", "--top-k", "3"], "SC202", "--top-k does not apply to train (applies to predict)"),
     (["train", "x", "--overwrite"], "SC202", "--overwrite has no effect without --output"),
     (["train", "x", "--dry-run", "-o", "r"], "SC202", "--output has no effect with --dry-run"),
+    (["train", "x", "--dry-run", "--no-report"], "SC202", "--no-report has no effect with --dry-run"),
+    (["train", "x", "--fail-under", "accuracy"], "SC207", '--fail-under must be METRIC=NUMBER,...; got "accuracy"'),
     (
         ["train", "x", "--input-format", "parquet", "--delimiter", ";"],
         "SC202",

@@ -26,7 +26,7 @@ def install(arguments: Sequence[str], screen: Screen) -> int:
     try:
         path = app.install_completion(shell=shell)  # type: ignore[arg-type]
     except ShellDetectionError as error:
-        hint = f"name it: softclass --install-completion {SHELLS[0]}"
+        hint = f"Name it: softclass --install-completion {SHELLS[0]}"
         raise UsageError("SC207", "the shell that runs cannot be told", hint=hint) from error
     screen.document({"completion": str(path)})
     screen.result(f"completion written to {path}; open a new shell to use it")

@@ -63,13 +63,13 @@ def known_options(command: str) -> dict[str, Known]:
 
 
 def suggestion(name: str, known: Mapping[str, Known]) -> str:
-    """Return "did you mean ...?" with the default of the option, or nothing.
+    """Return "Did you mean ...?" with the default of the option, or nothing.
 
     `known` maps the spelling that the user would type to the option.
     """
     # Whoever abbreviates means what begins so; what differs by a slip of the keys comes first.
     close = nearest(name, known, 1) or [spelled for spelled in known if spelled.startswith(name)]
-    return f"did you mean {close[0]}? Its default is {known[close[0]].default_words}" if close else ""
+    return f"Did you mean {close[0]}? Its default is {known[close[0]].default_words}" if close else ""
 
 
 class Configuration:
@@ -111,7 +111,7 @@ class Configuration:
                     "SC201",
                     "there is no option for this environment variable",
                     where=shown(variable),
-                    hint=suggestion(variable, known) or "unset it",
+                    hint=suggestion(variable, known) or "Unset it",
                 )
             if command == self.command:
                 _fill(arguments[known[variable].key], self.environment[variable], variable)
@@ -126,7 +126,7 @@ class Configuration:
                     "SC206",
                     f'there is no section "{shown(section)}"; sections bear the names of commands',
                     where=shown(path),
-                    hint=f"did you mean [{close[0]}]?" if close else f"put the options below [{self.command}]",
+                    hint=f"Did you mean [{close[0]}]?" if close else f"Put the options below [{self.command}]",
                 )
             known = {key: option for key, option in known_options(section).items() if key != "config"}
             for key, value in values.items():

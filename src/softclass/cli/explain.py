@@ -34,7 +34,7 @@ def explain(
             "SC201",
             f'there is no code "{shown(code)}"',
             where="softclass explain",
-            hint=f"did you mean {', '.join(close)}?" if close else "softclass explain lists all codes",
+            hint=f"Did you mean {', '.join(close)}?" if close else "softclass explain lists all codes",
         )
     entry = CODES[name]
     status = "a note: the work goes on" if name[2] == "8" else f"an error: exit status {name[2]}"

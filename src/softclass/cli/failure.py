@@ -40,14 +40,14 @@ def as_softclass_error(error: Exception, arguments: Sequence[str]) -> SoftclassE
     if isinstance(error, SoftclassError) and not isinstance(error, (InternalError, InputError)):
         return error
     if isinstance(error, MemoryError):
-        return TooLargeError("SC606", "there is not enough memory", hint="train on fewer rows with --rows N")
+        return TooLargeError("SC606", "there is not enough memory", hint="Train on fewer rows with --rows N")
     if isinstance(error, OSError) and error.errno is not None:
         name = shown(error.filename) if error.filename is not None else "output"
         writing = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
         return PathError("SC604" if writing else "SC603", f"{os.strerror(error.errno)}", where=name)
     where = _place(error)
     path = _crash_file(error, arguments)
-    hint = "run again with --debug" + (f"; {path} tells us more and holds none of your data" if path else "")
+    hint = "Run again with --debug" + (f"; {path} tells us more and holds none of your data" if path else "")
     if isinstance(error, SoftclassError):
         return type(error)(error.code, error.message, where=error.where or where, hint=hint)
     return InternalError("SC100", f"a bug in softclass: {type(error).__name__}", where=where, hint=hint)

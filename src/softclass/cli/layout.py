@@ -32,23 +32,27 @@ def padded(text: str, width: int, *, right: bool = False) -> str:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Break text at its blanks into lines of at most `width` columns; longer words stay whole.
+    """Break text into lines of at most `width` columns: behind a dot in the middle, else at blanks.
 
     Examples
     --------
     >>> wrapped("fit 193 · test 69 · seed 0", 12)
     ['fit 193 ·', 'test 69 ·', 'seed 0']
+    >>> wrapped("a longer sentence", 9)
+    ['a longer', 'sentence']
     """
     lines: list[str] = []
     for paragraph in text.split("\n"):
         line = ""
-        for word in paragraph.split(" "):
-            longer = f"{line} {word}" if line else word
-            if line.strip() and cells(longer) > width:
-                lines.append(line.rstrip())
-                line = word
-            else:
-                line = longer
+        *early, last = paragraph.split(" · ")
+        for piece in [*(f"{one} ·" for one in early), last]:
+            for part in [piece] if cells(piece) <= width else piece.split(" "):
+                longer = f"{line} {part}" if line else part
+                if line.strip() and cells(longer) > width:
+                    lines.append(line.rstrip())
+                    line = part
+                else:
+                    line = longer
         lines.append(line.rstrip())
     return lines
 

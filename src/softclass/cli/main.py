@@ -165,10 +165,10 @@ def _unknown_command(name: str) -> UsageError:
             "SC201",
             f"unknown option {shown(name)}",
             where="softclass",
-            hint="options stand behind the command: softclass COMMAND --option",
+            hint="Options stand behind the command: softclass COMMAND --option",
         )
     close = nearest(name, COMMANDS, 1)
-    hint = f"did you mean softclass {close[0]}?" if close else f"there are {', '.join(COMMANDS)}"
+    hint = f"Did you mean softclass {close[0]}?" if close else f"There are {', '.join(COMMANDS)}"
     if os.path.exists(name):
         hint = f"softclass train {shown(name)}, or another command: {', '.join(COMMANDS)}"
     return UsageError("SC201", f'there is no command "{shown(name)}"', where="softclass", hint=hint)

@@ -148,7 +148,7 @@ def format_of(path: str, where: str) -> str:
             "SC207",
             f'the suffix of an output must be one of {", ".join(FORMATS)}; got "{shown(path)}"',
             where=where,
-            hint="name the format: --format csv" if where == WHERE else "",
+            hint="Name the format: --format csv" if where == WHERE else "",
         )
     return FORMATS[suffix]
 

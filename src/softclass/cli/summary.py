@@ -115,7 +115,10 @@ class Summary:
 
     def _say_wrote(self, *, path: Any, files: Mapping[str, int], seconds: float) -> None:
         self._say_folds(Path(path, "metrics.json"))
-        listed = [f"{name} {size(files[name])}" if name == "model.onnx" else name for name in files]
+        listed = [
+            f"{name} {size(files[name])}" if name == "model.onnx" else name
+            for name in sorted(files, key=lambda name: (name != "model.onnx", name))
+        ]
         run = shown_path(path)
         self.screen.labelled("wrote", f"{run}   {' · '.join(listed)}   {duration(seconds)}")
         images = self.facts.get("data", {}).get("task") == "images"

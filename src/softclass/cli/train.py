@@ -141,6 +141,10 @@ def run_training(
             "SC207", "DATA is missing", where="softclass train", hint="softclass train FILE-OR-FOLDER [OPTIONS]"
         )
     _check(options)
+    if options["fail_under"] is not None:
+        from softclass.model.limits import parse_limits
+
+        parse_limits(options["fail_under"])
     by_default = options["output"] is None
     if by_default and not options["dry_run"]:
         options["output"] = next_run(data[0])
@@ -173,7 +177,7 @@ def _folder_of(output: Path, *, make: bool) -> Iterator[None]:
         return
     if not make:
         where = shown_path(folder)
-        raise PathError("SC604", "there is no folder to write to", where=where, hint=f"make it first: mkdir -p {where}")
+        raise PathError("SC604", "there is no folder to write to", where=where, hint=f"Make it first: mkdir -p {where}")
     try:
         folder.mkdir()
     except OSError as error:
@@ -206,11 +210,13 @@ def _check(options: dict[str, Any]) -> None:
     if options["overwrite"] and options["output"] is None:
         raise UsageError(
             "SC202", "--overwrite has no effect without --output", where="softclass train",
-            hint="name the run directory: --output DIR, or leave --overwrite out",
+            hint="Name the run directory: --output DIR, or leave --overwrite out",
         )  # fmt: skip
     if options["dry_run"]:
-        for name, spelled in (("output", "--output"), ("fail_under", "--fail-under")):
-            if options[name] is not None:
+        pointless = {"output": None, "fail_under": None, "report": True, "predictions": True}
+        for name, default in pointless.items():
+            if options[name] != default:
+                spelled = f"--{'no-' if default else ''}{name.replace('_', '-')}"
                 raise UsageError("SC202", f"{spelled} has no effect with --dry-run", where="softclass train")
     if options["input_format"] in ("arrow", "parquet"):
         for name in ("delimiter", "decimal", "thousands", "encoding", "header"):

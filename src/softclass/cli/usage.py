@@ -81,9 +81,9 @@ def _usage_error(command: str, error: CycloptsError) -> UsageError:
     if isinstance(error, MissingArgumentError):
         return UsageError("SC207", f"{_name(error)} is missing or lacks its value", where=where, hint=help)
     if isinstance(error, RepeatArgumentError):
-        return UsageError("SC203", f"{error.token.keyword} is given twice", where=where, hint="keep one of them")
+        return UsageError("SC203", f"{error.token.keyword} is given twice", where=where, hint="Keep one of them")
     if isinstance(error, CombinedShortOptionError):
-        return UsageError("SC201", shown(str(error)), where=where, hint="write short options apart")
+        return UsageError("SC201", shown(str(error)), where=where, hint="Write short options apart")
     if isinstance(error, UnusedCliTokensError):
         rest = " ".join(str(token) for token in error.unused_tokens or ())
         return UsageError("SC201", f'nothing more is expected; got "{shown(rest)}"', where=where, hint=help)
