@@ -6,6 +6,7 @@ failure of the test that started it.
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import resource
@@ -13,6 +14,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+
+import onnx
 
 from made_models import make_images, make_small, make_table
 from softclass.errors import MachineError, ModelFileError
@@ -23,6 +26,11 @@ SPLICES = (
     b"../../etc/passwd", b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix", b"PK\x03\x04",
     b"\x6a\x10\x0a\x08location\x12\x04a.bi", b"com.microsoft", b"https://example.org/x", b"[" * 40, b'{"a":1,"a":1}',
     b"\xff" * 10 + b"\x01", b"\x00", b"\x7f", b"\x80\x80\x00", b"1e999", b"-0.0", b"\xed\xa0\x80", b"9" * 25,
+)  # fmt: skip
+
+VALUES = (
+    None, True, False, 0, 1, -1, 2**63, 10**19, 0.0, -0.5, 1e300, 1e-320, "", "a", "../x", "a\x00b", "\u202e",
+    "x" * 5000,    [], {}, [None], ["a", "a"], [[1], [2, 3]], {"a": 1}, [1e308] * 3, [0], "NaN", "columns", "images", "datetime",
 )  # fmt: skip
 
 
@@ -54,6 +62,63 @@ def mutate(body: bytes, dice: random.Random) -> bytes:
     return bytes(data)
 
 
+def mutate_facts(body: bytes, dice: random.Random) -> bytes:
+    """Change one to three values or keys of the facts, wherever they are, and keep the text canonical."""
+    model = onnx.load_from_string(body)
+    facts = json.loads(model.metadata_props[0].value)
+    for _ in range(dice.choice((1, 1, 2, 3))):
+        found = facts
+        while True:
+            places = list(found) if isinstance(found, dict) else list(range(len(found)))
+            if not places:
+                break
+            place = dice.choice(places)
+            if isinstance(found[place], dict | list) and found[place] and dice.random() < 0.8:
+                found = found[place]
+                continue
+            kind = dice.randrange(4)
+            if kind == 0:
+                del found[place]
+            elif kind == 1 and isinstance(found, dict):
+                found[dice.choice(("extra", "x-extra", "a\x00b", str(place) + " "))] = found[place]
+            else:
+                found[place] = copy.deepcopy(dice.choice(VALUES))
+            break
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    model.metadata_props[0].value = text
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def mutate_graph(body: bytes, dice: random.Random) -> bytes:
+    """Rewire one to three things of the graph so that it stays well-formed protobuf."""
+    model = onnx.load_from_string(body)
+    graph = model.graph
+    names = [*(v.name for v in graph.input), *(t.name for t in graph.initializer), *(n.output[0] for n in graph.node)]
+    for _ in range(dice.choice((1, 1, 2, 3))):
+        node, tensor, value = dice.choice(graph.node), dice.choice(graph.initializer), dice.choice(graph.input)
+        kind = dice.randrange(9)
+        if kind == 0:
+            node.input[dice.randrange(len(node.input))] = dice.choice(names)
+        elif kind == 1:
+            node.op_type = dice.choice(graph.node).op_type
+        elif kind == 2:
+            graph.node.insert(dice.randrange(len(graph.node)), node)
+        elif kind == 3:
+            graph.node.remove(node)
+        elif kind == 4 and len(tensor.dims):
+            tensor.dims[0] = dice.choice((0, 1, 2, 5, 2**31, 2**62, -1))
+        elif kind == 5:
+            tensor.CopyFrom(dice.choice(graph.initializer))
+        elif kind == 6:
+            value.type.tensor_type.shape.dim[-1].dim_value = dice.choice((0, 2, 2**20, 2**40))
+        elif kind == 7 and node.attribute:
+            dice.choice(node.attribute).i = dice.choice((-2, -1, 0, 1, 2, 7, 2**62))
+        elif tensor.raw_data:
+            width = 8 if len(tensor.raw_data) % 8 == 0 else 4
+            tensor.raw_data = dice.randbytes(width) + tensor.raw_data[width:]
+    return bytes(model.SerializeToString(deterministic=True))
+
+
 def main(count: int, seed: int, *, leaky: bool = False) -> None:
     """Open `count` mutants; with `leaky` an imagined reader opens a file, to show that the hook would see it."""
     dice = random.Random(seed)
@@ -75,7 +140,8 @@ def main(count: int, seed: int, *, leaky: bool = False) -> None:
     slowest = 0.0
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(count):
-        data = seal_bytes(mutate(dice.choice(bodies), dice))
+        change = dice.choice((mutate, mutate, mutate_facts, mutate_graph))
+        data = seal_bytes(change(dice.choice(bodies), dice))
         armed[0] = True
         started = time.perf_counter()
         outcome = _try(lambda data=data: open_model(data))

@@ -85,7 +85,7 @@ def test_pixels_are_centred_and_scaled_as_the_facts_say(key):
         check(model.body, changed)
 
 
-@pytest.mark.parametrize(("graph", "facts"), permutations(MODELS, 2))
+@pytest.mark.parametrize(("graph", "facts"), list(permutations(MODELS, 2)))
 def test_facts_of_another_model_are_refused(graph, facts):
     with pytest.raises(ModelFileError, match=r"^\[SC406\] facts and graph must agree on the inputs; "):
         check(MODELS[graph]().body, MODELS[facts]().manifest)

@@ -289,7 +289,7 @@ def test_newer_major_format_asks_for_a_newer_softclass():
 
     assert refusal(with_facts(change)) == (
         f"[SC403] {IN_MEMORY}: the file needs softclass >= 3.1.4; it has format 2; this softclass knows 1. "
-        "Upgrade: pip install --upgrade 'softclass>=3.1.4'"
+        'Upgrade: pip install --upgrade "softclass>=3.1.4"'
     )
 
 
@@ -328,7 +328,7 @@ def test_later_seal_asks_for_a_newer_softclass():
     data = make_small().data
 
     assert refusal(data[:-34] + b"02" + data[-32:]).startswith(
-        f"[SC403] {IN_MEMORY}: the file needs softclass >= the one that wrote it; it has seal 02"
+        f"[SC403] {IN_MEMORY}: the file needs a newer softclass; it has seal 02"
     )
 
 

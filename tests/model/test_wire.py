@@ -305,7 +305,19 @@ def test_what_softclass_does_not_write_is_refused(change, message):
 )
 def test_later_versions_ask_for_a_newer_softclass(change, what):
     assert refusal(changed(lambda m: (change(m), setattr(m, "producer_version", "0.9.0")))) == (
-        f"[SC403] the file needs softclass >= 0.9.0; it has {what}. Upgrade: pip install --upgrade 'softclass>=0.9.0'"
+        f'[SC403] the file needs softclass >= 0.9.0; it has {what}. Upgrade: pip install --upgrade "softclass>=0.9.0"'
+    )
+
+
+@pytest.mark.parametrize("writer", ["$(reboot)", '1"; reboot; "', "", "1" * 50, "x"])
+def test_command_in_a_hint_holds_nothing_from_the_file_but_a_version(writer):
+    def change(model):
+        model.ir_version = 10
+        model.producer_version = writer
+
+    assert refusal(changed(change)) == (
+        "[SC403] the file needs a newer softclass; it has IR version 10; this softclass knows 9. "
+        "Upgrade: pip install --upgrade softclass"
     )
 
 

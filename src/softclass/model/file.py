@@ -225,7 +225,7 @@ def _why_no_seal(data: bytes) -> ModelFileError:
         return ModelFileError("SC402", "the file ends before it begins: it is empty", hint=_GET_AGAIN)
     tail = data[-SEAL_BYTES:-32]
     if tail[:10] == SEAL[:10] and tail[10:].isdigit():
-        return newer(f"seal {tail[10:].decode()}; this softclass knows {SEAL[10:].decode()}", "the one that wrote it")
+        return newer(f"seal {tail[10:].decode()}; this softclass knows {SEAL[10:].decode()}", "")
     if looks_like_onnx(data):
         return ModelFileError(
             "SC401",

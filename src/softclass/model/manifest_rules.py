@@ -150,7 +150,7 @@ def rebuilt(kind: Any, found: Any, where: str) -> Any:
         error.where = where if not error.where else f"{where}, {error.where}"
         error.hint = error.hint or HINT
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:  # UsageError is a ValueError too
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise invalid(f"breaks its own rules; {shown(error)}", where) from error
 
 

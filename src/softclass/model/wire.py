@@ -40,6 +40,7 @@ from softclass.model.wire_table import (
 
 HINT = "softclass never writes this: get the file again from where it was trained"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+_VERSION = re.compile(r"[0-9][0-9A-Za-z.+]{0,30}")
 _LIMITS = {"name": MAX_NAME_BYTES, "text": MAX_TEXT_BYTES, "facts": MAX_FACTS_BYTES, "raw": 2**31}
 _CHECKED_AT_ONCE = 2**20  # items; bounds the memory of the search for NaN
 
@@ -272,11 +273,11 @@ def _check_versions(model: dict[str, Any]) -> None:
 
 def newer(what: str, writer: str) -> ModelFileError:
     """Return the error of a file that a later softclass wrote."""
-    return ModelFileError(
-        "SC403",
-        f"the file needs softclass >= {shown(writer)}; it has {what}",
-        hint=f"Upgrade: pip install --upgrade 'softclass>={shown(writer)}'",
-    )
+    # The version comes from the file and the hint will be copied into a shell: nothing but a version may stand in it.
+    known = _VERSION.fullmatch(writer) is not None
+    wanted = f"softclass >= {writer}" if known else "a newer softclass"
+    command = f'pip install --upgrade "softclass>={writer}"' if known else "pip install --upgrade softclass"
+    return ModelFileError("SC403", f"the file needs {wanted}; it has {what}", hint=f"Upgrade: {command}")
 
 
 def _tensor(found: dict[str, Any]) -> Tensor:
