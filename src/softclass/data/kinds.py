@@ -20,7 +20,7 @@ TEXT_LENGTH, TEXT_SHARE, TEXT_WORDS, FEW_TEXTS = 30, 0.5, 4, 20
 LARGEST_INTEGER = 2.0**53
 _ID_NAME = re.compile(r"(.*[ _.\-])?id|index|no\.?|编号|序号", re.IGNORECASE)
 _CAMEL_ID = re.compile(r".*[a-z]I[dD]")
-_CODE, _LONG = r"^\s*[+-]?0\d+\s*$", r"^\s*[+-]?\d{16,400}\s*$"
+_CODE = r"^\s*[+-]?(0\d+|\d{16,400})\s*$"
 _SHOWN = 3
 
 Float64 = npt.NDArray[np.float64]
@@ -88,11 +88,12 @@ def _text(
     if n_distinct <= 1:
         return _constant(judged.name, judged.texts(~empty, 1), notes)
     if judge_numbers:
-        found = (
-            _boolean(judged, graph_name, na_values)
-            or _datetime(judged, graph_name, na_values, notes)
-            or _number(judged, graph_name, na_values, notes)
-        )
+        numbers = judged.numbers()
+        found = None
+        # No date and no truth value is a number, so the usual column is spared the other two tests.
+        if numbers[2].any() or judged.date_format is not None:
+            found = _boolean(judged, graph_name, na_values) or _datetime(judged, graph_name, na_values, notes)
+        found = found or _number(judged, graph_name, na_values, notes, numbers)
         if found is not None:
             return found
     return _category(judged, graph_name, na_values, notes)
@@ -164,9 +165,11 @@ def _datetime_column(
     )
 
 
-def _number(judged: Cells, graph_name: str, na_values: tuple[str, ...], notes: Notes) -> Column | Dropped | None:
+def _number(
+    judged: Cells, graph_name: str, na_values: tuple[str, ...], notes: Notes, numbers: cells.Judged
+) -> Column | Dropped | None:
     """Return a number column if all cells are numbers; refuse one in which nearly all are."""
-    values, missing, bad = judged.numbers()
+    values, missing, bad = numbers
     n_present, n_bad = int(judged.counts[~missing].sum()), int(judged.counts[bad].sum())
     if not n_present:
         return None
@@ -198,10 +201,11 @@ def _note_underflows(judged: Cells, values: Float64, notes: Notes) -> None:
 
 def _codes(judged: Cells) -> npt.NDArray[np.bool_]:
     """Return which numbers are written like codes: 007, or too large for a whole float64."""
-    zeros = pc.match_substring_regex(judged.values, _CODE).to_numpy()
-    for i in np.flatnonzero(pc.match_substring_regex(judged.values, _LONG).to_numpy()):
-        zeros[i] |= abs(int(str(judged.values[int(i)]).strip())) > LARGEST_INTEGER
-    return np.asarray(zeros)
+    codes: npt.NDArray[np.bool_] = np.array(pc.match_substring_regex(judged.values, _CODE).to_numpy(), dtype=bool)
+    for i in np.flatnonzero(codes):
+        digits = str(judged.values[int(i)]).strip().lstrip("+-")
+        codes[i] = digits[0] == "0" or int(digits) > LARGEST_INTEGER
+    return codes
 
 
 def _number_column(
