@@ -30,7 +30,7 @@ SPLICES = (
 
 VALUES = (
     None, True, False, 0, 1, -1, 2**63, 10**19, 0.0, -0.5, 1e300, 1e-320, "", "a", "../x", "a\x00b", "\u202e",
-    "x" * 5000,    [], {}, [None], ["a", "a"], [[1], [2, 3]], {"a": 1}, [1e308] * 3, [0], "NaN", "columns", "images", "datetime",
+    "x" * 5000, [], {}, [None], ["a", "a"], [[1], [2, 3]], {"a": 1}, [1e308] * 3, [0], "NaN", "columns", "images",
 )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
 )
 _PICKLE_STARTS = (b"(dp", b"(lp", b"]q", b"}q", b"ccopy_reg", b"csklearn", b"cnumpy", b"c__", b"(i")
 _ZLIB_STARTS = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+_MOST_FIELDS = 10_000  # at the top level: graph, operator sets, metadata
 _LOOKED_AT = 64 * 1024
 # Top-level fields of a ModelProto in ONNX, whoever wrote it; domain, model_version, doc_string and the like included.
 _ONNX_FIELDS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26})
@@ -69,8 +70,11 @@ def kind_of_file(data: bytes) -> str:
 
 def looks_like_onnx(data: bytes) -> bool:
     """Return whether the bytes are, at the top level, whole fields of an ONNX model and nothing else."""
-    at, numbers = 0, set()
+    at, count, numbers = 0, 0, set()
     while at < len(data):
+        count += 1
+        if count > _MOST_FIELDS:
+            return False
         key, at = _varint(data, at)
         number, wire = key >> 3, key & 7
         if number not in _ONNX_FIELDS or wire not in (0, 2):
