@@ -57,7 +57,7 @@ class TextStream:
         self._file = file
         self._where = where
         self._block_bytes = block_bytes
-        self._first = file.read(block_bytes)
+        self._first = file.read(max(block_bytes, 16))
         mark, marked = next(((mark, name) for mark, name in _MARKS if self._first.startswith(mark)), (b"", None))
         asked = _known_encoding(encoding)
         self.encoding = marked or asked or "utf-8"
