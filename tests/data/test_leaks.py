@@ -71,6 +71,13 @@ def test_ordinary_columns_give_no_alarm(cells):
     assert found({"x": cells, "noise": RNG.normal(size=N)}) == []
 
 
+@pytest.mark.parametrize(("limit", "value"), [("MOST_ROWS", 300), ("MOST_CELLS", 1)])
+def test_some_of_the_rows_are_enough(monkeypatch, limit, value):
+    monkeypatch.setattr(f"softclass.data.leaks.{limit}", value)
+
+    assert len(found({"x": TARGETS * 1.0, "noise": NOISE})) == 1
+
+
 def test_too_few_rows_outside_the_fit_part_are_not_judged():
     targets = np.arange(60) % 2
     parts = Parts(np.arange(50), np.arange(0), np.arange(50, 60))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from asserts import assert_bit_equal
 from small_tables import messages, text_table, typed_table
 from softclass.data.column import Column, Dropped, Label, Schema, SchemaOptions
 from softclass.data.dialect import Dialect
 from softclass.data.schema import column_values, encode_columns, infer_schema
 from softclass.data.table import ReadOptions, read_table
-from softclass.errors import Notes, TableError, UsageError
+from softclass.errors import Notes, SoftclassError, TableError, UsageError
 
 Y = ["a", "b", "a", "b"]
 TABLE = {"size": ["1", "2", "3", "5"], "hue": ["red", "NA", "red", ""], "one": ["1"] * 4, "key": ["9", "8", "7", "3"],
@@ -152,6 +156,34 @@ def test_a_column_as_dates_or_numbers_whatever_it_is_as_a_feature(table, values)
 def test_a_column_that_is_neither():
     with pytest.raises(TableError, match=re.escape('[SC307] t.csv, line 1, column "t": must be a number; got "x"')):
         column_values(text_table({"t": ["x", "y"]}), "t", ReadOptions())
+
+
+# --------------------------------------------------------------------------------------------------------- any cells
+ODD_CELLS = (
+    ("", " ", "NA", "?", "nan", "1", "1.0", " 2", "007", "-3e5", "1e309", "inf", "1e-400", "5,1", "1,234.5", "0x10"),
+    ("true", "FALSE", "yes", "no", "2024-02-29", "2024-02-30", "1/2/2024", "13.1.1970", "99999999999999999999"),
+    ("a", "A ", "e\u0301", "\u202e", "\x00", "猫", "a\nb", "four words in it", "٣", "１", "\u00a0", "−1"),
+)
+CELLS = st.one_of(*map(st.sampled_from, ODD_CELLS), st.text(max_size=6))
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(cells=st.lists(CELLS, min_size=2, max_size=30), typed=st.booleans())
+def test_any_cells_are_read_or_refused_in_words(cells, typed):
+    columns = {"x": cells, "safe": [f"{i % 3}" for i in range(len(cells))], "y": ["a", "b"] * 15}
+    columns["y"] = columns["y"][: len(cells)]
+    table = typed_table(columns) if typed else text_table(columns)
+    try:
+        schema, table = infer_schema(table, "y", SchemaOptions(), ReadOptions(), Notes())
+    except SoftclassError as error:
+        assert error.code in {"SC307", "SC308", "SC309", "SC315"}  # noqa: PT017 - any other error is a bug
+        return
+    whole = encode_columns(table, schema, Notes())
+    alone = [encode_columns(table.take(np.array([row])), schema, Notes()) for row in range(table.n_rows)]
+
+    assert Schema.from_dict(json.loads(json.dumps(schema.to_dict(), allow_nan=False))) == schema
+    for name, values in whole.items():
+        assert_bit_equal(values, np.concatenate([row[name] for row in alone]))
 
 
 # ---------------------------------------------------------------------------------------------------------- real tables

@@ -15,7 +15,7 @@ from softclass.data.split import Parts
 from softclass.errors import Notes, shown
 
 LEAK_SHARE = 0.05  # of the log loss of always answering with the shares of the classes
-MOST_ROWS, LEAST_ROWS, MOST_BINS = 50_000, 20, 1000
+MOST_ROWS, MOST_CELLS, LEAST_ROWS, MOST_BINS = 50_000, 20_000_000, 20, 1000
 
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
@@ -69,7 +69,9 @@ def find_leaks(
 def _note_leaks(columns: Columns, preprocessing: Preprocessing, targets: Int64, parts: Parts, notes: Notes) -> None:
     """Note each column that alone predicts the rows outside the fit part almost perfectly."""
     held = np.sort(np.concatenate([parts.calibration, parts.test]))
-    fit, held = (_some(rows[targets[rows] >= 0]) for rows in (parts.fit, held))
+    # A budget of cells, so that ten thousand columns take seconds and not minutes.
+    most = min(MOST_ROWS, max(2000, MOST_CELLS // max(1, len(preprocessing.steps))))
+    fit, held = (_some(rows[targets[rows] >= 0], most) for rows in (parts.fit, held))
     if len(held) < LEAST_ROWS:
         return
     n_classes = int(targets.max()) + 1
@@ -96,9 +98,9 @@ def _note_leaks(columns: Columns, preprocessing: Preprocessing, targets: Int64, 
             notes.add("SC807", text, column=step.input, hint=hint)
 
 
-def _some(rows: Int64) -> Int64:
+def _some(rows: Int64, most: int) -> Int64:
     """Return at most so many rows, spread evenly."""
-    return rows[:: max(1, -(-len(rows) // MOST_ROWS))]
+    return rows[:: max(1, -(-len(rows) // most))]
 
 
 def _bins(fit: Float64, targets: Int64, held: Float64) -> tuple[Int64, Int64] | None:
