@@ -189,7 +189,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         targets = targets.astype(np.int64)
         if len(classes) < 2:
             raise ValueError(
-                f"SoftmaxRegression: `y` must hold at least two classes; got one class, {shown(repr(classes[0]))}"
+                f'SoftmaxRegression: `y` must hold at least two classes; got one class, "{shown(classes[0])}"'
             )
         weights = _row_weights(self.class_weight, classes, targets, X, sample_weight)
         weights = np.where(
@@ -348,7 +348,7 @@ def _row_weights(
     """Return the weight of each row: its own times that of its class."""
     weights: Array = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not weights.any():
-        raise ValueError("SoftmaxRegression: sample weights must not all be zero")
+        raise ValueError("Sample weights must contain at least one non-zero number.")
     if class_weight is None:
         return weights
     if isinstance(class_weight, str):
@@ -360,9 +360,7 @@ def _row_weights(
         labels = classes.tolist()
         unknown = [label for label in class_weight if label not in labels]
         if unknown:
-            raise ValueError(
-                f"SoftmaxRegression: `class_weight` names {shown(repr(unknown[0]))}, which is no class of `y`"
-            )
+            raise ValueError(f'SoftmaxRegression: `class_weight` names "{shown(unknown[0])}", which is no class of `y`')
         by_class = np.array([float(class_weight.get(label, 1.0)) for label in labels])
         if not np.all(np.isfinite(by_class)) or np.any(by_class < 0):
             raise ValueError("SoftmaxRegression: `class_weight` must hold finite numbers that are not negative")

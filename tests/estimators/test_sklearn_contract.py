@@ -1,0 +1,66 @@
+"""scikit-learn's own list of checks, without exceptions."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from asserts import assert_bit_equal
+from sklearn.base import clone
+from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from softclass.estimators.softmax_regression import SoftmaxRegression
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@parametrize_with_checks([SoftmaxRegression(), SoftmaxRegression(class_weight="balanced")])
+def test_estimator_keeps_the_contract(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # the checks' blobs are separable
+@parametrize_with_checks([SoftmaxRegression(C=np.inf)])
+def test_estimator_without_penalty_keeps_the_contract(estimator, check):
+    check(estimator)
+
+
+def test_works_in_a_pipeline_and_in_cross_validation():
+    X, y = load_iris(return_X_y=True)
+
+    scores = cross_val_score(make_pipeline(StandardScaler(), SoftmaxRegression()), X, y, cv=3)
+
+    assert scores.min() > 0.9
+
+
+def test_works_in_a_grid_search():
+    X, y = load_iris(return_X_y=True)
+
+    search = GridSearchCV(SoftmaxRegression(), {"C": [1e-3, 1.0]}, cv=3, scoring="neg_log_loss").fit(X, y)
+
+    assert search.best_params_ == {"C": 1.0}
+
+
+def test_pickle_keeps_every_bit():
+    X, y = load_iris(return_X_y=True)
+    model = SoftmaxRegression().fit(X, y)
+
+    again = pickle.loads(pickle.dumps(model))
+
+    assert_bit_equal(model.predict_proba(X), again.predict_proba(X))
+
+
+def test_clone_keeps_the_parameters():
+    assert clone(SoftmaxRegression(C=3.0, warm_start=True)).get_params() == {
+        "C": 3.0,
+        "fit_intercept": True,
+        "class_weight": None,
+        "tol": 1e-4,
+        "max_iter": 1000,
+        "warm_start": True,
+        "random_state": None,
+    }
