@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -523,6 +524,21 @@ def test_resealed_mutants_open_nothing_and_crash_nothing():
 @pytest.mark.slow
 def test_a_hundred_thousand_mutants():
     check_mutants(run_mutants(100_000, 1), 100_000)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace looks on from outside; it is not installed")
+def test_runtime_opens_nothing_for_mutants_that_are_let_through(tmp_path):
+    log = tmp_path / "calls"
+    done = subprocess.run(
+        ["strace", "-f", "-o", log, "-e", "trace=%file,%network,%process", sys.executable, "-c",
+         "import mutants; mutants.run_passing(300, 5)"],
+        env={"PYTHONPATH": ":".join([str(ROOT / "tests"), *sys.path])}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    calls = log.read_text().split("/softclass-marker")
+    between = [line for line in calls[1].splitlines()[1:-1] if "overcommit_memory" not in line]
+    assert (done.returncode, len(calls), between) == (0, 3, [])
 
 
 def test_the_hook_sees_a_reader_that_opens_files():
