@@ -60,7 +60,7 @@ def test_a_number_with_gaps_is_filled_with_the_median_and_flagged():
     step = fitted([1.0, NAN, 3.0, 6.0, NAN], notes=notes).steps[0]
 
     assert step == NumberStep("x", fill=3.0, mean=3.2, scale=pytest.approx(math.sqrt(2.56)), flag=True, missing=2)
-    assert messages(notes) == ['SC803 column "x": 2 missing cells of the fit part filled with the median 3 and flagged']
+    assert messages(notes) == ['SC803 column "x": 2 missing in the fit part, filled with the median 3 and flagged']
 
 
 def test_a_gap_outside_the_fit_part_is_filled_without_a_flag():
@@ -141,7 +141,7 @@ def test_a_boolean():
 
     assert step == BooleanStep("x", 1)
     assert features_of(step, 0.0, 1.0, NAN) == [[-1.0], [1.0], [0.0]]
-    assert messages(notes) == ['SC803 column "x": 1 missing cells of the fit part count as half true']
+    assert messages(notes) == ['SC803 column "x": 1 missing in the fit part, counted as half true']
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_a_datetime():
 
     assert (step.fill, step.flag, step.missing) == (200 * DAY, True, 1)
     assert messages(notes) == [
-        'SC803 column "x": 1 missing cells of the fit part filled with the median 1970-07-20T00:00:00 and flagged'
+        'SC803 column "x": 1 missing in the fit part, filled with the median 1970-07-20T00:00:00 and flagged'
     ]
 
 

@@ -417,7 +417,7 @@ def _fit_step(cells: npt.NDArray[Any], column: Column, notes: Notes, max_categor
     missing = int(np.isnan(cells).sum())
     if column.kind == "boolean":
         if missing:
-            notes.add("SC803", "missing cells of the fit part count as half true", column=column.name, count=missing)
+            notes.add("SC803", "missing in the fit part, counted as half true", column=column.name, count=missing)
         return BooleanStep(column.input, missing)
     present = cells[~np.isnan(cells)]
     fill = median(present)
@@ -426,7 +426,7 @@ def _fit_step(cells: npt.NDArray[Any], column: Column, notes: Notes, max_categor
     flag = 0 < missing < len(cells)
     if missing:
         shown_fill = str(np.datetime64(int(fill), "s")) if column.kind == "datetime" else f"{fill:.6g}"
-        text = f"missing cells of the fit part filled with the median {shown_fill}" + (" and flagged" * flag)
+        text = f"missing in the fit part, filled with the median {shown_fill}" + (" and flagged" * flag)
         notes.add("SC803", text, column=column.name, count=missing)
     if column.kind == "datetime":
         return DatetimeStep(column.input, fill, mean, scale, flag, _cycles_of(present), missing)
