@@ -20,7 +20,7 @@ from softclass.data.sniff import N_RECORDS, check_delimiter, named, sniff_delimi
 from softclass.data.text import BLOCK_BYTES, TextStream
 from softclass.errors import Notes, TableError, UsageError, shown
 
-_DECIMAL_SAMPLE_BYTES = 2**20
+_SAMPLE_BYTES = 2**20
 _NUMBER = r"^\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*$"
 
 
@@ -73,7 +73,7 @@ class CsvReader:
         self._rest, self._ended = b"", False
         self.names: list[str] = []
         self._line = 1
-        self._fill(_DECIMAL_SAMPLE_BYTES)
+        self._fill(_SAMPLE_BYTES)
         if not self._rest.strip(b"\r\n"):
             raise TableError("SC301", "the file is empty", where=where)
         delimiter, found_delimiter = self._find_delimiter(options)
@@ -289,7 +289,7 @@ class CsvReader:
         """Return the first rows, up to one megabyte of them."""
         records = self._find(self._rest, self._ended)
         good = np.flatnonzero((records.ends > records.starts) & (records.fields == self._n_columns))
-        good = good[records.ends[good] <= max(_DECIMAL_SAMPLE_BYTES, int(records.ends[0]) if len(records) else 0)]
+        good = good[records.ends[good] <= max(_SAMPLE_BYTES, int(records.ends[0]) if len(records) else 0)]
         text = b"\n".join(self._rest[records.starts[k] : records.ends[k]] for k in good)
         return self._split(text, len(good))
 

@@ -140,14 +140,15 @@ def _pattern(date_format: str) -> str:
             pieces[k] = re.escape(piece)
             continue
         name = piece[1:]
-        if name not in _PATTERNS or (name != "%" and name in seen):
-            problem = "twice" if name in seen else "which is not known"
+        part = name.replace("B", "b").replace("A", "a")
+        if name not in _PATTERNS or (name != "%" and part in seen):
+            problem = "twice" if part in seen else "which is not known"
             message = f'--date-format must consist of the directives of strptime; got "{shown(date_format)}"'
             hint = f'It has "{shown(piece)}" {problem}. Known: ' + " ".join(
                 f"%{key}" for key in _PATTERNS if key != "%"
             )
             raise UsageError("SC207", message, hint=hint)
-        seen.add(name)
+        seen.add(part)
         pieces[k] = _PATTERNS[name]
     if not seen & {"Y", "y"}:
         message = f'--date-format must have a year, %Y or %y; got "{shown(date_format)}"'
@@ -186,7 +187,7 @@ def _zones(texts: pa.Array) -> FloatArray:
     """Return seconds east of Greenwich."""
     counted = pc.value_counts(pc.fill_null(texts, ""))
     offsets = {text: _zone(text) for text in counted.field(0).to_pylist()}
-    place = pc.index_in(pc.fill_null(texts, ""), pa.array(list(offsets)))
+    place = pc.index_in(pc.fill_null(texts, ""), pa.array(list(offsets), pa.string()))
     return np.array(list(offsets.values()), dtype=np.float64)[np.array(place.to_numpy(), dtype=np.int64)]
 
 
