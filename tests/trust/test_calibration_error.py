@@ -65,9 +65,9 @@ def test_interval_holds_the_truth(slope: float) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("slope", [1.0, 0.8, 0.4])
-@pytest.mark.parametrize("n", [150, 1000])
+@pytest.mark.parametrize("n", [150, 600])
 def test_interval_holds_the_truth_in_93_percent_of_runs(slope: float, n: int) -> None:
-    assert interval_coverage(300, n, slope, 1000) >= 0.93
+    assert interval_coverage(300, n, slope, 400) >= 0.93
 
 
 def rejected(n_runs: int, n: int, n_resamples: int) -> float:
@@ -81,14 +81,19 @@ def rejected(n_runs: int, n: int, n_resamples: int) -> float:
 
 
 def test_null_band_rejects_five_percent_of_calibrated_models() -> None:
-    # 400 runs: standard error 1.1 %, and the quantile of 300 draws adds some; 4 standard errors.
-    assert rejected(400, 120, 300) == pytest.approx(0.05, abs=0.045)
+    # 300 runs: standard error 1.3 %, the quantile of 200 draws adds 1.5 %; the sharp test is marked slow.
+    assert rejected(300, 120, 200) == pytest.approx(0.05, abs=0.05)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n", [100, 6000])  # the second is above the number of distinct confidences drawn one by one
-def test_null_band_rejects_five_percent_within_two(n: int) -> None:
-    assert rejected(1500, n, 1000) == pytest.approx(0.05, abs=0.02)
+def test_null_band_rejects_five_percent_within_two() -> None:
+    assert rejected(1500, 100, 1000) == pytest.approx(0.05, abs=0.02)
+
+
+@pytest.mark.slow
+def test_null_band_of_grouped_confidences_rejects_as_many() -> None:
+    # 6000 rows are above the number of distinct confidences drawn one by one; 400 runs, standard error 1.1 %.
+    assert rejected(400, 6000, 300) == pytest.approx(0.05, abs=0.045)
 
 
 def test_null_band_is_known_for_perfect_probabilities_of_ten_classes() -> None:

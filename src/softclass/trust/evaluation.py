@@ -288,7 +288,7 @@ def evaluate(
     area, excess = aurc(rows.confidence, correct, sample_weight=weight)
     per_class = _per_class(names, counts, targets, rows, weight, class_errors)
     recalls = [row.recall for row in per_class.values() if row.recall is not None]
-    largest = [int(k) for k in np.argsort(-counts, kind="stable")[:CLASS_DIAGRAMS] if counts[k]]
+    largest = sorted(int(k) for k in np.argsort(-counts, kind="stable")[:CLASS_DIAGRAMS] if counts[k])
 
     def diagrams(of: _Rows, scale: float) -> tuple[ReliabilityDiagram, dict[str, ReliabilityDiagram]]:
         top = reliability_diagram(of.confidence, correct, sample_weight=weight, n_resamples=bootstrap, seed=seed)

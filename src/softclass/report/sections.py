@@ -1,0 +1,278 @@
+"""What each section of the report shows, worked out before the template lays it out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from softclass.report.facts import CoefficientTable, ReportFacts, WeightPictures
+from softclass.report.figures import (
+    HEAT_STEPS,
+    coefficient_figure,
+    confusion_figure,
+    luck_figure,
+    reliability_figure,
+    share_outside,
+    small_reliability_figure,
+    strip_figure,
+)
+from softclass.report.numbers import count, figure, percent, with_value
+from softclass.report.svg import clipped
+from softclass.report.thumbnails import data_uri, weight_png, weight_scale
+from softclass.trust.evaluation import Evaluation
+from softclass.trust.reliability import ReliabilityDiagram
+
+Words = Callable[..., Markup]
+
+MAX_MATRIX_CLASSES = 26
+MAX_PAIRS = 25
+MAX_CLASS_ROWS = 40
+WEAKEST_CLASSES = 20
+MAX_COUNT_BARS = 26
+SHOWN_COUNT_BARS = 12
+MAX_COLUMNS = 60
+COEFFICIENT_CLASSES = 12
+COEFFICIENTS = 8
+MAX_PICTURES = 40
+
+
+def all_sections(facts: ReportFacts, words: Words) -> dict[str, Any]:
+    """Return what the template needs beside the facts themselves."""
+    evaluation = facts.evaluation
+
+    def rows(n: int) -> Markup:
+        kind = "image" if facts.task == "images" else "row"
+        return words(kind if n == 1 else kind + "s", n=with_value(n, count(n)))
+
+    def part(name: str) -> Markup | str:
+        return words(f"part_{name}") if name in ("test", "calibration", "fit") else clipped(name, 60)
+
+    return {
+        "rows": rows,
+        "part": part,
+        "parts": _parts(facts),
+        "counts": _counts(facts),
+        "max_columns": MAX_COLUMNS,
+        "tiles": _tiles(evaluation, words) if evaluation else [],
+        "largest_share": _largest_share(evaluation) if evaluation else None,
+        "class_rows": _class_rows(evaluation) if evaluation else None,
+        "confusion": _confusion(evaluation, words) if evaluation else None,
+        "reliability": _reliability(evaluation, words, rows) if evaluation else None,
+        "weights": _weights(facts, words),
+    }
+
+
+def _parts(facts: ReportFacts) -> list[dict[str, Any]]:
+    """Name, rows and width of each part that has rows."""
+    sizes = [(name, int(facts.parts.get(name, 0) or 0)) for name in ("fit", "calibration", "test")]
+    total = sum(size for _, size in sizes)
+    return [{"name": name, "rows": size, "share": size / total} for name, size in sizes if size]
+
+
+def _counts(facts: ReportFacts) -> dict[str, Any]:
+    """Rows of each class with the length of their bars, largest first when they do not all fit."""
+    pairs = list(facts.class_counts.items())
+    more = 0
+    if len(pairs) > MAX_COUNT_BARS:
+        more = len(pairs) - SHOWN_COUNT_BARS
+        pairs = sorted(pairs, key=lambda pair: -pair[1])[:SHOWN_COUNT_BARS]
+    largest = max((rows for _, rows in pairs), default=0)
+    return {
+        "rows": [{"name": name, "n": rows, "share": rows / largest if largest else 0.0} for name, rows in pairs],
+        "more": more,
+    }
+
+
+def _largest_share(evaluation: Evaluation) -> float:
+    return float(evaluation.confusion.sum(axis=1).max() / evaluation.n)
+
+
+def _tiles(evaluation: Evaluation, words: Words) -> list[dict[str, Any]]:
+    """The four numbers of the headline, each with a strip."""
+    tiles = []
+    largest = _largest_share(evaluation)
+    for key, value, mark, maximum, say in (
+        ("accuracy", evaluation.accuracy, largest, 1.0, percent),
+        ("log_loss", evaluation.log_loss, evaluation.log_loss_prior, None, figure),
+        ("brier", evaluation.brier, evaluation.brier_uncertainty, None, figure),
+    ):
+        low, high = evaluation.intervals.get(key, (value, value))
+        drawn = [x for x in (value, mark, high) if np.isfinite(x)]
+        top = maximum or 1.1 * max(drawn, default=1.0)
+        label = words("strip", name=words(key), value=say(value), low=say(low), high=say(high), mark=say(mark))
+        tiles.append(
+            {
+                "name": words(key),
+                "value": with_value(value, say(value)),
+                "interval": words("interval", low=with_value(low, say(low)), high=with_value(high, say(high)))
+                if key in evaluation.intervals
+                else "",
+                "compare": words(f"tile_{key}", value=with_value(mark, say(mark))),
+                "strip": strip_figure(label, value, low, high, mark, top) if np.isfinite(value) else "",
+            }
+        )
+    low, high = evaluation.intervals.get("ece", (evaluation.ece, evaluation.ece))
+    label = words("strip_ece", name=words("ece"), value=figure(evaluation.ece), mark=figure(evaluation.ece_null_95))
+    tiles.append(
+        {
+            "name": words("ece"),
+            "value": with_value(evaluation.ece, figure(evaluation.ece)),
+            "interval": words("interval", low=with_value(low, figure(low)), high=with_value(high, figure(high))),
+            "compare": words("tile_ece", value=with_value(evaluation.ece_null_95, figure(evaluation.ece_null_95))),
+            "strip": luck_figure(label, evaluation.ece, evaluation.ece_null_95),
+        }
+    )
+    return tiles
+
+
+def _class_rows(evaluation: Evaluation) -> dict[str, Any]:
+    """The table of classes; with very many, the weakest of them first and the rest behind a fold."""
+    every = [{"name": name, "row": row} for name, row in evaluation.per_class.items()]
+    if len(every) <= MAX_CLASS_ROWS:
+        return {"first": every, "every": None, "tested": len(every)}
+    tested = [one for one in every if evaluation.per_class[str(one["name"])].n]
+    weakest = sorted(tested, key=lambda one: evaluation.per_class[str(one["name"])].f1 or 0.0)
+    return {"first": weakest[:WEAKEST_CLASSES], "every": every, "tested": len(tested)}
+
+
+def _confusion(evaluation: Evaluation, words: Words) -> dict[str, Any]:
+    """Heat map and its table, or the pairs most often confused; and the sentence on the worst of them."""
+    confusion, classes = evaluation.confusion, evaluation.classes
+    totals = confusion.sum(axis=1)
+    wrong = confusion.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:MAX_PAIRS]
+    pairs = [
+        {
+            "true": classes[i],
+            "predicted": classes[j],
+            "n": int(wrong[i, j]),
+            "total": int(totals[i]),
+            "share": float(wrong[i, j] / totals[i]),
+        }
+        for i, j in (divmod(int(place), len(classes)) for place in order)
+        if wrong[i, j]
+    ]
+    small = len(classes) <= MAX_MATRIX_CLASSES
+    label = words(
+        "confusion_alt", n=len(classes), right=count(int(np.trace(confusion))), total=count(int(confusion.sum()))
+    )
+    return {
+        "figure": confusion_figure(confusion, classes, str(label.unescape()), words) if small else None,
+        "table": confusion.tolist() if small else None,
+        "totals": totals.tolist(),
+        "pairs": pairs,
+        "with_shares": len(classes) <= 10,
+        "steps": [(step, f"{HEAT_STEPS[step - 1]:.0%} – {HEAT_STEPS[step]:.0%}") for step in range(1, len(HEAT_STEPS))],
+    }
+
+
+def _reliability(evaluation: Evaluation, words: Words, rows: Callable[[int], Markup]) -> dict[str, Any]:
+    """Diagrams after and before temperature, and of the largest classes."""
+    same = evaluation.reliability_uncalibrated == evaluation.reliability
+
+    def one(title: str, diagram: ReliabilityDiagram) -> dict[str, Any]:
+        outside = percent(share_outside(diagram))
+        label = words("reliability_alt", rows=rows(diagram.n).striptags(), outside=outside)
+        return {
+            "title": words(title),
+            "label": label,
+            "figure": reliability_figure(diagram, str(label.unescape()), words),
+            "blocks": list(zip(diagram.low, diagram.high, diagram.rows, diagram.frequency, strict=True)),
+        }
+
+    diagrams = [one("top_label" if same else "after_temperature", evaluation.reliability)]
+    if not same:
+        diagrams.insert(0, one("before_temperature", evaluation.reliability_uncalibrated))
+    classes = []
+    for name, diagram in evaluation.class_reliability.items():
+        before = evaluation.class_reliability_uncalibrated.get(name, diagram)
+        versions = (
+            [("top_label", diagram)] if same else [("before_temperature", before), ("after_temperature", diagram)]
+        )
+        classes.append(
+            {
+                "name": name,
+                "figures": [
+                    (
+                        words(title),
+                        small_reliability_figure(
+                            drawn,
+                            str(
+                                words(
+                                    "per_class_alt", name=clipped(name, 60), outside=percent(share_outside(drawn))
+                                ).unescape()
+                            ),
+                        ),
+                    )
+                    for title, drawn in versions
+                ],
+            }
+        )
+    return {"diagrams": diagrams, "classes": classes, "same": same}
+
+
+def _weights(facts: ReportFacts, words: Words) -> dict[str, Any] | None:
+    """Bars or pictures of the weights, the classes with the most rows first when they do not all fit."""
+    learnt = facts.coefficients
+    if learnt is None:
+        return None
+    weight = np.asarray(learnt.weight, dtype=np.float64)
+    if weight.size == 0:
+        return None
+    n_classes = len(facts.classes)
+    pair = n_classes == 2 and bool(np.allclose(weight[0], -weight[1], rtol=1e-4, atol=1e-8 * np.abs(weight).max()))
+    rows = [facts.class_counts.get(name, 0) for name in facts.classes]
+    most = COEFFICIENT_CLASSES if isinstance(learnt, CoefficientTable) else MAX_PICTURES
+    chosen = sorted(np.argsort([-n for n in rows], kind="stable")[:most].tolist())
+    if pair:
+        chosen = [1]
+    make = _bars if isinstance(learnt, CoefficientTable) else _pictures
+    return {
+        "panels": make(learnt, weight, chosen, facts, words),  # type: ignore[arg-type]
+        "kind": "bars" if isinstance(learnt, CoefficientTable) else "pictures",
+        "pair": pair,
+        "shown": len(chosen),
+        "all": n_classes,
+        "scale": weight_scale(weight),
+        "colour": isinstance(learnt, WeightPictures) and learnt.channels > 1,
+    }
+
+
+def _bars(
+    learnt: CoefficientTable, weight: Any, chosen: list[int], facts: ReportFacts, words: Words
+) -> list[dict[str, Any]]:
+    scale = float(np.abs(weight[chosen]).max())
+    panels = []
+    for k in chosen:
+        top = np.argsort(-np.abs(weight[k]), kind="stable")[:COEFFICIENTS]
+        names = [learnt.feature_names[d] for d in top]
+        said = "; ".join(f"{clipped(name, 40)} {value:+.2f}" for name, value in zip(names, weight[k, top], strict=True))
+        label = words("weights_alt", name=clipped(facts.classes[k], 60), list=said)
+        panels.append(
+            {
+                "name": facts.classes[k],
+                "figure": coefficient_figure(names, weight[k, top], scale, str(label.unescape())),
+                "table": [(name, float(value)) for name, value in zip(names, weight[k, top], strict=True)],
+            }
+        )
+    return panels
+
+
+def _pictures(
+    learnt: WeightPictures, weight: Any, chosen: list[int], facts: ReportFacts, words: Words
+) -> list[dict[str, Any]]:
+    pictures = weight.reshape(len(weight), learnt.height, learnt.width, learnt.channels).mean(axis=3)
+    scale = weight_scale(pictures)
+    return [
+        {
+            "name": facts.classes[k],
+            "uri": data_uri(weight_png(pictures[k], scale)),
+            "label": words("weights_picture_alt", name=clipped(facts.classes[k], 60)),
+            "scale": scale,
+        }
+        for k in chosen
+    ]
