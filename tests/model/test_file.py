@@ -442,6 +442,18 @@ def test_file_that_others_may_change_gets_a_note(tmp_path):
     assert (note.code, note.message) == ("SC850", f"every user of this machine may change {path}")
 
 
+def test_file_that_goes_away_after_reading_is_open_all_the_same(tmp_path, monkeypatch):
+    data = make_small().data
+    monkeypatch.setattr(file_room, "read_bytes", lambda path, limit: data)
+
+    assert open_model(tmp_path / "gone.onnx").notes == ()
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_bytes_of_other_kinds_are_read(kind):
+    assert open_model(kind(make_small().data)).data == make_small().data
+
+
 @pytest.mark.parametrize("case", [str.lower, str.upper])
 def test_pinned_digest_is_accepted(case):
     model = make_small()

@@ -14,7 +14,9 @@ from made_models import STEPS, make, make_images, make_table, rows_of
 from softclass.data.preprocessing import NumberStep, Preprocessing
 from softclass.errors import InternalError, MachineError, ModelFileError
 from softclass.model import session as session_room
-from softclass.model.session import BLOCK_ROWS, Session
+from softclass.model.graph import build_graph
+from softclass.model.session import MAX_BLOCK_NUMBERS, MAX_BLOCK_ROWS, Session
+from softclass.networks.architecture import Dense
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCHES = (1, 2, 3, 7, 8, 64, 256, 515)
@@ -72,12 +74,19 @@ def test_shuffled_rows_have_the_same_outputs():
 
 def test_many_rows_run_in_blocks():
     model = make_table()
-    feeds = model.feeds(rows_of(STEPS, 2 * BLOCK_ROWS + 5))
+    feeds = model.feeds(rows_of(STEPS, 2 * MAX_BLOCK_ROWS + 5))
 
     found = Session(model.body).run(feeds)
 
-    assert (found.logits.shape, found.probabilities.shape, found.labels.shape) == ((8197, 3), (8197, 3), (8197,))
+    assert (found.logits.shape, found.probabilities.shape, found.labels.shape) == ((16389, 3), (16389, 3), (16389,))
     assert_bit_equal(in_batches(Session(model.body), feeds, 1000), found.logits)
+
+
+def test_blocks_of_wide_rows_are_short():
+    steps = tuple(NumberStep(f"x{i}", 0.0, 0.0, 1.0, False, 0) for i in range(10_000))
+    body = build_graph(Preprocessing(steps, "matrix"), [Dense(np.zeros((2, 10_000)), np.zeros(2))], ["a", "b"])
+
+    assert 300 < Session(body).block_rows < MAX_BLOCK_NUMBERS / 10_000
 
 
 @pytest.mark.parametrize("made", [make_table, lambda: make_table("matrix")], ids=["columns", "matrix"])
@@ -182,6 +191,7 @@ def test_runtime_prints_nothing():
 TELEMETRY = """
 import os, sys
 from made_models import make_small
+from softclass.model.graph import build_graph
 from softclass.model.session import Session
 model = make_small()
 assert os.environ["ORT_DISABLE_TELEMETRY"] == "1", "telemetry"

@@ -104,7 +104,7 @@ def seal_bytes(body: bytes) -> bytes:
     return body + SEAL + hashlib.sha256(body).digest()
 
 
-def open_model(source: str | Path | bytes, *, digest: str | None = None) -> OpenedModel:
+def open_model(source: str | Path | bytes | bytearray | memoryview, *, digest: str | None = None) -> OpenedModel:
     """
     Read a model file, or refuse it with a sentence; nothing in it is run.
 
@@ -136,13 +136,13 @@ def open_model(source: str | Path | bytes, *, digest: str | None = None) -> Open
     softclass.errors.ModelFileError: [SC401] model in memory: must be a softclass model; this looks like text. Train a
     model: softclass train DATA
     """
-    if isinstance(source, bytes):
-        return _open_bytes(source, _IN_MEMORY, digest, ())
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _open_bytes(bytes(source), _IN_MEMORY, digest, ())
     where = shown(source)
     try:
         data = read_bytes(source, limit=MAX_FILE_BYTES)
     except TooLargeError:
-        raise _too_large(os.stat(source).st_size, where) from None
+        raise _too_large(_stat(source).st_size, where) from None
     return _open_bytes(data, where, digest, _open_to_others(source))
 
 
@@ -244,10 +244,18 @@ def _why_no_seal(data: bytes) -> ModelFileError:
 
 def _open_to_others(path: str | Path) -> tuple[Note, ...]:
     """A model that everyone may change is worth a remark."""
-    if os.name != "posix" or not os.stat(path).st_mode & stat.S_IWOTH:
+    if os.name != "posix" or not _stat(path).st_mode & stat.S_IWOTH:
         return ()
     name = shown(path)
     return (Note("SC850", f"every user of this machine may change {name}", hint=f"chmod o-w {name}"),)
+
+
+def _stat(path: str | Path) -> os.stat_result:
+    """What the system says of a file; one that has gone away since it was read has no size and no mode."""
+    try:
+        return os.stat(path)
+    except OSError:
+        return os.stat_result((0,) * 10)
 
 
 def _too_large(length: int, where: str = _IN_MEMORY) -> ModelFileError:

@@ -6,6 +6,7 @@ file; it sends nothing, prints nothing, and reads no settings from the model.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,9 @@ import numpy.typing as npt
 
 from softclass.errors import InternalError, MachineError, ModelFileError, shown
 
-BLOCK_ROWS = 4096  # bounds the memory between the input and the logits
+MAX_BLOCK_ROWS = 8192
+MAX_BLOCK_NUMBERS = 2**24  # float32 features of a block; the runtime holds about four such arrays, 256 MiB
+MAX_THREADS = 16  # one product a call: more only wait for each other
 _TRAIN_AGAIN = "Train the model again, or install another version of onnxruntime"
 OLDEST_RUNTIME = (1, 23)  # as in pyproject.toml; nothing older is tested
 
@@ -50,7 +53,7 @@ class Session:
     body : bytes
         The model without its seal, as :func:`softclass.model.file.open_model` gives it.
     threads : int, optional
-        Threads of one call; by default the processors this process may use.
+        Threads of one call; by default the processors this process may use, at most 16.
 
     Examples
     --------
@@ -70,7 +73,7 @@ class Session:
         runtime = _runtime()
         options = runtime.SessionOptions()
         options.log_severity_level = 4  # only what kills the process: standard output is our CSV
-        options.intra_op_num_threads = threads or _usable_processors()
+        options.intra_op_num_threads = threads or min(MAX_THREADS, _usable_processors())
         options.inter_op_num_threads = 1
         # Threads that wait must not burn the processor: calls are short and often one row long.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -85,6 +88,9 @@ class Session:
         self._inputs = tuple((node.name, node.type, tuple(node.shape[1:])) for node in self._session.get_inputs())
         self._names = [node.name for node in self._session.get_outputs()]
         self.n_classes = int(self._session.get_outputs()[0].shape[-1])
+        # The weights take 4 bytes a feature and class, so the size of the file bounds the number of features.
+        widest = max([len(body) // (4 * self.n_classes), *(math.prod(tail) for _, _, tail in self._inputs)])
+        self.block_rows = max(1, min(MAX_BLOCK_ROWS, MAX_BLOCK_NUMBERS // max(1, widest)))
 
     def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> Outputs:
         """Return what the model says about some rows.
@@ -110,7 +116,7 @@ class Session:
             nothing = np.empty((0, self.n_classes), dtype=np.float32)
             return Outputs(nothing, nothing.copy(), np.empty(0, dtype=object))
         try:
-            parts = [self._session.run(self._names, block) for block in _blocks(arrays, n_rows)]
+            parts = [self._session.run(self._names, block) for block in _blocks(arrays, n_rows, self.block_rows)]
         except Exception as error:  # the runtime has no common base class for its own errors
             raise ModelFileError(
                 "SC404", f"onnxruntime cannot run the graph; {shown(error)}", hint=_TRAIN_AGAIN
@@ -141,9 +147,9 @@ class Session:
 _DTYPES: dict[str, Any] = {"tensor(double)": np.float64, "tensor(string)": np.object_, "tensor(uint8)": np.uint8}
 
 
-def _blocks(arrays: dict[str, npt.NDArray[Any]], n_rows: int) -> Iterator[dict[str, npt.NDArray[Any]]]:
-    for start in range(0, n_rows, BLOCK_ROWS):
-        yield {name: array[start : start + BLOCK_ROWS] for name, array in arrays.items()}
+def _blocks(arrays: dict[str, npt.NDArray[Any]], n_rows: int, size: int) -> Iterator[dict[str, npt.NDArray[Any]]]:
+    for start in range(0, n_rows, size):
+        yield {name: array[start : start + size] for name, array in arrays.items()}
 
 
 def _usable_processors() -> int:
