@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from softclass.cli.evaluation_text import evaluation_lines
 from softclass.cli.layout import share, shown_path, table_lines
 from softclass.cli.options import Common, option
 from softclass.cli.output import Screen
+from softclass.cli.train import folder_of
 from softclass.errors import Notes, shown
 
 ROWS_SHOWN = 5
@@ -33,7 +35,9 @@ def demo(
         screen.result(screen.out.paint(f"== {what}", "label"))
         model = _train(path, file, target, common, screen)
         screen.result()
-        _predict(model, file, screen)
+        _predict(model, path, file, screen)
+        screen.result()
+        _evaluate(model, path, file, screen)
         screen.result()
         evaluation = None if model.evaluation is None else model.evaluation.to_dict()
         found.append({"run": str(path), "report": str(path / "report.html"), "evaluation": evaluation})
@@ -54,28 +58,38 @@ def _train(path: Path, file: str, target: str | None, common: Common, screen: Sc
     from softclass.model.train import train
 
     screen.result(f"$ softclass train {file}{f' --target {target}' if target else ''} -o {shown_path(path)}")
-    return train(
-        str(samples.path(file)),
-        target,
-        output=str(path),
-        # A second demo replaces the runs of the first; what is not a run of ours is refused.
-        overwrite=path.exists(),
-        strict=common.strict,
-        threads=common.threads,
-        progress=Summary(screen),
-    )
+    with folder_of(path, make=True):
+        return train(
+            str(samples.path(file)),
+            target,
+            output=str(path),
+            # A second demo replaces the runs of the first; what is not a run of ours is refused.
+            overwrite=path.exists(),
+            strict=common.strict,
+            threads=common.threads,
+            progress=Summary(screen),
+        )
 
 
-def _predict(model: Any, file: str, screen: Screen) -> None:
+def _predict(model: Any, path: Path, file: str, screen: Screen) -> None:
     from softclass.data import samples
 
-    screen.result(f"$ softclass predict ... {file} | head -{ROWS_SHOWN + 1}")
+    screen.result(f"$ softclass predict {shown_path(path)} {file} | head -{ROWS_SHOWN + 1}")
     block = next(iter(model.predict_batches(str(samples.path(file)), batch_rows=ROWS_SHOWN, notes=Notes())))
     columns = block.column_names[:6]
     rows = [[_cell(value) for value in row.values()] for row in block.select(columns).to_pylist()]
     more = "" if len(columns) == block.num_columns else f"  … {block.num_columns - len(columns)} more columns"
     for index, line in enumerate(table_lines([[shown(name, 24) for name in columns], *rows])):
         screen.result(f"  {line}{more if index == 0 else ''}")
+
+
+def _evaluate(model: Any, path: Path, file: str, screen: Screen) -> None:
+    from softclass.data import samples
+
+    screen.result(f"$ softclass evaluate {shown_path(path)} {file}     (all rows; most of them were learnt from)")
+    facts = model.evaluate(str(samples.path(file)), notes=Notes()).to_dict()
+    for line in evaluation_lines({**facts, "per_class": None}, screen.out.width):
+        screen.result(f"  {line}")
 
 
 def _cell(value: Any) -> str:

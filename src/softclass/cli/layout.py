@@ -80,16 +80,18 @@ def share(value: float | None) -> str:
 
     Examples
     --------
-    >>> share(0.98551), share(0.99996), share(None)
-    ('0.986', '0.99996', '-')
+    >>> share(0.98551), share(0.99996), share(1e-9), share(None)
+    ('0.986', '0.99996', '1e-09', '-')
     """
     if value is None:
         return "-"
-    for decimals in range(3, 12):
+    if 0.0 < value < 0.0005:
+        return f"{value:.1g}"
+    for decimals in range(3, 10):
         text = f"{value:.{decimals}f}"
-        if float(text) not in (0.0, 1.0) or value in (0.0, 1.0):
+        if float(text) != 1.0 or value == 1.0:
             return text
-    return f"{value:.3g}"
+    return "almost 1"
 
 
 def figure(value: float | None) -> str:

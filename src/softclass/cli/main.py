@@ -27,6 +27,7 @@ def run() -> NoReturn:
         # UTF-8 whatever the locale says; what has no UTF-8 form is escaped, never an error.
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
     signal.signal(signal.SIGTERM, _terminate)
+    sys.meta_path.insert(0, _NoPandas())
     try:
         status = main(sys.argv[1:])
     finally:
@@ -190,6 +191,16 @@ def _limited_threads(threads: int | None, command: str) -> Iterator[None]:
                 os.environ.pop(variable, None)
             else:
                 os.environ[variable] = value
+
+
+class _NoPandas:
+    """Keeps pandas out: a command reads files, and pyarrow would import it to ask whether a list is a Series."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        """Refuse pandas as if it were not installed; pass everything else by."""
+        if name == "pandas":
+            raise ModuleNotFoundError("pandas is not used on the command line", name=name)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

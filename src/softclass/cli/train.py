@@ -163,13 +163,13 @@ def run_training(
         return
     from softclass.model.train import train as learn
 
-    with _folder_of(Path(options["output"]), make=by_default):
+    with folder_of(Path(options["output"]), make=by_default):
         learn(source, target, **arguments)
     summary.finish(options["output"])
 
 
 @contextmanager
-def _folder_of(output: Path, *, make: bool) -> Iterator[None]:
+def folder_of(output: Path, *, make: bool) -> Iterator[None]:
     """See before hours of work that there is a folder to write to; one that was made here goes if nothing came in."""
     folder = output.parent
     if folder.is_dir():
