@@ -9,6 +9,8 @@ import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from asserts import assert_bit_equal
@@ -523,3 +525,18 @@ def test_image_from_python_is_decoded_like_its_file():
 
     assert isinstance(found, Decoded)
     assert_bit_equal(read(content).pixels, found.pixels)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM"])
+@given(data=st.data())
+@settings(max_examples=30, deadline=None)
+def test_any_damage_gives_pixels_or_a_refusal(kind, data):
+    content = bytearray(encoded(Image.fromarray(PICTURE), kind))
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    with limits():
+        found = decode(io.BytesIO(bytes(content)), COLOUR)
+        size = read_header(io.BytesIO(bytes(content)))
+
+    assert isinstance(found, Decoded | Refusal)
+    assert isinstance(size, Header | Refusal)

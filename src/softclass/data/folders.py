@@ -12,6 +12,7 @@ The layout, the same in a folder and in an archive:
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import unicodedata
@@ -104,11 +105,7 @@ class Folder:
 
     def open(self, key: str, *, limit: int | None = MAX_FILE_BYTES) -> BinaryIO:
         """Open one file; anything but a regular file is refused without waiting for it."""
-        path = os.path.join(self._root, key)
-        if not self._follow_links:
-            path = self._inside(path)
-        # O_NONBLOCK: should a pipe have taken the place of the file since it was listed, opening it must not hang.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = self._open(os.path.join(self._root, key))
         try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
@@ -185,12 +182,20 @@ class Folder:
         entered.add(identity)
         return True
 
-    def _inside(self, path: str) -> str:
-        """The true path of a file that lies in the folder, links resolved; raises OSError for any other."""
-        true = os.path.realpath(path)
-        if not self._is_inside(true):
+    def _open(self, path: str) -> int:
+        """Open for reading; a link is resolved first, and refused if it leads out of the folder."""
+        # O_NONBLOCK: should a pipe have taken the place of the file since it was listed, opening it must not hang.
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+        if self._follow_links:
+            return os.open(path, flags)
+        try:
+            return os.open(path, flags | os.O_NOFOLLOW)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+        if not self._is_inside(path):
             raise OSError("a link out of the folder")
-        return true
+        return os.open(os.path.realpath(path), flags | os.O_NOFOLLOW)
 
     def _is_inside(self, path: str) -> bool:
         return os.path.realpath(path).startswith(os.path.join(self._root, ""))
