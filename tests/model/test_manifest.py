@@ -99,6 +99,18 @@ def test_evaluation_loses_its_matrix_for_many_classes(table, monkeypatch):
     assert kept["log_loss"] == found.log_loss
 
 
+def test_evaluation_loses_its_list_of_classes_for_very_many(table, monkeypatch):
+    monkeypatch.setattr(manifest_room, "DETAILED_CLASSES", 1)
+    monkeypatch.setattr(manifest_room, "LISTED_CLASSES", 2)
+    random = np.random.default_rng(0)
+    found = evaluate(random.normal(size=(30, 3)), random.integers(3, size=30), ["a", "b", "c"], bootstrap=20)
+
+    kept = build(table, evaluation=found).evaluation
+
+    assert {"confusion", "reliability", "per_class"}.isdisjoint(kept)
+    assert kept["accuracy"] == found.accuracy
+
+
 def test_no_regularisation_is_null(table):
     assert build(table, fit={**FIT, "C": float("inf")}).fit["C"] is None
 

@@ -46,6 +46,7 @@ from softclass.trust.temperature import Temperature
 
 __all__ = ["FIELDS", "Manifest", "Sample", "make_sample"]
 
+LISTED_CLASSES = 10_000  # up to here each class has its own figures
 DETAILED_CLASSES = 100  # up to here the confusion matrix is stored: its size grows with the square
 
 # Key -> what it says; docs/reference/model-file.md lists the same, and a test compares.
@@ -150,7 +151,6 @@ class Manifest:
         card: Mapping[str, Any] | None = None,
     ) -> Manifest:
         """Put the facts of a finished training together and check them as a reader would."""
-        details = len(classes) <= DETAILED_CLASSES
         made = cls(
             classes=tuple(classes),
             constants=preprocessing,
@@ -162,7 +162,7 @@ class Manifest:
             sample=sample,
             columns=schema,
             image=image,
-            evaluation=None if evaluation is None else evaluation.to_dict(details=details),
+            evaluation=None if evaluation is None else _stored_figures(evaluation, len(classes)),
             notes=tuple(notes),
             card=_empty_card() if card is None else dict(card),
         )
@@ -304,6 +304,14 @@ def _version_of(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def _stored_figures(evaluation: Evaluation, n_classes: int) -> dict[str, Any]:
+    """As much of the evaluation as has its place in a file of facts."""
+    found = evaluation.to_dict(details=n_classes <= DETAILED_CLASSES)
+    if n_classes > LISTED_CLASSES:
+        del found["per_class"]
+    return found
 
 
 def _finite(value: Any) -> Any:
