@@ -6,7 +6,6 @@ import pickle
 
 import numpy as np
 import pytest
-from asserts import assert_bit_equal
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -14,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from asserts import assert_bit_equal
 from softclass.estimators.softmax_regression import SoftmaxRegression
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from asserts import assert_bit_equal, assert_close
 from scipy import sparse
 from sklearn.datasets import load_iris, make_classification
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+from asserts import assert_bit_equal, assert_close
 from softclass.estimators.softmax_regression import SoftmaxRegression
 
 TINY = np.array([[1.0, 0.0], [0.0, 2.0], [-1.0, 1.0], [2.0, -1.0], [0.5, 0.5]])

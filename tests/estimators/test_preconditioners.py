@@ -1,0 +1,76 @@
+"""Inverse Hessians are inverses where they claim to be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from asserts import assert_close
+from softclass.estimators import preconditioners
+from softclass.estimators.linear_loss import LinearLoss
+from softclass.estimators.preconditioners import (
+    block_inverse,
+    diagonal_basis,
+    full_inverse,
+    gram_basis,
+    kronecker_inverse,
+)
+from softclass.estimators.scaling import column_moments, scale_features
+
+
+def make(n_classes, intercept=True):
+    rng = np.random.default_rng(0)
+    X, weights, targets = rng.standard_normal((90, 5)) @ rng.standard_normal((5, 5)), np.full(90, 1 / 90), None
+    targets = np.minimum(np.arange(90) % 7, n_classes - 1)
+    scaled = scale_features(X, column_moments(X, weights, centre=intercept), root_penalty=0.3, n_classes=n_classes)
+    return LinearLoss(scaled, targets, weights, n_classes, (0.3 / scaled.scale) ** 2, intercept)
+
+
+def gradient_of(loss):
+    gradient = np.random.default_rng(1).standard_normal((loss.n_rows, loss.n_columns))
+    return gradient - gradient.mean(axis=0) if loss.n_rows > 1 else gradient
+
+
+@pytest.fixture(autouse=True)
+def exact(monkeypatch):
+    monkeypatch.setattr(preconditioners, "DIAGONAL_SHARE", 0.0)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 6])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_kronecker_is_the_inverse_hessian_at_the_start(n_classes, intercept):
+    loss = make(n_classes, intercept)
+    gradient = gradient_of(loss)
+    theta = loss.start() if intercept else np.zeros((loss.n_rows, loss.n_columns))
+    loss.__dict__["shares"] = np.full(n_classes, 1 / n_classes) if not intercept else loss.shares  # p at zero logits
+    basis, penalty = gram_basis(loss, loss.features.variance, 0.0)
+
+    step = kronecker_inverse(loss, basis, np.ones(5), penalty)(gradient)
+
+    assert_close(gradient.ravel(), loss.hessian(theta) @ step.ravel(), rtol=0, atol=1e-5)  # 1e-7 on the diagonal
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 6])
+def test_full_is_the_inverse_hessian_anywhere(n_classes):
+    loss = make(n_classes)
+    theta = gradient_of(loss)
+
+    step = full_inverse(loss, theta, loss.features.variance, 0.0)(theta)
+
+    assert_close(theta.ravel(), loss.hessian(theta) @ step.ravel(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 6])
+def test_every_inverse_is_symmetric_and_positive(n_classes):
+    loss = make(n_classes)
+    curvature, penalty = diagonal_basis(loss)
+    applies = [
+        block_inverse(loss, loss.start(), loss.features.variance, 0.1),
+        kronecker_inverse(loss, None, curvature, penalty),
+    ]
+    one, two = gradient_of(loss), np.roll(gradient_of(loss), 1, axis=1)
+
+    products = [(np.vdot(one, apply(two)), np.vdot(two, apply(one)), np.vdot(one, apply(one))) for apply in applies]
+
+    assert_close([p[0] for p in products], [p[1] for p in products], rtol=1e-9, atol=0)
+    assert min(p[2] for p in products) > 0

@@ -1,0 +1,134 @@
+"""The choice of C."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris, make_classification
+
+from asserts import assert_close
+from softclass.estimators import regularization
+from softclass.estimators.regularization import GRID, choose_c
+from softclass.estimators.softmax_regression import SoftmaxRegression
+
+
+def test_noise_wants_a_strong_penalty():
+    rng = np.random.default_rng(0)
+
+    assert choose_c(rng.standard_normal((200, 20)), rng.integers(0, 3, 200), n_classes=3).C <= 0.01
+
+
+def test_clear_signal_wants_a_weak_penalty():
+    X, y = load_iris(return_X_y=True)
+
+    assert choose_c(X, y, n_classes=3).C >= 1
+
+
+def test_few_rows_are_all_held_out_in_turn():
+    X, y = load_iris(return_X_y=True)
+
+    choice = choose_c(X, y, n_classes=3)
+
+    assert choice.n_held_out == 150
+    assert tuple(choice.losses) == GRID
+
+
+def test_many_rows_hold_out_a_fifth():
+    X, y = make_classification(2000, 5, random_state=0)
+
+    assert choose_c(X, y, n_classes=2).n_held_out == pytest.approx(400, abs=2)
+
+
+def test_losses_are_those_of_separate_fits(monkeypatch):
+    X, y = make_classification(1500, 8, n_informative=4, n_classes=3, random_state=0)
+    folds = []
+    deal = regularization._deal_out
+    monkeypatch.setattr(regularization, "_deal_out", lambda *given: folds.append(deal(*given)) or folds[-1])
+    choice = choose_c(X, y, n_classes=3)
+    held = folds[0] == 0
+
+    model = SoftmaxRegression(C=10.0).fit(X[~held], y[~held])
+    loss = -model.predict_log_proba(X[held])[np.arange(held.sum()), y[held]].mean()
+
+    assert choice.losses[10.0] == pytest.approx(loss, rel=1e-3)  # the tolerance of the choice
+
+
+def test_equal_losses_take_the_stronger_penalty(monkeypatch):
+    monkeypatch.setattr(regularization, "_path", lambda *given: dict.fromkeys(GRID, 0.5) | {1000.0: 0.4999})
+    X, y = load_iris(return_X_y=True)
+
+    assert choose_c(X, y, n_classes=3).C == 0.001
+
+
+def test_same_seed_same_choice():
+    X, y = load_iris(return_X_y=True)
+
+    assert choose_c(X, y, n_classes=3, seed=4).losses == choose_c(X, y, n_classes=3, seed=4).losses
+
+
+def test_past_deadline_says_one():
+    X, y = load_iris(return_X_y=True)
+
+    choice = choose_c(X, y, n_classes=3, deadline=time.monotonic() - 1)
+
+    assert (choice.C, choice.losses) == (1.0, {})
+
+
+@pytest.mark.parametrize(
+    ("targets", "n_classes"),
+    [([0, 1, 2], 3), ([0, 0, 0, 1], 2), ([0, 1], 2)],
+)
+def test_too_few_rows_to_hold_out_do_not_fail(targets, n_classes):
+    features = np.arange(len(targets), dtype=np.float32)[:, None]
+
+    assert choose_c(features, np.array(targets), n_classes=n_classes).C > 0
+
+
+def test_wide_rows_are_narrowed_to_their_span():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((100, 11_000)).astype(np.float32), np.arange(100) % 2
+    X[:, :50] += 2 * y[:, None]
+
+    choice = choose_c(X, y, n_classes=2)
+
+    assert tuple(choice.losses) == GRID
+    assert choice.losses[1.0] < np.log(2)
+
+
+def test_narrowed_rows_have_the_same_inner_products():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((100, 11_000))
+    body, others = regularization._narrowed(X[:80], X[80:], np.ones(80))
+    centre = X[:80].mean(axis=0)
+
+    assert body.shape[1] == 79
+    assert_close((X[80:] - centre) @ (X[:80] - centre).T, others @ body.T, rtol=0, atol=1e-8)
+
+
+def test_class_weights_enter_the_fits():
+    X, y = make_classification(300, 5, weights=[0.9], flip_y=0.2, random_state=0)
+
+    plain, even = choose_c(X, y, n_classes=2), choose_c(X, y, n_classes=2, class_weight="balanced")
+
+    assert even.losses[1.0] > plain.losses[1.0]  # the held-out losses are of the rows as they are
+
+
+def test_given_class_weights_equal_balanced_ones():
+    X, y = make_classification(300, 5, weights=[0.8], flip_y=0.2, random_state=0)
+    fold = regularization._class_factors("balanced", np.array([0, 1]), y, np.ones(300))
+    expected = {k: float(fold[y == k][0]) for k in (0, 1)}
+
+    assert_close(fold, regularization._class_factors(expected, np.array([0, 1]), y, np.ones(300)), rtol=0, atol=0)
+
+
+def test_every_class_is_spread_over_the_folds():
+    targets = np.repeat([0, 1, 2, 3], [100, 7, 2, 1])
+
+    fold = regularization._deal_out(targets, np.random.default_rng(0))
+
+    assert re.sub(r"\s+", " ", str(np.bincount(fold[:100]))) == "[20 20 20 20 20]"
+    assert np.bincount(fold[100:107], minlength=5).max() == 2
+    assert fold[-1] == -1
