@@ -169,6 +169,13 @@ def test_predict_loads_nothing_of_training(run):
     assert _loaded(heavy, "predict", run, PENGUINS, "-q") == []
 
 
+def test_inspect_a_pipe(run):
+    shell = f"cat {PENGUINS} | {' '.join(SOFTCLASS)} inspect /dev/stdin"
+    done = subprocess.run(shell, shell=True, capture_output=True, text=True)
+
+    assert (done.returncode, "target   species" in done.stdout) == (0, True)
+
+
 def test_inspect_a_table(command):
     ran = command("inspect", str(PENGUINS))
 

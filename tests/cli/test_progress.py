@@ -127,3 +127,11 @@ def test_the_bar_without_colours(monkeypatch):
     progress.close()
 
     assert "\x1b[3" not in terminal.getvalue()
+
+
+def test_very_verbose_shows_every_step(clock, capsys):
+    progress = Progress(Screen(verbose=2, environment={}), "lines")
+    for iteration in range(3):
+        progress("iteration", {"iteration": iteration, **STEP})
+
+    assert len(capsys.readouterr().err.splitlines()) == 3

@@ -160,3 +160,7 @@ def test_quiet_leaves_the_result(command, fake):
 
 def test_a_short_training_shows_no_progress_lines(command, fake):
     assert "iteration" not in command("train", "p.csv", "--progress", "lines").err
+
+
+def test_verbose_tells_the_time(command, fake):
+    assert command("train", "p.csv", "-v").err.splitlines()[-1].startswith("done in ")

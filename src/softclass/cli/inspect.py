@@ -53,6 +53,9 @@ def is_model(path: str) -> bool:
         return (where / MODEL_FILE).exists()
     if where.suffix.casefold() == ".onnx":
         return True
+    if not where.is_file():
+        # A pipe would block, and what was read from it would be gone.
+        return False
     try:
         with where.open("rb") as file:
             return file.read(1) == b"\x08"

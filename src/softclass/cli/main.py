@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
 from softclass.cli.commands import COMMANDS
+from softclass.cli.layout import duration
 from softclass.cli.output import Screen
 from softclass.errors import CheckFailedError, SoftclassError, UsageError, nearest, shown
 
@@ -147,6 +149,8 @@ def _run_command(command: str, arguments: Sequence[str], screen: Screen) -> int:
             status = call.function(*call.positional, **call.options, screen=screen) or 0
         _check_notes(common.strict, screen)
         progress.emit("done", {"exit": status})
+        if screen.verbose:
+            screen.remark(f"done in {duration(time.monotonic() - progress.begin)}")
     finally:
         progress.close()
     return status

@@ -38,7 +38,10 @@ class Common:
 
     quiet: Annotated[bool, flag("only errors on stderr", "--quiet", "-q", group=COMMON)] = False
     verbose: Annotated[
-        int, Parameter(name=("--verbose", "-v"), count=True, help="say more; -vv still more", group=COMMON)
+        int,
+        Parameter(
+            name=("--verbose", "-v"), count=True, help="say more: times, all columns; -vv every step", group=COMMON
+        ),
     ] = 0
     debug: Annotated[bool, flag("show the traceback of a failure", group=COMMON)] = False
     progress: Annotated[

@@ -127,7 +127,9 @@ def write_blocks(
     counted = _counted(blocks, screen)
     if output is None or output == "-":
         stream = screen.binary()
-        write_predictions(counted, stream, form, spreadsheet_safe=safe, notes=notes, seekable=False)
+        # Rows on the terminal are progress enough, and a bar among them would be in the way.
+        shown_rows = blocks if screen.out.is_terminal else counted
+        write_predictions(shown_rows, stream, form, spreadsheet_safe=safe, notes=notes, seekable=False)
         stream.flush()
         return
 

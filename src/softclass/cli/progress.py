@@ -75,7 +75,9 @@ class Progress:
             self._bar.update(name, text, done, total)
         elif self.mode == "lines":
             now = time.monotonic()
-            if now - self.last_line.setdefault(event, now) >= LINE_EVERY_S[event]:
+            if self.screen.verbose > 1:
+                self.screen.remark(f"{name} {text} · {duration(now - self.begin)}")
+            elif now - self.last_line.setdefault(event, now) >= LINE_EVERY_S[event]:
                 self.last_line[event] = now
                 self.screen.remark(f"{name} {text} · {duration(now - self.begin)}")
 
