@@ -20,7 +20,7 @@ from made_images import idx_bytes, png_bytes, write_tree
 from softclass.data import image_files
 from softclass.data.images import ImageOptions, ImageSet, ImageSpec, is_image_source, read_image_batches, read_images
 from softclass.data.pixels import pixel_keys
-from softclass.errors import ImageError, Notes, PathError, ShapeError, TableError, TooLargeError, UsageError
+from softclass.errors import DTypeError, ImageError, Notes, PathError, ShapeError, TableError, TooLargeError, UsageError
 
 ENVIRONMENT = {"PYTHONPATH": str(Path(image_files.__file__).parents[2])}
 PNG = png_bytes(7)
@@ -301,6 +301,13 @@ def test_named_files_keep_their_order_and_names(tmp_path, monkeypatch):
     assert read_images(["b.png", Path("a/c.png")], labelled=False).files == ("b.png", "a/c.png")
 
 
+def test_files_named_by_absolute_paths_are_told_apart_without_them(tmp_path):
+    write_tree(tmp_path, {"b.png": PNG, "a/c.png": PNG})
+
+    assert read_images([tmp_path / "b.png", tmp_path / "a" / "c.png"], labelled=False).files == ("b.png", "a/c.png")
+    assert read_images(tmp_path / "b.png", labelled=False).files == ("b.png",)
+
+
 def test_several_folders_are_told_apart(tmp_path):
     write_tree(tmp_path, {"one/cat/1.png": PNG, "one/dog/1.png": PNG, "two/cat/1.png": PNG, "two/dog/1.png": PNG})
     found = read_images([tmp_path / "one", tmp_path / "two"])
@@ -393,6 +400,15 @@ ARRAY = np.zeros((2, 3, 4), np.uint8)
          "[SC312] the array of images: every image needs a label; got 1 missing, the first at index 1"),
         (ARRAY, {"targets": [1.0, float("nan")]}, TableError,
          "[SC312] the array of images: every image needs a label; got 1 missing, the first at index 1"),
+        (ARRAY, {"targets": [[1], [1, 2]]}, ShapeError,
+         "[SC101] the array of images: `target` must hold one label per image; got lists inside"),
+        ([ARRAY[0], ARRAY[0]], {}, DTypeError,
+         "[SC113] images: must be a path, an array (n, height, width), or a list of paths or of Pillow's images; "
+         "got a list of ndarray. Put arrays of one size together with numpy.stack"),
+        (None, {}, DTypeError,
+         "[SC113] images: must be a path, an array (n, height, width), or a list of paths or of Pillow's images; "
+         "got a NoneType"),
+        (["/dev/zero"], {"labelled": False}, PathError, "[SC603] /dev/zero: cannot be read: not a regular file"),
         ([], {}, ImageError, "[SC345] images: must hold images; got an empty list"),
         ("https://example.org/a.zip", {}, UsageError,
          "[SC208] https://example.org/a.zip: must be a path on this machine; got an address. Download the file first"),

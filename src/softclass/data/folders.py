@@ -225,11 +225,16 @@ def open_data_file(path: Path) -> BinaryIO:
 
 
 class SingleFiles:
-    """Files that were named one by one; the key is the path as it was given."""
+    """Files that were named one by one; the key is the path as it was given, without the folders above them all."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.name = as_text(paths[0].name) if len(paths) == 1 else f"{len(paths):,} files"
-        self._paths = {path.as_posix(): path for path in paths}
+        if any(path.is_absolute() for path in paths):
+            # What people see, and what predictions hold, tells the files apart and nothing about the machine.
+            above = os.path.commonpath([path.absolute().parent for path in paths])
+            self._paths = {path.absolute().relative_to(above).as_posix(): path for path in paths}
+        else:
+            self._paths = {path.as_posix(): path for path in paths}
 
     def list(self) -> Listing:
         """Return the files in the order in which they were given."""

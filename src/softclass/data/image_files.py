@@ -91,7 +91,9 @@ class Tally:
                 hint="Mend or remove them",
             )
         if not self.good:
-            found = f"none of {len(self.skipped):,} files is one: {named}" if self.skipped else "found none"
+            count = len(self.skipped)
+            none = f"none of {count:,} files is one" if count > 1 else "the only file is none"
+            found = f"{none}: {named}" if count else "found none"
             raise ImageError("SC345", f"must hold images; {found}", where=self.where)
         if self.skipped:
             text = plural("file", len(self.skipped)) + f" skipped: {named}"

@@ -35,7 +35,7 @@ from softclass.data.folders import (
 )
 from softclass.data.image_set import ImageOptions
 from softclass.data.signatures import looks_like_idx, looks_like_image, looks_like_npy, looks_like_zip
-from softclass.errors import ImageError, Notes, ShapeError, TableError, UsageError, shown
+from softclass.errors import DTypeError, ImageError, Notes, ShapeError, TableError, UsageError, shown
 
 _HEAD_BYTES = 1024  # a gzip header may carry a long file name before the first compressed byte
 
@@ -96,6 +96,7 @@ def find_images(
     source: Any, options: ImageOptions, notes: Notes, labelled: bool | None, targets: Any, stack: ExitStack
 ) -> Arrays | Files:
     """Find out what kind of source this is and list what it holds."""
+    _check_kind(source)
     if isinstance(source, np.ndarray) or (not isinstance(source, str | Path) and source and _is_pillow(source[0])):
         return _find_in_memory(source, notes, labelled, targets)
     if targets is not None:
@@ -111,6 +112,22 @@ def find_images(
     if arrays:
         return Arrays(name, read_blocks(arrays, notes, labelled=labelled))
     return _find_files(paths, name, options, notes, labelled, stack)
+
+
+def _check_kind(source: Any) -> None:
+    """Refuse what is neither a path, nor an array, nor a list of paths or of Pillow's images."""
+    if isinstance(source, np.ndarray | str | Path):
+        return
+    is_list = isinstance(source, Sequence) and not isinstance(source, bytes)
+    if is_list and (all(map(_is_pillow, source)) or all(isinstance(item, str | Path) for item in source)):
+        return
+    what = f"a {type(source).__name__} of {type(source[0]).__name__}" if is_list else f"a {type(source).__name__}"
+    raise DTypeError(
+        "SC113",
+        f"must be a path, an array (n, height, width), or a list of paths or of Pillow's images; got {what}",
+        where="images",
+        hint="Put arrays of one size together with numpy.stack" if what.endswith("ndarray") else "",
+    )
 
 
 def _find_in_memory(source: Any, notes: Notes, labelled: bool | None, targets: Any) -> Arrays | Files:
@@ -136,7 +153,10 @@ def _find_in_memory(source: Any, notes: Notes, labelled: bool | None, targets: A
 
 def _target_labels(targets: Any, n_images: int, name: str) -> tuple[tuple[str, ...], str]:
     """The labels that were given in Python, as text with their type."""
-    values = np.asarray(targets)
+    try:
+        values = np.asarray(targets)
+    except ValueError as error:
+        raise ShapeError("SC101", "`target` must hold one label per image; got lists inside", where=name) from error
     if values.dtype.kind in "Of" and values.ndim == 1:
         missing = [at for at, value in enumerate(values.tolist()) if value is None or value != value]
         if missing:
