@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Nothing is shown for work that is done before a person has read it.
 PATIENCE_S = 0.5
+# Facts that are objects with files of their own, not progress.
+HEAVY_FACTS = ("schema", "preprocessing", "evaluation")
 LINE_EVERY_S = {"iteration": 2.0, "phase": 5.0}
 
 
@@ -60,7 +62,7 @@ class Progress:
     def emit(self, event: str, facts: Mapping[str, Any]) -> None:
         """Write an event as one line of JSON."""
         if self.mode == "json":
-            plain = {key: jsonable(value) for key, value in facts.items() if key not in ("schema", "preprocessing")}
+            plain = {key: jsonable(value) for key, value in facts.items() if key not in HEAVY_FACTS}
             line = {"event": event, "t": round(time.monotonic() - self.begin, 3), **plain}
             self.screen.err.write(json.dumps(line, ensure_ascii=False) + "\n")
 
