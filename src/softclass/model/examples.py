@@ -12,14 +12,13 @@ import numpy.typing as npt
 
 from softclass._typing import Columns, Pixels
 from softclass.data.images import ImageOptions, ImageSet, ImageSpec, is_image_source, read_images
-from softclass.data.kinds import judge_column
 from softclass.data.pixels import pixel_keys
 from softclass.data.preprocessing import row_keys
 from softclass.data.schema import (
-    Column,
     Label,
     Schema,
     SchemaOptions,
+    column_values,
     encode_columns,
     encode_targets,
     infer_schema,
@@ -169,7 +168,7 @@ def read_table_examples(
     schema, table = infer_schema(table, target, replace(kinds, reserved=reserved), read, notes)
     weights = None
     if weight_column is not None:
-        weights = checked_weights(_numbers_of(table, weight_column, ("number",), read), table.n_rows, table.name)
+        weights = checked_weights(_numbers_of(table, weight_column, read, "SC316"), table.n_rows, table.name)
     elif sample_weight is not None:
         weights = checked_weights(np.asarray(sample_weight, dtype=np.float64), table.n_rows, table.name)
     return Examples(
@@ -181,7 +180,7 @@ def read_table_examples(
         schema=schema,
         own_parts=None if split_column is None else own_parts(_texts(table, split_column), split_column, notes),
         groups=None if group is None else _texts(table, group),
-        times=None if time is None else _numbers_of(table, time, ("datetime", "number"), read),
+        times=None if time is None else _numbers_of(table, time, read, "SC371"),
         weights=weights,
     )
 
@@ -316,35 +315,17 @@ def _texts(table: Table, name: str) -> npt.NDArray[Any]:
     return np.array(["" if cell is None else str(cell) for cell in table.columns[name].to_pylist()], dtype=object)
 
 
-def _numbers_of(table: Table, name: str, kinds: Sequence[str], read: ReadOptions) -> npt.NDArray[np.float64]:
-    """A column that is no feature, as numbers: the first kind that fits all its cells; none may be missing."""
-    values = _first_that_fits(table, name, kinds, read)
-    if np.isnan(values).any():
-        row = int(np.isnan(values).argmax())
+def _numbers_of(table: Table, name: str, read: ReadOptions, code: str) -> npt.NDArray[np.float64]:
+    """A column that is no feature, as numbers, dates in seconds; no cell may be missing."""
+    values = column_values(table, name, read)
+    missing = np.isnan(values)
+    if missing.any():
         raise TableError(
-            "SC316" if kinds == ("number",) else "SC371",
-            f"every row needs a value; {int(np.isnan(values).sum()):,} cells are missing",
-            where=f'{shown(table.name)}, {table.place(row)}, column "{shown(name)}"',
+            code,
+            f"every row needs a value; {int(missing.sum()):,} cells are missing",
+            where=f'{shown(table.name)}, {table.place(int(missing.argmax()))}, column "{shown(name)}"',
         )
     return values
-
-
-def _first_that_fits(table: Table, name: str, kinds: Sequence[str], read: ReadOptions) -> npt.NDArray[np.float64]:
-    alone = replace(table, columns={name: table.columns[name]})
-    for kind in kinds:
-        try:
-            column = judge_column(alone, name, name, kind, (), read.date_format, Notes())
-        except TableError:
-            if kind == kinds[-1]:
-                raise
-            continue
-        if isinstance(column, Column):
-            schema = Schema(target=None, classes=(), columns=(column,), dialect=table.dialect)
-            values: npt.NDArray[np.float64] = encode_columns(alone, schema, Notes())[name]
-            return values
-    raise TableError(
-        "SC322", f"must hold {' or '.join(kinds)} values", where=f'{shown(table.name)}, column "{shown(name)}"'
-    )
 
 
 def is_images(data: Any) -> bool:
