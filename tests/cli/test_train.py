@@ -9,6 +9,8 @@ import pytest
 
 import softclass
 from softclass.cli.configuration import known_options
+from softclass.cli.output import Screen
+from softclass.cli.summary import Summary
 from softclass.cli.train import next_run
 from softclass.errors import TableError
 
@@ -164,3 +166,14 @@ def test_a_short_training_shows_no_progress_lines(command, fake):
 
 def test_verbose_tells_the_time(command, fake):
     assert command("train", "p.csv", "-v").err.splitlines()[-1].startswith("done in ")
+
+
+def test_folds_are_told(capsys):
+    Path("metrics.json").write_text(
+        json.dumps({"cross_validation": {"folds": 5, "n": 9, "accuracy": 0.75, "ece": 0.1}})
+    )
+    Summary(Screen(environment={}))("wrote", {"path": Path(), "files": {"model.onnx": 1}, "seconds": 1.0})
+
+    assert capsys.readouterr().out.startswith(
+        "folds    5 folds: accuracy 0.750 · log loss - · Brier -\n         ECE 0.100\n"
+    )
