@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import re
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -331,9 +332,7 @@ def test_an_endless_line_is_refused_before_memory_is_full() -> None:
         ("hpc_cv", "hpc_cv.csv", 3_467, 7),
     ],
 )
-def test_real_tables_are_read(
-    shared_data: Any, folder: str, file: str, n_rows: int, n_columns: int, header: bool
-) -> None:
-    found = read((shared_data / folder / file).read_bytes(), header=header)
+def test_real_tables_are_read(shared_data: Path, folder: str, file: str, n_rows: int, n_columns: int) -> None:
+    found = read((shared_data / folder / file).read_bytes())
 
     assert (len(found.rows), len(found.names), found.lines[-1]) == (n_rows, n_columns, n_rows + 1)

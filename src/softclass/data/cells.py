@@ -62,7 +62,7 @@ def plain_type(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """
     type_ = column.type
     if pa.types.is_dictionary(type_):
-        return typed_to_text(column.cast(type_.value_type))
+        return plain_type(typed_to_text(column.cast(type_.value_type)))
     if pa.types.is_run_end_encoded(type_):
         return plain_type(pa.chunked_array([pc.run_end_decode(chunk) for chunk in column.chunks], type_.value_type))
     if pa.types.is_large_string(type_) or pa.types.is_string_view(type_):

@@ -140,12 +140,10 @@ def _to_arrow(values: Any, column: str, name: str) -> tuple[pa.Array | pa.Chunke
     if not is_column or isinstance(values, Mapping) or getattr(values, "ndim", 1) != 1:
         message = f"every column must have one axis; got the type {type(values).__name__}"
         raise TableError("SC331", message, where=f'{name}, column "{shown(column)}"')
+    if isinstance(values, np.ndarray) and not values.dtype.isnative:
+        values = values.astype(values.dtype.newbyteorder("="))
     try:
-        if (
-            hasattr(values, "__arrow_c_stream__")
-            and not hasattr(values, "__arrow_array__")
-            and not hasattr(values, "iloc")
-        ):
+        if hasattr(values, "__arrow_c_stream__") and not hasattr(values, "iloc"):  # pandas: NaN is missing there
             return pa.chunked_array(values), False
         return pa.array(values, from_pandas=True), False
     except _NO_COMMON_TYPE:
@@ -217,5 +215,8 @@ def _note_index(source: Any, notes: Notes) -> None:
     for name in source.index.names:
         if name is not None:
             notes.add(
-                "SC801", "an index is no column and was left unread", column=str(name), hint="reset_index() first"
+                "SC801",
+                "an index of a data frame is no column and was left unread",
+                column=str(name),
+                hint="reset_index() makes it one",
             )

@@ -151,7 +151,7 @@ def _commas_are_decimal(text: bytes, delimiter: str) -> bool:
 
 def _best_uneven(candidates: list[_Candidate], tie_break: str | None, where: str) -> str:
     """No delimiter splits evenly: take one that most records agree on, so that the others can be named."""
-    split = [candidate for candidate in candidates if candidate.fields[0] >= 2 and candidate.share > 0.5]
+    split = [c for c in candidates if c.fields[0] >= 2 and (c.share > 0.5 or c.usual == c.fields[0])]
     # A few rows only: one bad row of two is no majority, and still the header names the delimiter.
     split = split or [candidate for candidate in candidates if candidate.fields[0] >= 2 and len(candidate.fields) <= 3]
     if split:
