@@ -9,7 +9,7 @@ the command line. No code is ever used for two things.
     ├── InternalError (RuntimeError)          SC100
     ├── InputError (ValueError)               arguments of Python calls
     │   ├── ShapeError                        SC101-103
-    │   ├── DTypeError (TypeError)            SC111-113
+    │   ├── DTypeError (TypeError)            SC111, SC113
     │   ├── TargetError                       SC121-122
     │   ├── NotFiniteError                    SC131
     │   └── OptionError                       SC141-142
@@ -20,7 +20,6 @@ the command line. No code is ever used for two things.
     ├── ModelFileError (ValueError)           SC4xx
     ├── CheckFailedError                      SC5xx
     └── MachineError (RuntimeError)           SC6xx
-        ├── MissingExtraError (ImportError)   SC601
         ├── PathError (OSError)               SC603-605
         └── TooLargeError (MemoryError)       SC606
 """
@@ -133,10 +132,6 @@ class CheckFailedError(SoftclassError):
 
 class MachineError(SoftclassError, RuntimeError):
     """The machine cannot do what was asked."""
-
-
-class MissingExtraError(MachineError, ImportError):
-    """An optional dependency is not installed."""
 
 
 class PathError(MachineError, OSError):

@@ -23,6 +23,9 @@ from softclass.data.split import splitmix64
 from softclass.data.statistics import centre_and_scale, median
 from softclass.errors import ModelFileError, Notes, TableError, shown
 
+# Beyond this a scaled number would become an infinite float32, and two of those make the logits NaN. Rows of the fit
+# part stay below the square root of their number, so training never meets it.
+FEATURE_LIMIT = 1e30
 CYCLE_SECONDS = {"day": 86_400.0, "week": 604_800.0, "year": 31_556_952.0}  # 365.2425 days
 CYCLE_SPANS = {"day": 2 * 86_400.0, "week": 14 * 86_400.0, "year": 400 * 86_400.0}
 MAX_COLUMN_INPUTS = 512
@@ -381,7 +384,7 @@ def _write_numbers(step: NumberStep | BooleanStep | DatetimeStep, cells: Float64
     missing = np.isnan(cells)
     filled = np.where(missing, fill, cells)
     with np.errstate(over="ignore", invalid="ignore"):  # the graph does not warn either
-        block[:, first] = (filled - mean) / scale
+        block[:, first] = np.clip((filled - mean) / scale, -FEATURE_LIMIT, FEATURE_LIMIT)
     if isinstance(step, BooleanStep):
         return
     if step.flag:

@@ -21,6 +21,7 @@ from softclass.data.image_set import ImageSpec
 from softclass.data.pixels import PixelPreprocessing
 from softclass.data.preprocessing import (
     CYCLE_SECONDS,
+    FEATURE_LIMIT,
     BooleanStep,
     CategoryStep,
     DatetimeStep,
@@ -35,7 +36,6 @@ _NumericStep: TypeAlias = NumberStep | BooleanStep | DatetimeStep
 OPSET = 18
 ML_OPSET = 3
 IR_VERSION = 9
-FEATURE_LIMIT = 1e30  # rows of the fit part stay below the square root of their number, so training never meets it
 MAX_BYTES = 2**31 - 1  # a protobuf message cannot be longer
 
 
