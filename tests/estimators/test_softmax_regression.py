@@ -253,6 +253,41 @@ def test_constant_and_duplicate_columns_are_harmless():
     assert_close(model.coef_[:, 0], model.coef_[:, 6], rtol=0, atol=1e-6)  # the shortest of many optima
 
 
+@pytest.mark.parametrize("size", [1e5, 1e7, 1e9])
+def test_a_far_row_acts_as_its_limit(size):
+    X, y = make_classification(200, 4, n_informative=3, n_redundant=0, n_classes=3, flip_y=0.3, random_state=2)
+    far, farther = X.copy(), X.copy()
+    far[3], farther[3] = size, 10 * size
+
+    near, limit = SoftmaxRegression(C=np.inf).fit(far, y), SoftmaxRegression(C=np.inf).fit(farther, y)
+
+    assert near.converged_
+    assert near.objective_ == pytest.approx(limit.objective_, rel=1e-5)
+
+
+def test_columns_too_faint_for_a_finite_weight_count_as_constant():
+    X, y = load_iris(return_X_y=True)
+    faint = np.column_stack([X, X[:, 0] * 1e-310])
+
+    assert_bit_equal(np.zeros(3), SoftmaxRegression(C=1e4).fit(faint, y).coef_[:, 4])
+
+
+def test_numbers_at_the_end_of_the_range_are_taken():
+    y = np.arange(40) % 3
+    X = np.where(np.random.default_rng(0).random((40, 2)) < 0.5, 1.7e308, -1.7e308)
+
+    assert np.all(np.isfinite(SoftmaxRegression().fit(X, y).coef_))
+
+
+def test_zero_tolerance_ends_at_rounding():
+    X, y = load_iris(return_X_y=True)
+
+    model = SoftmaxRegression(tol=0).fit(X, y)
+
+    assert model.converged_
+    assert model.gradient_norm_ < 1e-13
+
+
 def test_all_columns_constant_gives_the_class_shares():
     model = SoftmaxRegression().fit(np.ones((6, 2)), [0, 0, 0, 1, 1, 2])
 
@@ -585,6 +620,10 @@ X3 = np.array([[0.0], [1.0], [2.0]])
             "SoftmaxRegression: `class_weight` and the sample weights leave no row any weight",
         ),
         (
+            lambda: SoftmaxRegression(class_weight={0: 1e308}).fit(X3, [0, 1, 1], [1e10, 1.0, 1.0]),
+            "SoftmaxRegression: `class_weight` times the sample weights must stay finite",
+        ),
+        (
             lambda: SoftmaxRegression(C=0).fit(X3, [0, 1, 1]),
             "The 'C' parameter of SoftmaxRegression must be a float in the range (0.0, inf]. Got 0 instead.",
         ),
@@ -599,6 +638,13 @@ X3 = np.array([[0.0], [1.0], [2.0]])
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         call()
+
+
+def test_labels_of_two_types_are_refused():
+    message = "SoftmaxRegression: `y` must hold labels of one type; got several"
+
+    with pytest.raises(TypeError, match=re.escape(message)):
+        SoftmaxRegression().fit(X3, np.array(["a", 1, "b"], dtype=object))
 
 
 def test_solver_is_no_parameter():

@@ -44,7 +44,7 @@ class Limits:
     def goal(self, value: float) -> float:
         """Return the estimated decrement at which to stop: estimates get a hundredth of the tolerance."""
         relative = min(self.tolerance / 100, 1e-12) if self.polish else self.tolerance / 100
-        return relative * max(value, 1e-300)
+        return max(relative, 1e-16) * max(value, 1e-300)
 
     def is_late(self) -> bool:
         """Whether the deadline has passed."""

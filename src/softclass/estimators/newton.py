@@ -9,7 +9,7 @@ from softclass.estimators.line_search import Limits, Solution, is_separated, lin
 from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.scaling import Array
 
-FIRST_DAMPING = 1e-14  # of the largest diagonal entry: rank-deficient data without penalty stay solvable
+FIRST_DAMPING = 1e-14  # of the scaled diagonal: rank-deficient data without penalty stay solvable
 STEEP = 0.3  # slope that may be left after a step, as a share of the slope before
 
 
@@ -42,16 +42,23 @@ def newton(loss: LinearLoss, start: Array, limits: Limits) -> Solution:
 
 
 def newton_direction(hessian: Array, gradient: Array, damping: float) -> Array:
-    """Return minus the damped inverse Hessian times the gradient; the Hessian is overwritten."""
-    diagonal = hessian.diagonal().copy()
-    largest = float(diagonal.max())
+    """Return minus the damped inverse Hessian times the gradient; the Hessian is overwritten.
+
+    Its diagonal is scaled to one: far rows that are settled no longer weigh on their columns.
+    """
+    root = np.sqrt(np.maximum(hessian.diagonal(), 1e-300))
+    hessian /= root
+    hessian /= root[:, None]
+    shape = gradient.shape
+    gradient = gradient.ravel() / root
     for _ in range(12):
-        np.fill_diagonal(hessian, diagonal + damping * largest)
+        np.fill_diagonal(hessian, 1.0 + damping)
         try:
             factor = linalg.cho_factor(hessian, lower=True, check_finite=False)
         except linalg.LinAlgError:
             damping *= 30.0
             continue
-        direction: Array = -linalg.cho_solve(factor, gradient.ravel(), check_finite=False).reshape(gradient.shape)
+        direction: Array = -linalg.cho_solve(factor, gradient, check_finite=False) / root
+        direction = direction.reshape(shape)
         return direction - direction.mean(axis=0) if len(direction) > 1 else direction
-    return -gradient
+    return -(gradient / root).reshape(shape)

@@ -20,6 +20,7 @@ DOUBLE_COPY_BYTES = 64 * 2**20  # up to this size the working copy is float64 an
 VIRTUAL_OFFSET = 100.0  # |mean| / deviation up to which float32 data may be centred on the way: two digits lost
 BLOCK_BYTES = 8 * 2**20  # rows of a block, with their logits, stay in the last cache
 SAFE_EXPONENT = 300  # squares of 2**300 neither overflow nor vanish
+FAINT = 1e-305  # a deviation below counts as none: the weight that answers it may not be a number any more
 CONSTANT = 8 * np.finfo(np.float64).eps
 
 
@@ -97,6 +98,7 @@ def _column_sums(features: Any, values: Array, n_columns: int) -> Array:
 def _without_constants(mean: Array, deviation: Array, exponent: npt.NDArray[np.int64], centre: bool) -> Moments:
     if centre:
         deviation = np.where(deviation <= CONSTANT * np.abs(mean), 0.0, deviation)
+    deviation = np.where(np.ldexp(deviation, exponent.astype(np.int32)) < FAINT, 0.0, deviation)
     return Moments(mean, deviation, exponent)
 
 

@@ -180,12 +180,16 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         deadline: float | None = None,
     ) -> SoftmaxRegression:
         """Fit; tell `progress` of every iteration; past the `deadline` of ``time.monotonic()`` keep the best so far."""
-        X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], dtype=_dtypes(X))
+        with np.errstate(over="ignore", invalid="ignore"):  # a sum that decides whether all is finite may overflow
+            X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], dtype=_dtypes(X))
         if sparse.issparse(X):
             X = X.tocsr()
-        check_classification_targets(y)
         before = getattr(self, "classes_", None) if self.warm_start else None
-        classes, targets = np.unique(y, return_inverse=True)
+        try:
+            check_classification_targets(y)
+            classes, targets = np.unique(y, return_inverse=True)
+        except TypeError as error:
+            raise TypeError("SoftmaxRegression: `y` must hold labels of one type; got several") from error
         targets = targets.astype(np.int64)
         if len(classes) < 2:
             raise ValueError(
@@ -364,7 +368,10 @@ def _row_weights(
         by_class = np.array([float(class_weight.get(label, 1.0)) for label in labels])
         if not np.all(np.isfinite(by_class)) or np.any(by_class < 0):
             raise ValueError("SoftmaxRegression: `class_weight` must hold finite numbers that are not negative")
-    weights = (weights / weights.max()) * by_class[targets] * weights.max()
+    with np.errstate(over="ignore"):
+        weights = weights * by_class[targets]
+    if not np.all(np.isfinite(weights)):
+        raise ValueError("SoftmaxRegression: `class_weight` times the sample weights must stay finite")
     if not weights.any():
         raise ValueError("SoftmaxRegression: `class_weight` and the sample weights leave no row any weight")
     return weights
