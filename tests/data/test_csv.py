@@ -136,6 +136,9 @@ def _outcome(text: str, block_bytes: int) -> Any:
         ("a,b\n1,2\n\n3,4\n\n\n", {}, ["a", "b"], [("1", "2"), ("3", "4")], [2, 4]),
         ("a,b\nNA,nan\nNone,\n", {}, ["a", "b"], [("NA", "nan"), ("None", "")], [2, 3]),  # nothing is judged here
         ("a,b\n 1 ,\u202e2\n", {}, ["a", "b"], [(" 1 ", "\u202e2")], [2]),  # T34
+        ("sep=;\r\na;b\r\n1;2\r\n", {}, ["a", "b"], [("1", "2")], [3]),
+        ("SEP=|\na,b|c\n1,2|3\n", {}, ["a,b", "c"], [("1,2", "3")], [3]),
+        ("sep=;\na,b\n1,2\n", {"delimiter": ","}, ["a", "b"], [("1", "2")], [3]),
         ("a b\n1 2\n", {"delimiter": " "}, ["a", "b"], [("1", "2")], [2]),
         ("a\tb\n1\t2\n", {"delimiter": "tab"}, ["a", "b"], [("1", "2")], [2]),
         ("column_1,column_2\n1,2\n", {"tie_break": HEADERLESS}, ["column_1", "column_2"], [("1", "2")], [2]),
@@ -161,6 +164,12 @@ def test_text_is_read(
         ("", {}, "[SC301] a.csv: the file is empty"),  # T01
         ("\n\r\n\r", {}, "[SC301] a.csv: the file is empty"),
         ("\ufeff", {}, "[SC301] a.csv: the file is empty"),
+        (
+            'sep=;\n\na;b\n1;"2\n',
+            {},
+            "[SC306] a.csv, line 4: a quote opens here and is never closed",
+        ),
+        ("sep=;\n\n", {}, "[SC301] a.csv: the file is empty"),
         (
             'a,b,c\n1,2,3\n\n"x\ny",2,3,4\n',
             {},

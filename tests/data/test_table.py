@@ -220,6 +220,13 @@ def test_taking_and_renaming() -> None:
     assert places(taken) == ["row 3", "row 1"]
 
 
+def test_renaming_never_makes_one_column_of_two() -> None:
+    message = '[SC303] dict: column names must differ; "b" is column 1 and column 2. Rename one of them'
+
+    with pytest.raises(SoftclassError, match="^" + re.escape(message) + "$"):
+        read({"a": [1], "b": [2]}).rename({"a": "b"})
+
+
 def test_a_dialect_survives_json() -> None:
     dialect = Dialect(";", ",", ".", "gb18030", False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -76,7 +77,9 @@ class CsvReader:
         self._fill(_SAMPLE_BYTES)
         if not self._rest.strip(b"\r\n"):
             raise TableError("SC301", "the file is empty", where=where)
-        delimiter, found_delimiter = self._find_delimiter(options)
+        delimiter, found_delimiter = self._take_separator_line(), True
+        if options.delimiter is not None or not delimiter:
+            delimiter, found_delimiter = self._find_delimiter(options)
         self.dialect = Dialect(delimiter, ".", options.thousands, text.encoding, options.header)
         header = self._take_header(options)
         self._n_columns = len(header)
@@ -184,6 +187,16 @@ class CsvReader:
         return cells
 
     # ---------------------------------------------------------------------------------------------- finding things out
+    def _take_separator_line(self) -> str:
+        """Return the delimiter that a first line ``sep=;`` names, as spreadsheets write it; the line is no row."""
+        line = re.match(rb"sep=([!-~\t ])(\r\n|\n|\r)", self._rest, re.IGNORECASE)
+        if line is None:
+            return ""
+        self._rest, self._line = self._rest[line.end() :], self._line + 1
+        if not self._rest.strip(b"\r\n"):
+            raise TableError("SC301", "the file is empty", where=self._where)
+        return check_delimiter(line[1].decode())
+
     def _find_delimiter(self, options: ReadOptions) -> tuple[str, bool]:
         """Return the delimiter, and whether it was found rather than given."""
         if options.delimiter is not None:
@@ -191,7 +204,8 @@ class CsvReader:
         while not self._ended and len(self._rest) <= MAX_LINE_BYTES and len(self._rest.splitlines()) <= N_RECORDS:
             self._fill(2 * len(self._rest))
         likely = options.tie_break.delimiter if options.tie_break else None
-        return sniff_delimiter(self._rest, final=self._ended, tie_break=likely, where=self._where), True
+        found = sniff_delimiter(self._rest, final=self._ended, tie_break=likely, where=self._where, line=self._line)
+        return found, True
 
     def _take_header(self, options: ReadOptions) -> list[str]:
         """Return the names in the first record that is not blank, or make them."""

@@ -60,7 +60,7 @@ class _Candidate:
         return self.fields.count(self.fields[0]) / len(self.fields)
 
 
-def sniff_delimiter(text: bytes, *, final: bool, tie_break: str | None, where: str) -> str:
+def sniff_delimiter(text: bytes, *, final: bool, tie_break: str | None, where: str, line: int = 1) -> str:
     """
     Return the one of ``, ; tab |`` that splits the first 100 records into equal numbers of fields, at least two.
 
@@ -74,6 +74,8 @@ def sniff_delimiter(text: bytes, *, final: bool, tie_break: str | None, where: s
         The delimiter to take if the text leaves it open.
     where : str
         What messages call the file.
+    line : int, default 1
+        Number of the line in which `text` begins.
 
     Returns
     -------
@@ -93,7 +95,7 @@ def sniff_delimiter(text: bytes, *, final: bool, tie_break: str | None, where: s
     candidates, faults = [], []
     for delimiter in DELIMITERS:
         try:
-            records = _first_records(text, delimiter, final, where)
+            records = _first_records(text, delimiter, line, final, where)
         except TableError as fault:
             faults.append(fault)  # text after a quote that closes may be a delimiter that was not tried
             continue
@@ -114,17 +116,17 @@ def sniff_delimiter(text: bytes, *, final: bool, tie_break: str | None, where: s
     return _best_uneven(candidates, tie_break, where)
 
 
-def _first_records(text: bytes, delimiter: str, final: bool, where: str) -> Records:
+def _first_records(text: bytes, delimiter: str, line: int, final: bool, where: str) -> Records:
     """Look at a small piece first: it nearly always holds enough records."""
     piece = text[: 2**16]
     if len(piece) < len(text):
         try:
-            records = find_records(piece, delimiter, line=1, final=False, where=where)
+            records = find_records(piece, delimiter, line=line, final=False, where=where)
         except TableError:
             records = None
         if records is not None and len(records) >= 2 * N_RECORDS:
             return records
-    return find_records(text, delimiter, line=1, final=final, where=where)
+    return find_records(text, delimiter, line=line, final=final, where=where)
 
 
 def _best_even(even: list[_Candidate], text: bytes, tie_break: str | None, where: str) -> str:

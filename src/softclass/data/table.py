@@ -15,6 +15,7 @@ import pyarrow as pa
 from softclass.data.blocks import Block, Reader
 from softclass.data.cells import plain_type
 from softclass.data.dialect import Dialect, ReadOptions
+from softclass.data.names import clean_names
 from softclass.data.sources import is_table_source, open_source
 from softclass.errors import Notes, UsageError
 
@@ -94,8 +95,9 @@ class Table:
         return replace(self, columns=columns, n_rows=len(rows), origin=origin.take(rows), first_row=0)
 
     def rename(self, mapping: Mapping[str, str]) -> Table:
-        """Return the table with some columns called otherwise."""
-        columns = {mapping.get(name, name): column for name, column in self.columns.items()}
+        """Return the table with some columns called otherwise; SC303 if two would bear one name."""
+        names = clean_names([mapping.get(name, name) for name in self.columns], Notes(), self.name)
+        columns = dict(zip(names, self.columns.values(), strict=True))
         return replace(self, columns=columns, mixed=frozenset(mapping.get(name, name) for name in self.mixed))
 
 
