@@ -13,7 +13,6 @@ import tempfile
 from pathlib import Path
 
 import harness
-
 import softclass
 from softclass.data import samples
 

@@ -71,6 +71,12 @@ def compare(
     return measured
 
 
+def once(command: Sequence[str]) -> Measured:
+    """Run a command that takes too long for rounds a single time."""
+    cpu, wall, peak = _run(command, None)
+    return Measured(1, cpu, cpu, cpu, wall, wall, wall, peak)
+
+
 def save(benchmark: str, measured: Mapping[str, Measured], facts: Mapping[str, object]) -> Path:
     """Write the results beside facts about the machine; return the file."""
     folder = RESULTS / f"{platform.system().lower()}-{platform.machine()}-{os.cpu_count()}cores"
