@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from softclass.cli import main as entry
 from softclass.cli.commands import COMMANDS
 from softclass.errors import (
     CheckFailedError,
@@ -183,6 +185,15 @@ def test_output_is_utf8_under_every_locale(locale):
     done = subprocess.run([*SOFTCLASS, "doctor"], capture_output=True, env=environment)
 
     assert " · Python 3." in done.stdout.decode("utf-8")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_library_may_change_the_exception_of_a_signal(command, fake, number, status, monkeypatch):
+    monkeypatch.setattr(entry, "_signals", [number])
+    fake.fails_with = ImportError("initialization failed")
+    ran = command("train", "p.csv")
+
+    assert (ran.status, "error" in ran.err) == (status, False)
 
 
 def test_terminate_cleans_up_and_ends_with_143(tmp_path):

@@ -19,6 +19,8 @@ from softclass.errors import CheckFailedError, SoftclassError, UsageError, neare
 INTERRUPTED = 130
 TERMINATED = 143
 HELP = ("--help", "-h")
+# Signals that asked the process to stop: a library can turn the exception they raise into one of its own.
+_signals: list[int] = []
 THREAD_VARIABLES = ("SOFTCLASS_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -28,7 +30,8 @@ def run() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         # UTF-8 whatever the locale says; what has no UTF-8 form is escaped, never an error.
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
     sys.meta_path.insert(0, _NoPandas())
     try:
         status = main(sys.argv[1:])
@@ -82,7 +85,9 @@ def main(arguments: Sequence[str]) -> int:
 def _tell(error: BaseException, arguments: Sequence[str], screen: Screen) -> int:
     """Say what went wrong and return the exit status."""
     screen.before_write()
-    if not isinstance(error, Exception):
+    if signal.SIGTERM in _signals:
+        return TERMINATED
+    if signal.SIGINT in _signals or not isinstance(error, Exception):
         screen.err.write("interrupted: nothing was half-written, earlier outputs are untouched\n")
         return INTERRUPTED
     from softclass.cli.failure import as_softclass_error, traceback_text
@@ -207,8 +212,11 @@ class _NoPandas:
             raise ModuleNotFoundError("pandas is not used on the command line", name=name)
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
+def _stop(number: int, frame: FrameType | None) -> None:
     # An exception, so that everything half-written is cleaned away on the way out.
+    _signals.append(number)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
     raise SystemExit(TERMINATED)
 
 
