@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -82,6 +84,19 @@ def test_converged_means_within_the_tolerance(way, tol, C, monkeypatch):
 
     assert model.converged_
     assert -1e-12 * best <= model.objective_ - best <= tol * best
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_past_deadline_keeps_the_best_so_far(way, monkeypatch):
+    X, y = problem("four")
+    WAYS[way](monkeypatch)
+    heard = []
+
+    model = SoftmaxRegression()._fit(X, y, deadline=time.monotonic() - 1, progress=lambda *facts: heard.append(facts))
+
+    assert not model.converged_
+    assert model.objective_ < np.log(4)
+    assert heard[-1][:2] == (1, model.objective_)
 
 
 @pytest.mark.parametrize("way", WAYS)

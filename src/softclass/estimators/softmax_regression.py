@@ -13,10 +13,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from softclass.errors import shown
 from softclass.estimators.line_search import Limits, Progress
+from softclass.estimators.row_weights import row_weights
 from softclass.estimators.scaling import Array
 from softclass.estimators.solve import Optimum, root_of_penalty, solve
 from softclass.functions.softmax import log_softmax, softmax
@@ -195,10 +196,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(
                 f'SoftmaxRegression: `y` must hold at least two classes; got one class, "{shown(classes[0])}"'
             )
-        weights = _row_weights(self.class_weight, classes, targets, X, sample_weight)
-        weights = np.where(
-            weights < weights.max() * 1e-290, 0.0, weights
-        )  # such rows move nothing, and their squares vanish
+        weights = row_weights(self.class_weight, classes, targets, X, sample_weight)
         known = np.bincount(targets, weights > 0, minlength=len(classes)) > 0
         if not self.fit_intercept:
             known[:] = True  # without an intercept no finite number says "never"
@@ -340,41 +338,6 @@ def _seed(random_state: Any) -> int:
     if isinstance(random_state, Integral):
         return int(random_state)
     return int(random_state.randint(2**31 - 1))
-
-
-def _row_weights(
-    class_weight: dict[Any, float] | str | None,
-    classes: npt.NDArray[Any],
-    targets: npt.NDArray[np.int64],
-    X: Any,
-    sample_weight: Any,
-) -> Array:
-    """Return the weight of each row: its own times that of its class."""
-    weights: Array = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    if not weights.any():
-        raise ValueError("Sample weights must contain at least one non-zero number.")
-    if class_weight is None:
-        return weights
-    if isinstance(class_weight, str):
-        largest = weights.max()
-        sums = np.bincount(targets, weights / largest, minlength=len(classes))
-        present = sums > 0
-        by_class = np.divide(sums.sum(), present.sum() * sums, out=np.zeros(len(classes)), where=present)
-    else:
-        labels = classes.tolist()
-        unknown = [label for label in class_weight if label not in labels]
-        if unknown:
-            raise ValueError(f'SoftmaxRegression: `class_weight` names "{shown(unknown[0])}", which is no class of `y`')
-        by_class = np.array([float(class_weight.get(label, 1.0)) for label in labels])
-        if not np.all(np.isfinite(by_class)) or np.any(by_class < 0):
-            raise ValueError("SoftmaxRegression: `class_weight` must hold finite numbers that are not negative")
-    with np.errstate(over="ignore"):
-        weights = weights * by_class[targets]
-    if not np.all(np.isfinite(weights)):
-        raise ValueError("SoftmaxRegression: `class_weight` times the sample weights must stay finite")
-    if not weights.any():
-        raise ValueError("SoftmaxRegression: `class_weight` and the sample weights leave no row any weight")
-    return weights
 
 
 def _solve_known(
