@@ -305,3 +305,32 @@ def test_another_language_is_refused() -> None:
     message = r'^\[SC141\] render_report: `lang` must be "en" or "zh"; got \'fr\'$'
     with pytest.raises(OptionError, match=message):
         render_report(table_facts(names(2), None), "fr")
+
+
+def test_notes_of_one_kind_stand_together() -> None:
+    notes = [
+        {"code": "SC803", "column": f"x{k}", "count": k, "message": f'column "x{k}": {k} missing'} for k in range(1, 10)
+    ]
+    facts = table_facts(names(3), None)
+    page = render_report(ReportFacts(**{**vars(facts), "notes": [*notes, {"code": "SC805", "message": "constant"}]}))
+
+    assert page.count("missing values filled") == 1
+    assert "3</data> more" in page
+    assert page.index("x9") < page.index("constant column")
+
+
+def test_lines_of_a_configuration_stay_lines() -> None:
+    facts = ReportFacts("data", "table", ["a", "b"], None, facts=[("configuration", "seed = 0\nC = 1\u202e")])
+
+    assert "seed = 0\nC = 1\\u202e" in render_report(facts)
+    assert "配置" in render_report(facts, "zh")
+
+
+def test_a_huge_report_stays_below_a_megabyte() -> None:
+    facts = table_facts(names(3000), evaluation_of(names(3000), n=400))
+    columns = [ColumnFacts(f"column {k}" * 20, "number", "x" * 500, 1, "0") for k in range(5000)]
+    notes = [{"code": "SC803", "message": f"{k} " + "x" * 900} for k in range(5000)]
+    page = render_report(ReportFacts(**{**vars(facts), "columns": columns, "notes": notes}))
+
+    assert len(page.encode()) < 1_000_000
+    assert "540 more of" in page

@@ -23,7 +23,7 @@ from softclass.report.facts import (
 from softclass.report.numbers import count, figure, percent, with_value
 from softclass.report.thumbnails import data_uri
 from softclass.report.verdict import verdict_on
-from softclass.report.words import LANGUAGES, note_title
+from softclass.report.words import LANGUAGES, fact_name, note_title
 
 __all__ = [
     "CoefficientTable",
@@ -83,6 +83,7 @@ def render_report(facts: ReportFacts, lang: str = "en") -> str:
         "chance": lambda value: with_value(value, f"{value:.3f}"),
         "count": lambda value: with_value(value, count(value)),
         "shown": lambda text, limit=80: shown(text, limit),
+        "shown_lines": lambda text: "\n".join(shown(line, 1000) for line in str(text).splitlines()),
         "data_uri": data_uri,
     }
     page = environment.get_template("template.html").render(
@@ -92,6 +93,7 @@ def render_report(facts: ReportFacts, lang: str = "en") -> str:
         policy=CONTENT_POLICY,
         style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
         verdict=verdict_on(facts.evaluation),
+        fact_name=lambda name: fact_name(name, lang),
         note_title=lambda code: note_title(code, lang),
         **sections.all_sections(facts, words),
     )

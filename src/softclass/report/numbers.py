@@ -30,6 +30,8 @@ def figure(value: float | None) -> str:
     --------
     >>> figure(0.04912), figure(1.0986), figure(12345.6), figure(float("inf")), figure(-0.0061), figure(None)
     ('0.0491', '1.10', '12,346', '∞', '−0.00610', '–')
+    >>> figure(4.3e-05)
+    '<0.0001'
     """
     if value is None or math.isnan(value):
         return "–"
@@ -39,7 +41,7 @@ def figure(value: float | None) -> str:
     if size == 0:
         text = "0"
     elif size < 1e-4:
-        text = f"{size:.1e}"
+        return "<0.0001" if value > 0 else ">−0.0001"
     else:
         decimals = max(0, 2 - math.floor(math.log10(size)))
         text = f"{size:,.{min(decimals, 6)}f}"

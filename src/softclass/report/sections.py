@@ -34,6 +34,8 @@ WEAKEST_CLASSES = 20
 MAX_COUNT_BARS = 26
 SHOWN_COUNT_BARS = 12
 MAX_COLUMNS = 60
+FOLDED = 600  # rows of a table, or notes, behind a fold: a page is for reading, and below a megabyte
+MAX_NOTES = 6  # of one kind; the rest is behind a fold
 COEFFICIENT_CLASSES = 12
 COEFFICIENTS = 8
 MAX_PICTURES = 40
@@ -55,7 +57,10 @@ def all_sections(facts: ReportFacts, words: Words) -> dict[str, Any]:
         "part": part,
         "parts": _parts(facts),
         "counts": _counts(facts),
+        "notes": _notes(facts),
+        "max_notes": MAX_NOTES,
         "max_columns": MAX_COLUMNS,
+        "folded": FOLDED,
         "tiles": _tiles(evaluation, words) if evaluation else [],
         "largest_share": _largest_share(evaluation) if evaluation else None,
         "class_rows": _class_rows(evaluation) if evaluation else None,
@@ -70,6 +75,14 @@ def _parts(facts: ReportFacts) -> list[dict[str, Any]]:
     sizes = [(name, int(facts.parts.get(name, 0) or 0)) for name in ("fit", "calibration", "test")]
     total = sum(size for _, size in sizes)
     return [{"name": name, "rows": size, "share": size / total} for name, size in sizes if size]
+
+
+def _notes(facts: ReportFacts) -> list[tuple[str, list[str]]]:
+    """Messages under their codes, in the order in which each code came up first."""
+    by_code: dict[str, list[str]] = {}
+    for note in facts.notes:
+        by_code.setdefault(str(note["code"]), []).append(str(note["message"]))
+    return list(by_code.items())
 
 
 def _counts(facts: ReportFacts) -> dict[str, Any]:
@@ -135,7 +148,7 @@ def _class_rows(evaluation: Evaluation) -> dict[str, Any]:
         return {"first": every, "every": None, "tested": len(every)}
     tested = [one for one in every if evaluation.per_class[str(one["name"])].n]
     weakest = sorted(tested, key=lambda one: evaluation.per_class[str(one["name"])].f1 or 0.0)
-    return {"first": weakest[:WEAKEST_CLASSES], "every": every, "tested": len(tested)}
+    return {"first": weakest[:WEAKEST_CLASSES], "every": every[:FOLDED], "tested": len(tested)}
 
 
 def _confusion(evaluation: Evaluation, words: Words) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from softclass.codes import CODES
+from softclass.errors import shown
 from softclass.report.words_en import WORDS as ENGLISH
+from softclass.report.words_zh import FACT_NAMES as CHINESE_FACT_NAMES
 from softclass.report.words_zh import NOTE_TITLES as CHINESE_NOTE_TITLES
 from softclass.report.words_zh import WORDS as CHINESE
 
@@ -21,3 +23,14 @@ def note_title(code: str, lang: str) -> str:
     if lang == "zh" and code in CHINESE_NOTE_TITLES:
         return CHINESE_NOTE_TITLES[code]
     return CODES[code].title if code in CODES else ""
+
+
+def fact_name(name: str, lang: str) -> str:
+    """Return the name of a fact of the last section, translated if it is one of our own.
+
+    Examples
+    --------
+    >>> fact_name("seed", "zh"), fact_name("Command", "en")
+    ('随机种子', 'Command')
+    """
+    return CHINESE_FACT_NAMES.get(name, shown(name)) if lang == "zh" else shown(name)

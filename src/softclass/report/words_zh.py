@@ -73,10 +73,12 @@ WORDS: dict[str, str] = {
     "kind_boolean": "是或否",
     "kind_datetime": "日期时间",
     "kind_category": "分类",
+    "columns_rest": "{n} 列中的另外 {shown} 列；schema.json 中有全部",
     "missing_note": "缺失只在拟合部分计数，填补也只看这些行。",
     "dropped_caption": "没有使用的列",
     "reason": "原因",
     "notes_title": "填补、合并、跳过或推测了什么",
+    "notes_more": "另有 {n} 条",
     "no_notes": "没有填补、合并、跳过或推测任何东西。",
     "counts_title": "各类别的行数",
     "counts_more": "以及另外 {n} 个类别",
@@ -136,6 +138,7 @@ WORDS: dict[str, str] = {
     "f1": "F1",
     "classes_about": "找到：该类别的行中被预测为它的比例（召回率）。说对：被预测为该类别的行中确实是它的比例（精确率）。",
     "classes_weakest": "在有测试行的 {n} 个类别中，F1 最低的 {shown} 个。完整的表在下面。",
+    "classes_first": "{n} 个类别中的前 {shown} 个；metrics.json 中有全部",
     "classes_all": "全部 {n} 个类别",
     "confusion_title": "什么被当成了什么",
     "confusion_about": "每一行方格是一个真实类别，每一列是模型的说法。蓝色为对，橙色为错；颜色越深，占真实类别的比例越大。",
@@ -242,4 +245,17 @@ NOTE_TITLES: dict[str, str] = {
     "SC847": "未收敛",
     "SC850": "模型文件可被他人改动",
     "SC851": "较新 softclass 的事实",
+}
+
+# Names of the last section that softclass itself gives; others are shown as they are.
+FACT_NAMES: dict[str, str] = {
+    "model": "模型",
+    "C": "C（正则化强度的倒数）",
+    "iterations": "迭代次数",
+    "seed": "随机种子",
+    "command": "命令",
+    "configuration": "配置",
+    "data fingerprint": "数据指纹",
+    "model digest": "模型摘要",
+    "onnx_opset": "ONNX 算子集",
 }
