@@ -151,6 +151,16 @@ def test_curved_sample_keeps_rare_classes_and_the_gradient_on_average():
     assert np.all(np.abs(gradients.mean(axis=0) - loss.value_and_gradient(theta)[1]) < 4.5 * error)  # false alarm 3e-5
 
 
+def test_sampling_sparse_rows_is_sampling_dense_ones():
+    X = sparse.random(ROWS, COLUMNS, density=0.4, random_state=np.random.default_rng(3), format="csr")
+    dense, virtual = make(3, features=X.toarray()), make(3, features=X)
+    theta = point(dense)
+
+    expected, found = (loss.curved_sample(theta, 20, np.random.default_rng(0)) for loss in (dense, virtual))
+
+    assert_close(expected.features.blocks[0], found.features.blocks[0], rtol=0, atol=1e-14)
+
+
 def test_smallest_margin_is_the_lead_of_the_right_class():
     assert smallest_margin(np.array([[3.0, 1.0, 0.0], [0.0, 0.5, 2.0]]), np.array([0, 2])) == 1.5
 

@@ -193,7 +193,7 @@ class LinearLoss:
         """Return the largest derivative by the caller's own weights and bias."""
         return float(max(np.max(np.abs(part), initial=0.0) for part in self.user_gradient(gradient)))
 
-    def sample(self, size: int, rng: np.random.Generator, *, one_block: bool = True) -> LinearLoss:
+    def sample(self, size: int, rng: np.random.Generator) -> LinearLoss:
         """Return the loss on about `size` rows, rare classes with at least 50 rows of theirs, reweighted to match."""
         n = len(self.targets)
         if n <= size:
@@ -212,15 +212,18 @@ class LinearLoss:
             drawn = np.bincount(self.targets[rows], sampled, minlength=self.n_classes)
             factor = np.divide(self.shares, drawn, out=np.zeros_like(drawn), where=drawn > 0)
             weights = sampled * factor[self.targets[rows]]
-        return self.subset(rows, weights, None if one_block else self.features.blocks[0].shape[0])
+        return self.subset(rows, weights)
 
     @cached_property
     def squared_lengths(self) -> Array:
         """Squared length of each scaled row, with its one for the bias."""
         lengths = np.empty(len(self.targets))
+        step = max(16, BLOCK_BYTES // (8 * self.features.n_features + 8))
         for span, block in self.features.spans():
-            rows = self.features.dense(block)
-            lengths[span] = np.einsum("ij,ij->i", rows, rows) + 1.0
+            for first in range(0, block.shape[0], step):
+                rows = self.features.dense(block[first : first + step])
+                place = span.start + first
+                lengths[place : place + len(rows)] = np.einsum("ij,ij->i", rows, rows) + 1.0
         return lengths
 
     def curved_sample(self, theta: Array, size: int, rng: np.random.Generator, *, one_block: bool = True) -> LinearLoss:

@@ -168,7 +168,8 @@ def minimise(loss: LinearLoss, start: Array, limits: Limits, seed: int, *, is_co
     if p <= NEWTON_ALWAYS or (p <= NEWTON_MOST and n * p * p <= NEWTON_WORK):
         return newton(loss, start, limits)
     rng = np.random.default_rng(seed)
-    if is_cold and STAGE_ROWS * p * STAGE_GAIN <= n and not loss.watch_margin:
+    is_dense = not sparse.issparse(loss.features.blocks[0])
+    if is_cold and is_dense and STAGE_ROWS * p * STAGE_GAIN <= n and not loss.watch_margin:
         stage = loss.curved_sample(start, STAGE_ROWS * p, rng, one_block=False)
         start = _quasi_newton(stage, start, replace(limits, tolerance=STAGE_TOLERANCE, progress=None), rng).theta
     found = _quasi_newton(loss, start, limits, rng)
