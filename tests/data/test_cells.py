@@ -158,13 +158,6 @@ def test_the_fault_of_a_cell_is_named(cell: str, code: str) -> None:
     assert cells.number_fault(cell) == code
 
 
-def test_underflows_are_counted() -> None:
-    texts = strings(["1e-400", "-0.001e-400", "0", "0e-400", "-0.0", "1", "x"])
-    values, _, _ = cells.text_to_numbers(texts, missing=MISSING_TOKENS)
-
-    assert cells.count_underflows(texts, values) == 2
-
-
 @pytest.mark.parametrize(
     ("values", "pair"),
     [

@@ -260,22 +260,6 @@ def number_fault(text: str, *, decimal: str = ".", thousands: str | None = None)
     return "SC308" if pc.match_substring_regex(dotted, _NUMBER)[0].as_py() else "SC307"
 
 
-def count_underflows(column: pa.ChunkedArray, values: FloatArray) -> int:
-    """
-    Return how many cells are written with a digit other than 0 and still are 0 as a float: ``1e-400``.
-
-    Examples
-    --------
-    >>> count_underflows(pa.chunked_array([["1e-400", "0e5", "2"]]), np.array([0.0, 0.0, 2.0]))
-    1
-    """
-    zeros = np.flatnonzero(values == 0)
-    if not len(zeros):
-        return 0
-    words = column.take(pa.array(zeros))
-    return int(pc.sum(pc.match_substring_regex(words, "^[^eE]*[1-9]")).as_py() or 0)
-
-
 def boolean_pair(values: Iterable[str]) -> tuple[str, str] | None:
     """
     Return (true, false), casefolded, if the distinct cells are exactly one of the known pairs.
