@@ -212,3 +212,25 @@ def test_broken_arguments_are_refused(options: dict[str, object], error: type[Ex
     arguments = {"classes": ["a", "b"], "bootstrap": 10} | options
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
         evaluate([[0.0, 1.0], [1.0, 0.0]], [0, 1], **arguments)
+
+
+def test_groups_are_evaluated_on_their_own() -> None:
+    logits, targets, classes = data(10, 80, 3)
+    by = np.where(np.arange(80) < 20, "north", "south")
+    found = evaluate(logits, targets, classes, by=by, bootstrap=20)
+    north = evaluate(logits[:20], targets[:20], classes, bootstrap=20)
+
+    assert (found.by["north"]["n"], found.by["north"]["few"], found.by["south"]["few"]) == (20, True, False)
+    assert_close(
+        [north.accuracy, north.log_loss, north.brier, north.ece],
+        [found.by["north"][key] for key in ("accuracy", "log_loss", "brier", "ece")],
+        rtol=1e-12,
+        atol=1e-15,
+    )
+    assert Evaluation.from_dict(json.loads(json.dumps(found.to_dict()))).by == found.by
+
+
+def test_a_group_of_weight_zero_has_nulls() -> None:
+    found = evaluate(*data(11, 4, 2), by=[0, 0, 1, 1], sample_weight=[1, 1, 0, 0], bootstrap=20)
+
+    assert [found.by["1"][key] for key in ("accuracy", "log_loss", "brier", "ece")] == [None] * 4

@@ -50,7 +50,7 @@ def all_sections(facts: ReportFacts, words: Words) -> dict[str, Any]:
         return words(kind if n == 1 else kind + "s", n=with_value(n, count(n)))
 
     def part(name: str) -> Markup | str:
-        return words(f"part_{name}") if name in ("test", "calibration", "fit") else clipped(name, 60)
+        return words(f"part_{name}") if name in ("test", "calibration", "fit", "evaluate") else clipped(name, 60)
 
     return {
         "rows": rows,

@@ -24,6 +24,7 @@ WORDS: dict[str, str] = {
     "table_behind": "The numbers behind this figure",
     "part_test": "test part",
     "part_calibration": "calibration part",
+    "part_evaluate": "data given to evaluate",
     "part_fit": "fit part",
     # verdict
     "verdict_good": "The probabilities can be trusted, as far as {rows} can tell.",

@@ -24,6 +24,7 @@ WORDS: dict[str, str] = {
     "table_behind": "图中的数字",
     "part_test": "测试部分",
     "part_calibration": "校准部分",
+    "part_evaluate": "给定的评估数据",
     "part_fit": "拟合部分",
     "verdict_good": "就这 {rows}所能看出的，这些概率可信。",
     "verdict_good_why": "校准误差为 {ece}；在这么多行上，完全校准的模型仅凭运气也会显出至多 {null} 的误差。",

@@ -11,49 +11,24 @@ import numpy as np
 import numpy.typing as npt
 
 from softclass.errors import OptionError, ShapeError
-from softclass.functions.softmax import logsumexp, softmax
-from softclass.trust.bootstrap import resampled_sums
-from softclass.trust.calibration_error import ECE_BINS, ECE_DEFINITION, binned_error, calibration_error
+from softclass.trust.calibration_error import ECE_DEFINITION, binned_error, calibration_error
 from softclass.trust.checks import Floats, Integers, checked_logits, checked_targets, checked_weight
+from softclass.trust.intervals import intervals_of
 from softclass.trust.metrics import (
+    Decomposition,
     aurc,
     chunks,
     class_wise_errors,
     decomposition_of,
     isotonic_brier,
-    ranks,
-    row_brier,
-    row_log_losses,
     weighted_mean,
 )
-from softclass.trust.reliability import ReliabilityDiagram, bins_of, reliability_diagram
+from softclass.trust.per_class import ClassEvaluation, evaluate_classes, finite_or_none
+from softclass.trust.reliability import ReliabilityDiagram, reliability_diagram
+from softclass.trust.rows import Rows
 
 CLASS_DIAGRAMS = 10
 FEW_ROWS = 30
-
-
-@dataclass(frozen=True)
-class ClassEvaluation:
-    """What is known about one class; None where there is nothing to divide by.
-
-    Attributes
-    ----------
-    n : int
-        Rows of the class.
-    precision, recall, f1 : float or None
-        Of the predicted labels.
-    log_loss : float or None
-        Mean over the rows of the class, in nats.
-    ece : float
-        Calibration error of the probability of this class over all rows, 15 equal-width bins.
-    """
-
-    n: int
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    log_loss: float | None
-    ece: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,12 +119,13 @@ class Evaluation:
         square of the number of classes; such facts cannot become an Evaluation again.
         """
         facts: dict[str, Any] = {
-            name: _json_number(getattr(self, name)) for name in self.__dataclass_fields__ if name not in _NESTED
+            name: finite_or_none(getattr(self, name)) for name in self.__dataclass_fields__ if name not in _NESTED
         }
         facts["classes"] = list(self.classes)
         facts["intervals"] = {name: list(interval) for name, interval in self.intervals.items()}
         facts["per_class"] = {
-            name: {key: _json_number(value) for key, value in vars(row).items()} for name, row in self.per_class.items()
+            name: {key: finite_or_none(value) for key, value in vars(row).items()}
+            for name, row in self.per_class.items()
         }
         if self.by:
             facts["by"] = self.by
@@ -200,10 +176,6 @@ _NESTED = (
 _MAY_BE_INFINITE = ("log_loss", "log_loss_uncalibrated", "log_loss_prior")
 
 
-def _json_number(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def _diagrams(facts: dict[str, Any]) -> dict[str, ReliabilityDiagram]:
     return {name: ReliabilityDiagram.from_dict(one) for name, one in facts.items()}
 
@@ -241,7 +213,7 @@ def evaluate(
     groups : array of shape (n,), optional
         Rows of one group are resampled together for the intervals.
     bootstrap : int, default 1000
-        Resamples behind the intervals and draws behind the bands.
+        Resamples behind the intervals, none for 0, and draws behind the bands, then 1000.
     by : array of shape (n,), optional
         Also give the main figures of the rows of each value.
     seed : int, default 0
@@ -277,27 +249,28 @@ def evaluate(
     if not (math.isfinite(temperature) and temperature > 0):
         raise OptionError("SC141", f"`temperature` must be positive; got {temperature}", where="evaluate")
 
-    rows = _Rows.of(logits, targets)
-    before = rows if temperature == 1.0 else _Rows.of(logits * temperature, targets)
+    rows = Rows.of(logits, targets)
+    before = rows if temperature == 1.0 else Rows.of(logits * temperature, targets)
     correct = rows.rank == 0
     known = targets >= 0
     counts = np.bincount(targets[known], minlength=n_classes)
     confusion = np.bincount(targets[known] * n_classes + rows.predicted[known], minlength=n_classes**2)
-    errors = calibration_error(rows.confidence, correct, sample_weight=weight, n_resamples=bootstrap, seed=seed)
+    draws = bootstrap or 1000  # an ECE is never stated without what luck alone would show
+    errors = calibration_error(rows.confidence, correct, sample_weight=weight, n_resamples=draws, seed=seed)
     parts, class_errors = _class_wise(logits, rows, targets, weight)
     area, excess = aurc(rows.confidence, correct, sample_weight=weight)
-    per_class = _per_class(names, counts, targets, rows, weight, class_errors)
+    per_class = evaluate_classes(names, counts, targets, rows, weight, class_errors)
     recalls = [row.recall for row in per_class.values() if row.recall is not None]
     largest = sorted(int(k) for k in np.argsort(-counts, kind="stable")[:CLASS_DIAGRAMS] if counts[k])
 
-    def diagrams(of: _Rows, scale: float) -> tuple[ReliabilityDiagram, dict[str, ReliabilityDiagram]]:
-        top = reliability_diagram(of.confidence, correct, sample_weight=weight, n_resamples=bootstrap, seed=seed)
+    def diagrams(of: Rows, scale: float) -> tuple[ReliabilityDiagram, dict[str, ReliabilityDiagram]]:
+        top = reliability_diagram(of.confidence, correct, sample_weight=weight, n_resamples=draws, seed=seed)
         return top, {
             names[k]: reliability_diagram(
                 np.clip(np.exp(scale * logits[:, k] - of.log_partition), 0.0, 1.0),
                 targets == k,
                 sample_weight=weight,
-                n_resamples=bootstrap,
+                n_resamples=draws,
                 max_groups=200,
                 seed=seed,
             )
@@ -306,6 +279,10 @@ def evaluate(
 
     after_diagrams = diagrams(rows, 1.0)
     before_diagrams = after_diagrams if before is rows else diagrams(before, temperature)
+    intervals = {}
+    if bootstrap:
+        intervals = intervals_of(rows, correct, weight, groups, bootstrap, seed)
+        intervals["ece_debiased"] = (errors.low, errors.high)
     return Evaluation(
         split=split,
         n=n,
@@ -316,7 +293,7 @@ def evaluate(
         balanced_accuracy=float(np.mean(recalls)) if recalls else None,
         top_5_accuracy=weighted_mean((rows.rank < 5).astype(np.float64), weight) if n_classes > 5 else None,
         log_loss=weighted_mean(rows.loss, weight),
-        log_loss_known_rows=_json_number(weighted_mean(rows.loss[known], weight[known])),
+        log_loss_known_rows=finite_or_none(weighted_mean(rows.loss[known], weight[known])),
         log_loss_uncalibrated=weighted_mean(before.loss, weight),
         log_loss_prior=_prior_loss(targets, weight, n_classes, prior),
         brier=parts.score,
@@ -335,8 +312,7 @@ def evaluate(
         class_wise_ece=float(class_errors.mean()),
         aurc=area,
         excess_aurc=excess,
-        intervals=_intervals(rows, correct, weight, groups, bootstrap, seed)
-        | {"ece_debiased": (errors.low, errors.high)},
+        intervals=intervals,
         per_class=per_class,
         confusion=confusion.reshape(n_classes, n_classes),
         reliability=after_diagrams[0],
@@ -348,7 +324,7 @@ def evaluate(
 
 
 def _by_group(
-    rows: _Rows, correct: npt.NDArray[np.bool_], weight: Floats, by: npt.NDArray[Any]
+    rows: Rows, correct: npt.NDArray[np.bool_], weight: Floats, by: npt.NDArray[Any]
 ) -> dict[str, dict[str, Any]]:
     """Return the main figures of each group."""
     if by.shape != (len(correct),):
@@ -360,39 +336,17 @@ def _by_group(
         found[name] = {
             "n": int(inside.sum()),
             "few": int(inside.sum()) < FEW_ROWS,
-            "accuracy": weighted_mean(correct[inside].astype(np.float64), weight[inside]),
-            "log_loss": _json_number(weighted_mean(rows.loss[inside], weight[inside])),
-            "brier": weighted_mean(rows.brier[inside], weight[inside]),
-            "ece": binned_error(rows.confidence[inside], correct[inside], weight[inside]),
+            "accuracy": finite_or_none(weighted_mean(correct[inside].astype(np.float64), weight[inside])),
+            "log_loss": finite_or_none(weighted_mean(rows.loss[inside], weight[inside])),
+            "brier": finite_or_none(weighted_mean(rows.brier[inside], weight[inside])),
+            "ece": binned_error(rows.confidence[inside], correct[inside], weight[inside])
+            if weight[inside].any()
+            else None,
         }
     return found
 
 
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """What each row contributes."""
-
-    loss: Floats
-    brier: Floats
-    confidence: Floats
-    predicted: Integers
-    rank: Integers
-    log_partition: Floats
-
-    @classmethod
-    def of(cls, logits: Floats, targets: Integers) -> _Rows:
-        n, n_classes = logits.shape
-        brier, confidence, log_partition = np.empty(n), np.empty(n), np.empty(n)
-        for part in chunks(n, n_classes):
-            probabilities = np.asarray(softmax(logits[part]), dtype=np.float64)
-            brier[part] = row_brier(probabilities, targets[part])
-            confidence[part] = np.clip(probabilities.max(axis=1), 0.0, 1.0)
-            log_partition[part] = logsumexp(logits[part])
-        loss = row_log_losses(logits, targets)
-        return cls(loss, brier, confidence, logits.argmax(axis=1), ranks(logits, targets), log_partition)
-
-
-def _class_wise(logits: Floats, rows: _Rows, targets: Integers, weight: Floats) -> tuple[Any, Floats]:
+def _class_wise(logits: Floats, rows: Rows, targets: Integers, weight: Floats) -> tuple[Decomposition, Floats]:
     """Brier decomposition and class-wise calibration errors, a bounded number of classes at a time."""
     recalibrated = uncertainty = 0.0
     errors = []
@@ -418,71 +372,3 @@ def _prior_loss(targets: Integers, weight: Floats, n_classes: int, prior: npt.Ar
     with np.errstate(divide="ignore"):
         losses = -np.log(shares[present] / shares.sum())
     return float(np.sum(seen[present] * losses) / seen.sum())
-
-
-def _per_class(
-    names: tuple[str, ...], counts: Integers, targets: Integers, rows: _Rows, weight: Floats, errors: Floats
-) -> dict[str, ClassEvaluation]:
-    """Table of the classes."""
-    n_classes, known = len(names), targets >= 0
-    correct = rows.rank == 0
-    true = np.bincount(targets[known], weights=weight[known], minlength=n_classes)
-    predicted = np.bincount(rows.predicted, weights=weight, minlength=n_classes)
-    right = np.bincount(rows.predicted[correct], weights=weight[correct], minlength=n_classes)
-    used = known & (weight > 0)
-    loss = np.bincount(targets[used], weights=weight[used] * rows.loss[used], minlength=n_classes)
-    return {
-        names[k]: ClassEvaluation(
-            n=int(counts[k]),
-            precision=float(right[k] / predicted[k]) if predicted[k] > 0 else None,
-            recall=float(right[k] / true[k]) if true[k] > 0 else None,
-            f1=float(2 * right[k] / (true[k] + predicted[k])) if true[k] + predicted[k] > 0 else None,
-            log_loss=_json_number(float(loss[k] / true[k])) if true[k] > 0 else None,
-            ece=float(errors[k]),
-        )
-        for k in range(n_classes)
-    }
-
-
-def _intervals(
-    rows: _Rows,
-    correct: npt.NDArray[np.bool_],
-    weight: Floats,
-    groups: npt.ArrayLike | None,
-    n_resamples: int,
-    seed: int,
-) -> dict[str, tuple[float, float]]:
-    """95 % percentile intervals over resampled rows, or groups of rows; none for an infinite log loss."""
-    n = correct.size
-    finite = bool(np.all(np.isfinite(rows.loss[weight > 0])))
-    columns = np.zeros((n, 4 + ECE_BINS))
-    columns[:, 0] = weight
-    columns[:, 1] = weight * correct
-    columns[:, 2] = np.where(weight > 0, rows.loss, 0.0) * weight if finite else 0.0
-    columns[:, 3] = weight * rows.brier
-    columns[np.arange(n), 4 + bins_of(rows.confidence, ECE_BINS)] = weight * (rows.confidence - correct)
-    if groups is not None:
-        group = np.asarray(groups)
-        if group.shape != (n,):
-            raise ShapeError("SC101", f"`groups` must have shape ({n},); got {group.shape}", where="evaluate")
-        number = np.unique(group, return_inverse=True)[1]
-        columns = np.stack([np.bincount(number, weights=column) for column in columns.T], axis=1)
-    sums = resampled_sums(columns, n_resamples, seed)
-    sums = sums[sums[:, 0] > 0]  # a resample of nothing but rows of weight 0 says nothing
-    drawn = {"accuracy": sums[:, 1] / sums[:, 0], "brier": sums[:, 3] / sums[:, 0]}
-    if finite:
-        drawn["log_loss"] = sums[:, 2] / sums[:, 0]
-    drawn["ece"] = np.abs(sums[:, 4:]).sum(axis=1) / sums[:, 0]
-    intervals: dict[str, tuple[float, float]] = {}
-    for name in ("accuracy", "log_loss", "brier", "ece"):
-        if name in drawn:
-            low, high = np.quantile(drawn[name], [0.025, 0.975])
-            intervals[name] = (float(low), float(high))
-    # All right or all wrong: resampling shows no spread, the exact binomial interval does.
-    certain = 0.025 ** (1.0 / columns.shape[0])
-    used = correct[weight > 0]
-    if used.all():
-        intervals["accuracy"] = (certain, 1.0)
-    elif not used.any():
-        intervals["accuracy"] = (0.0, 1.0 - certain)
-    return intervals
