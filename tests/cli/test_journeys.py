@@ -268,3 +268,44 @@ def test_the_demo_runs_twice(command):
     assert (first.status, second.status) == (0, 0)
     assert [Path(one["report"]).exists() for one in json.loads(second.out)["demo"]] == [True, True]
     assert sorted(path.name for path in Path("runs").iterdir()) == ["demo-digits", "demo-penguins"]
+
+
+def test_malformed_rows_are_counted_and_kept_beside_the_predictions(command, run):
+    lines = PENGUINS.read_text().splitlines()
+    Path("rows.csv").write_text("\n".join([*lines[:3], "broken,row", *lines[3:5]]) + "\n")
+
+    ran = command("predict", str(run), "rows.csv", "--bad-rows", "skip", "-o", "out.csv")
+
+    assert (ran.status, len(_rows(Path("out.csv").read_text()))) == (0, 4)
+    assert Path("out.rejects.csv").read_text() == 'line,text\n4,"broken,row"\n'
+    assert "note[SC811]" in ran.err
+
+
+def test_a_rename_of_a_column_that_is_not_there_is_refused(command, run):
+    ran = command("predict", str(run), str(PENGUINS), "--rename", "ilsand=island")
+
+    assert (ran.status, ran.out) == (3, "")
+    assert 'error[SC321] penguins.csv: column "ilsand" of --rename is missing' in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "status"),
+    [
+        (["--seed", "-1"], "SC207", 2),
+        (["--fail-under", "acuracy=0.9"], "SC207", 2),
+        (["--image-size", "8x8"], "SC202", 2),
+        (["--split-column", "nope"], "SC321", 3),
+    ],
+)
+def test_bad_arguments_of_train(command, arguments, code, status):
+    ran = command("train", str(PENGUINS), "-t", "species", *arguments)
+
+    assert (ran.status, ran.out) == (status, "")
+    assert f"error[{code}]" in ran.err
+
+
+def test_evaluation_without_resamples_has_no_intervals_but_the_band_of_luck(command, run):
+    found = json.loads(command("evaluate", str(run), str(PENGUINS), "--bootstrap", "0", "--json").out)
+
+    assert found["intervals"] == {}
+    assert found["ece_null_95"] > 0

@@ -53,6 +53,7 @@ def test_what_predict_passes_on(command, fake):
     given = dict(fake.predict)
     read = given.pop("read")
     given.pop("notes")
+    given.pop("rejects")
 
     assert given == {
         "data": "-", "batch_rows": 7, "proba": True, "top_k": 2, "logits": False, "ids": ("x",), "keep": "all",

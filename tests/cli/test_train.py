@@ -100,15 +100,19 @@ def test_a_dry_run_as_json_is_the_plan(command, fake):
     assert (document["dry_run"], document["parts"]["sizes"]["fit"]) == (True, 234)
 
 
-def test_a_folder_that_is_not_there_is_told_before_the_work(command, fake):
+def test_a_folder_that_cannot_be_made_is_told_before_the_work(command, fake):
+    Path("no").write_text("a file")
     ran = command("train", "p.csv", "-o", "no/run")
 
     assert (ran.status, ran.out, fake.train) == (6, "", None)
-    assert ran.err == (
-        "error[SC604] no: there is no folder to write to\n"
-        "  fix:    Make it first: mkdir -p no\n"
-        "  more:   softclass explain SC604\n"
-    )
+    assert ran.err == "error[SC604] no: cannot be made: File exists\n  more:   softclass explain SC604\n"
+
+
+def test_folders_above_a_run_are_made_and_go_again_after_a_failure(command, fake):
+    fake.fails_with = TableError("SC301", "m")
+    command("train", "p.csv", "-o", "deep/er/run")
+
+    assert list(Path().iterdir()) == []
 
 
 def test_a_failure_leaves_no_folder_of_runs(command, fake):

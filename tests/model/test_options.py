@@ -25,12 +25,12 @@ def given(**options: Any) -> dict[str, Any]:
     [
         ({"image_size": "8x8"}, "table", "[SC202] train: --image-size does not apply to a table (applies to images)"),
         ({"delimiter": ";"}, "images", "[SC202] train: --delimiter does not apply to images (applies to tables)"),
-        ({"header": False}, "images", "[SC202] train: --header does not apply to images (applies to tables)"),
+        ({"header": False}, "images", "[SC202] train: --no-header does not apply to images (applies to tables)"),
         ({"drop": ["a"]}, "images", "[SC202] train: --drop does not apply to images (applies to tables)"),
         (
             {"report": False},
             "table",
-            "[SC202] train: --report has no effect without an output directory. Pass output=",
+            "[SC202] train: --no-report has no effect without an output directory. Pass output=",
         ),
         (
             {"model": "sofmax"},
@@ -43,6 +43,7 @@ def given(**options: Any) -> dict[str, Any]:
         ({"tol": 0}, "table", "[SC207] train: --tol must be between 0 and 1; got 0"),
         ({"cv": 1}, "table", "[SC207] train: --cv must be 0 or at least 2; got 1"),
         ({"rows": -1}, "table", "[SC207] train: --rows must be at least 0; got -1"),
+        ({"seed": -1}, "table", "[SC207] train: --seed must be at least 0; got -1"),
         ({"channels": 2}, "images", "[SC207] train: --channels must be 1 or 3; got 2"),
         ({"test": 0.3, "test_data": "x"}, "table", "[SC203] train: --test and --test-data exclude each other"),
         (

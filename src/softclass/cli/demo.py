@@ -58,7 +58,7 @@ def _train(path: Path, file: str, target: str | None, common: Common, screen: Sc
     from softclass.model.train import train
 
     screen.result(f"$ softclass train {file}{f' --target {target}' if target else ''} -o {shown_path(path)}")
-    with folder_of(path, make=True):
+    with folder_of(path):
         return train(
             str(samples.path(file)),
             target,

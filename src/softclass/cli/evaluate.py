@@ -52,10 +52,10 @@ def evaluate(
         raise UsageError("SC207", f"--bootstrap must be at least 0; got {bootstrap}", where=WHERE)
     form = None if predictions is None else format_of(predictions, WHERE)
 
-    from softclass.model.limits import check_fail_under, parse_limits
+    from softclass.model.limits import check_fail_under, check_metric_names, parse_limits
     from softclass.model.model import load
 
-    parse_limits(fail_under)
+    check_metric_names(parse_limits(fail_under))
     notes = Notes()
     blocks: list[Any] | None = None if predictions is None else []
     screen.progress("phase", {"name": "evaluating", "done": 0, "total": None})

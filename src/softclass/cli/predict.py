@@ -8,6 +8,7 @@ from typing import Annotated, Any, BinaryIO, Literal
 
 from cyclopts import Group, Parameter
 
+from softclass.cli.layout import shown_path
 from softclass.cli.options import Common, Reading, flag, off, option
 from softclass.cli.output import Screen
 from softclass.errors import Notes, UsageError, shown
@@ -70,6 +71,7 @@ def predict(
     from softclass.model.model import load
 
     notes = Notes()
+    rejects: list[tuple[int, str]] = []
     blocks = load(model, threads=common.threads).predict_batches(
         source,
         batch_rows=batch_size,
@@ -82,8 +84,15 @@ def predict(
         unseen=unseen,
         read=reading.options(),
         notes=notes,
+        rejects=rejects,
     )
     write_blocks(blocks, output, form, notes, screen, overwrite=overwrite, safe=spreadsheet_safe, inputs=[model, *data])
+    if rejects and output not in (None, "-"):
+        from softclass.model.run import write_rejects
+
+        path = Path(str(output)).with_suffix(".rejects.csv")
+        write_rejects(path, rejects, overwrite=overwrite)
+        screen.remark(f"the rows left out are in {shown_path(path)}")
     for note in notes:
         screen.note(note)
 

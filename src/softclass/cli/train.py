@@ -142,11 +142,10 @@ def run_training(
         )
     _check(options)
     if options["fail_under"] is not None:
-        from softclass.model.limits import parse_limits
+        from softclass.model.limits import check_metric_names, parse_limits
 
-        parse_limits(options["fail_under"])
-    by_default = options["output"] is None
-    if by_default and not options["dry_run"]:
+        check_metric_names(parse_limits(options["fail_under"]))
+    if options["output"] is None and not options["dry_run"]:
         options["output"] = next_run(data[0])
 
     from softclass.cli.summary import Summary
@@ -163,30 +162,30 @@ def run_training(
         return
     from softclass.model.train import train as learn
 
-    with folder_of(Path(options["output"]), make=by_default):
+    with folder_of(Path(options["output"])):
         learn(source, target, **arguments)
     summary.finish(options["output"])
 
 
 @contextmanager
-def folder_of(output: Path, *, make: bool) -> Iterator[None]:
-    """See before hours of work that there is a folder to write to; one that was made here goes if nothing came in."""
-    folder = output.parent
-    if folder.is_dir():
-        yield
-        return
-    if not make:
-        where = shown_path(folder)
-        raise PathError("SC604", "there is no folder to write to", where=where, hint=f"Make it first: mkdir -p {where}")
+def folder_of(output: Path) -> Iterator[None]:
+    """Make the folders that a run goes into before hours of work; those made here go again if nothing came in."""
+    made: list[Path] = []
     try:
-        folder.mkdir()
+        for folder in reversed([folder for folder in output.absolute().parents if not folder.is_dir()]):
+            folder.mkdir()
+            made.append(folder)
     except OSError as error:
-        raise PathError("SC604", f"cannot be made: {error.strerror}", where=shown_path(folder)) from error
+        for folder in reversed(made):
+            folder.rmdir()
+        where = shown_path(output.parent)
+        raise PathError("SC604", f"cannot be made: {error.strerror}", where=where) from error
     try:
         yield
     finally:
-        with suppress(OSError):
-            folder.rmdir()
+        for folder in reversed(made):
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def next_run(data: str, root: str = "runs") -> str:

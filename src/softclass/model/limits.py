@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from softclass.errors import CheckFailedError, TooLargeError, UsageError, nearest, shown
+from softclass.trust.evaluation import Evaluation
 
+METRICS = tuple(field.name for field in fields(Evaluation) if field.type in ("float", "int", "float | None"))
 # Of these, more is better; of every other figure, less.
 LARGER_IS_BETTER = ("accuracy", "balanced_accuracy", "top_5_accuracy", "brier_discrimination", "n", "n_classes")
 SHARE_OF_MEMORY = 0.8
@@ -38,6 +41,16 @@ def parse_limits(value: str | Mapping[str, float] | None) -> dict[str, float]:
     return limits
 
 
+def check_metric_names(limits: Mapping[str, float], known: Iterable[str] = METRICS) -> None:
+    """Raise SC207 if a limit names no metric."""
+    names = list(known)
+    for name in limits:
+        if name not in names:
+            close = nearest(name, names)
+            hint = f"Did you mean {', '.join(close)}?" if close else f"There are {', '.join(sorted(names))}"
+            raise UsageError("SC207", f'--fail-under names no metric of the evaluation; got "{shown(name)}"', hint=hint)
+
+
 def check_fail_under(metrics: Mapping[str, Any] | None, fail_under: str | Mapping[str, float] | None) -> None:
     """Raise SC501 if a metric is worse than its limit, SC207 if there is no such metric."""
     limits = parse_limits(fail_under)
@@ -46,14 +59,13 @@ def check_fail_under(metrics: Mapping[str, Any] | None, fail_under: str | Mappin
         for name, value in (metrics or {}).items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
+    check_metric_names(limits, METRICS if metrics is None else metrics)
     broken = []
     for name, limit in limits.items():
         if metrics is None:
             broken.append(f"{name} is not known, since nothing was held out")
         elif name not in numbers:
-            close = nearest(name, numbers)
-            hint = f"Did you mean {', '.join(close)}?" if close else f"There are {', '.join(sorted(numbers))}"
-            raise UsageError("SC207", f'--fail-under names no metric of the evaluation; got "{shown(name)}"', hint=hint)
+            broken.append(f"{name} is not known for these rows")
         else:
             worse = numbers[name] < limit if name in LARGER_IS_BETTER else numbers[name] > limit
             if worse or numbers[name] != numbers[name]:

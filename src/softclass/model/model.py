@@ -292,6 +292,7 @@ class Model:
         unseen: str = "other",
         read: ReadOptions | None = None,
         notes: Notes | None = None,
+        rejects: list[tuple[int, str]] | None = None,
     ) -> Iterator[Any]:
         """
         Yield predictions block by block as Arrow tables, without holding the data in memory.
@@ -318,6 +319,8 @@ class Model:
             How to read a file; found out where not given.
         notes : Notes, optional
             Collects the notes; without it they become warnings.
+        rejects : list, optional
+            Receives line and text of rows left out by ``bad_rows="skip"`` of `read`.
 
         Yields
         ------
@@ -333,7 +336,7 @@ class Model:
         collected = Notes() if notes is None else notes
         for rows in read_rows(
             data, self.manifest, read or ReadOptions(), collected,
-            batch_rows=batch_rows, rename=rename, unseen=unseen,
+            batch_rows=batch_rows, rename=rename, unseen=unseen, rejects=rejects,
         ):  # fmt: skip
             outputs = self.session.run(rows.feeds)
             yield prediction_table(

@@ -11,6 +11,7 @@ from typing import Any
 from softclass.data.files import check_local_path, read_bytes
 from softclass.data.schema import Label
 from softclass.errors import Notes, UsageError, nearest, shown
+from softclass.model.limits import check_metric_names, parse_limits
 
 # Options that mean something for one kind of data only.
 TABLE_ONLY = (
@@ -20,6 +21,7 @@ TABLE_ONLY = (
 )  # fmt: skip
 IMAGES_ONLY = ("image_size", "channels", "resize", "follow_links")
 RUN_ONLY = ("overwrite", "report", "predictions")
+ON_BY_DEFAULT = ("header", "report", "predictions", "stratify")
 
 # What a run's config.toml does not repeat: where things are written, and what is told on the way.
 NOT_RECORDED = ("output", "overwrite", "progress", "fail_under", "strict", "threads")
@@ -30,7 +32,7 @@ CALIBRATIONS = ("auto", "none", "temperature")
 
 def option_name(name: str) -> str:
     """Return the spelling of an option that serves the command line and Python alike in messages."""
-    return f"--{name.replace('_', '-')}"
+    return f"--{'no-' if name in ON_BY_DEFAULT else ''}{name.replace('_', '-')}"
 
 
 def check_options(given: Mapping[str, Any], task: str, defaults: Mapping[str, Any]) -> None:
@@ -60,7 +62,7 @@ def check_options(given: Mapping[str, Any], task: str, defaults: Mapping[str, An
         _one_of(given["resize"], "resize", ("crop", "pad", "stretch"))
     if given["channels"] not in (None, 1, 3):
         raise _out_of_range("channels", "1 or 3", given["channels"])
-    for name, low in (("rows", 0), ("max_iter", 1), ("max_categories", 1)):
+    for name, low in (("seed", 0), ("rows", 0), ("max_iter", 1), ("max_categories", 1)):
         if given[name] < low:
             raise _out_of_range(name, f"at least {low}", given[name])
     if given["cv"] != 0 and given["cv"] < 2:
@@ -75,6 +77,7 @@ def check_options(given: Mapping[str, Any], task: str, defaults: Mapping[str, An
         raise _out_of_range("C", 'a positive number or "auto"', strength)
     if given["threads"] is not None and given["threads"] < 1:
         raise _out_of_range("threads", "at least 1", given["threads"])
+    check_metric_names(parse_limits(given["fail_under"]))
     if given["test"] is not None and given["test_data"] is not None:
         raise UsageError("SC203", "--test and --test-data exclude each other", where="train")
     if given["calibrate"] == "none" and given["calibration"]:

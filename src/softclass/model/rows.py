@@ -15,7 +15,7 @@ from softclass.data.pixels import PixelPreprocessing
 from softclass.data.preprocessing import Preprocessing, count_unseen
 from softclass.data.schema import encode_columns, encode_targets, has_target
 from softclass.data.table import ReadOptions, Table, read_batches
-from softclass.errors import Notes, TableError, UsageError, shown
+from softclass.errors import Notes, TableError, UsageError, nearest, shown
 from softclass.model.manifest import Manifest
 
 TABLE_BATCH_ROWS = 8192
@@ -106,10 +106,12 @@ def read_rows(
     unseen: str = "other",
     target: str | None = None,
     labelled: bool = False,
+    rejects: list[tuple[int, str]] | None = None,
 ) -> Iterator[Rows]:
     """Yield blocks of rows in the order of the data; rows in = rows out.
 
     `labelled` asks for the truth too: the column `target`, or the model's own, or the class folders of images.
+    `rejects` receives line and text of the rows that were left out because of ``bad_rows="skip"``.
     """
     if manifest.task == "images":
         yield from _image_rows(data, manifest, notes, batch_rows or IMAGE_BATCH_ROWS, labelled, rename, target)
@@ -123,7 +125,11 @@ def read_rows(
     for table in read_batches(
         data, replace(read, tie_break=schema.dialect), notes, batch_rows=batch_rows or TABLE_BATCH_ROWS
     ):
-        table = table.rename(rename) if rename else table
+        if rename:
+            _require_renamed(table, rename)
+            table = table.rename(rename)
+        if rejects is not None:
+            rejects.extend(table.rejected)
         columns = encode_columns(table, schema, notes)
         count_unseen(columns, preprocessing, notes, fail=unseen == "fail")
         targets, names = None, None
@@ -169,12 +175,28 @@ def _image_rows(
         first += len(images.pixels)
 
 
+def _require_renamed(table: Table, rename: Mapping[str, str]) -> None:
+    for name in rename:
+        if name not in table.columns:
+            close = nearest(name, table.columns)
+            raise TableError(
+                "SC321",
+                f'column "{shown(name)}" of --rename is missing; the table has {_some(table)}',
+                where=shown(table.name),
+                hint=f"Did you mean {', '.join(map(shown, close))}?" if close else "",
+            )
+
+
+def _some(table: Table) -> str:
+    return ", ".join(map(shown, list(table.columns)[:12]))
+
+
 def _require_target(table: Table, target: str | None) -> None:
     if target is None or target not in table.columns:
         name = "" if target is None else f' "{shown(target)}"'
         raise TableError(
             "SC311",
-            f"the target column{name} is not there; the table has {', '.join(map(shown, list(table.columns)[:12]))}",
+            f"the target column{name} is not there; the table has {_some(table)}",
             where=shown(table.name),
             hint="Pass --target NAME if it is called otherwise",
         )

@@ -103,14 +103,19 @@ def write_run(
             facts = {"schema": model.schema.to_dict(), "preprocessing": model.manifest.preprocessing().to_dict()}
             _write_text(folder / SCHEMA_FILE, json_text(facts))
         if table is not None and table.rejected:
-            lines = "".join(f"{line},{_quoted(text)}\n" for line, text in table.rejected)
-            _write_text(folder / REJECTS_FILE, "line,text\n" + lines)
+            write_rejects(folder / REJECTS_FILE, table.rejected)
         if predictions is not None:
             _write_predictions(folder / PREDICTIONS_FILE, predictions)
         if with_report:
             model.report(folder / REPORT_FILE)
         _write_text(folder / ENVIRONMENT_FILE, _environment(command, watch.seconds))
         return {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
+
+
+def write_rejects(path: Path, rejected: Sequence[tuple[int, str]], *, overwrite: bool = True) -> Path:
+    """Write line and text of the rows that were left out, as CSV."""
+    lines = "".join(f"{line},{_quoted(text)}\n" for line, text in rejected)
+    return _write_text(path, "line,text\n" + lines, overwrite=overwrite)
 
 
 def json_text(facts: Any) -> str:
@@ -123,11 +128,11 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _write_text(path: Path, text: str) -> None:
+def _write_text(path: Path, text: str, *, overwrite: bool = True) -> Path:
     def write(file: BinaryIO) -> None:
         file.write(text.encode("utf-8", "surrogatepass"))
 
-    atomic_write(path, write)
+    return atomic_write(path, write, overwrite=overwrite)
 
 
 def _write_predictions(path: Path, predictions: Any) -> None:

@@ -268,7 +268,7 @@ def train(
             more: dict[str, Any] = {"fit": {**fitted.facts(), "tried": fitted.tried_by_name()}}
             if folds is not None:
                 more["cross_validation"] = {"folds": cv, **folds.to_dict(details=False)}
-            chosen = {"C": fitted.C, "model": "softmax", "calibrate": temperature.method}
+            chosen = {"C": fitted.C, "model": "softmax"}
             files = write_run(
                 path, trained, overwrite=overwrite, config=config_text(given, DEFAULTS, chosen, __version__),
                 metrics=metrics_of(trained, more), history=fitted.history, table=examples.table,

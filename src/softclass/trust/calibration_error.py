@@ -127,22 +127,21 @@ def _debiased(
     # Equal row counts, but equal confidences stay together: each wanted cut moves to the start of its run.
     wanted = (np.arange(1, ECE_BINS) * confidence.size) // ECE_BINS
     bins = np.unique(np.concatenate(([0], ties[np.searchsorted(ties, wanted, side="right") - 1])))
-    inside = np.repeat(np.arange(bins.size), np.diff(np.append(bins, confidence.size)))
-    columns = np.zeros((confidence.size, 3 * bins.size))  # weight, weight x right, weight x confidence, a bin each
-    for offset, values in enumerate((weight, weight * right, weight * confidence)):
-        columns[np.arange(confidence.size), offset * bins.size + inside] = values
-    effective = np.add.reduceat(weight, bins) ** 2 / np.add.reduceat(weight**2, bins)
+    columns = np.stack([weight, weight * right, weight * confidence], axis=1)
+    squares = np.add.reduceat(weight**2, bins)
+    effective = np.add.reduceat(weight, bins) ** 2 / np.where(squares > 0, squares, 1.0)
 
     def squared(sums: Floats, noise: float) -> Floats:
-        total, hits, promised = np.split(sums, 3, axis=-1)
+        total, hits, promised = np.moveaxis(sums, -2, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             share = hits / total
             gap = (promised / total - share) ** 2 - noise * share * (1 - share) / (effective - 1)
         usable = (effective >= 2) & (total > 0)
-        return np.asarray(np.where(usable, total * gap, 0.0).sum(axis=-1) / sums[..., : bins.size].sum(axis=-1))
+        return np.asarray(np.where(usable, total * gap, 0.0).sum(axis=-1) / total.sum(axis=-1))
 
-    sums = columns.sum(axis=0)
+    sums = np.add.reduceat(columns.T, bins, axis=1)
     value, plain = float(squared(sums, 1.0)), float(squared(sums, 0.0))
-    drawn = squared(resampled_sums(columns, n_resamples, seed), 1.0)
+    resamples = resampled_sums(columns, n_resamples, seed, bins)
+    drawn = squared(resamples[resamples[:, 0].sum(axis=-1) > 0], 1.0)
     low, high = np.sqrt(np.clip(np.quantile(drawn, [0.025, 0.975]) - (plain - value), 0.0, None))
     return float(np.sign(value) * np.sqrt(abs(value))), float(low), float(high)
