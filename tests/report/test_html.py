@@ -334,3 +334,13 @@ def test_a_huge_report_stays_below_a_megabyte() -> None:
 
     assert len(page.encode()) < 1_000_000
     assert "540 more of" in page
+
+
+@pytest.mark.parametrize(
+    ("targets", "sentence"),
+    [([0, 0], "No row was wrong."), ([0, 1], "The rows themselves are not part of this report")],
+)
+def test_absent_rows_are_not_taken_for_right_ones(targets: list[int], sentence: str) -> None:
+    facts = table_facts(["a", "b"], evaluate([[1.0, 0.0]] * 2, targets, ["a", "b"], bootstrap=10))
+
+    assert sentence in render_report(ReportFacts(**{**vars(facts), "worst": ()}))
