@@ -30,9 +30,7 @@ NEWTON_MOST = 1500  # parameters up to which it may be built at all
 NEWTON_WORK = 5e9  # rows x parameters^2 up to which each Newton step takes a fraction of a second
 POLISH_WORK = 1_000_000  # rows x parameters up to which rounding is reached in milliseconds
 DENSE_NUMBERS = 8_000_000  # sparse data of up to this many cells are made dense
-GRAM_COLUMNS = (
-    2000  # columns up to which a Gram matrix is factorised; beyond, its eigenvectors cost more passes than they save
-)
+GRAM_COLUMNS = 2000  # columns up to which a Gram matrix is factorised; beyond, that costs more than it saves
 BLOCK_NUMBERS = 64_000_000  # numbers in the Hessian's diagonal blocks, all classes together
 STAGE_ROWS = 10  # rows a parameter of the sample that is solved first, where there are enough rows
 STAGE_GAIN = 4  # the sample must be so many times smaller than the data
