@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from softclass.data.table import Table
 from softclass.functions.cross_entropy import cross_entropy
 from softclass.functions.softmax import softmax
 from softclass.model.examples import Examples, Inputs
-from softclass.model.predictions import prediction_table
+from softclass.model.predictions import prediction_table, read_predictions
 from softclass.trust.evaluation import Evaluation, evaluate
 
 
@@ -43,6 +44,8 @@ class Examined:
         Number of each row in its source, counted from 1.
     class_counts : mapping of str to int
         Rows of each class in the whole data.
+    places : sequence of str, optional
+        Where each row stands, if neither table nor images say so.
     """
 
     evaluation: Evaluation
@@ -55,11 +58,14 @@ class Examined:
     inputs: Inputs | None = None
     row_numbers: npt.NDArray[np.int64] | None = None
     class_counts: Mapping[str, int] = field(default_factory=dict)
+    places: Sequence[str] | None = None
 
     def place(self, row: int) -> str:
         """Where a row stands in the user's data."""
         if self.images is not None:
             return self.images.files[row]
+        if self.places is not None:
+            return self.places[row]
         return f"row {row + 1}" if self.table is None else self.table.place(row)
 
     def cells(self, row: int) -> dict[str, str] | None:
@@ -131,3 +137,18 @@ def examine(
         row_numbers=tests.row_numbers,
         class_counts=class_counts,
     )
+
+
+def examined_of_run(path: Path, classes: Sequence[str], evaluation: Evaluation | None, temperature: float) -> Examined:
+    """Read the tested rows of a run back from its predictions file."""
+    logits, target_names, leading = read_predictions(path, classes)
+    number = {name: index for index, name in enumerate(classes)}
+    targets = np.array([number.get(name, -1) for name in target_names], dtype=np.int64)
+    if evaluation is None:
+        evaluation = evaluate(logits, targets, classes, temperature=temperature, split="test")
+    if "file" in leading:
+        places = [str(name) for name in leading["file"].to_pylist()]
+        return Examined(evaluation, logits, targets, tuple(classes), target_names, places=places)
+    places = [f"row {row}" for row in leading.pop("row").to_pylist()]
+    table = Table(path.name, leading, len(targets), is_text=False, dialect=None)
+    return Examined(evaluation, logits, targets, tuple(classes), target_names, table, places=places)

@@ -24,7 +24,7 @@ from softclass.errors import (
     shown,
 )
 from softclass.model.card import card_text
-from softclass.model.examined import Examined
+from softclass.model.examined import Examined, examined_of_run
 from softclass.model.file import SEAL_BYTES, OpenedModel, open_model, save_bytes, seal
 from softclass.model.manifest import Manifest
 from softclass.model.predictions import prediction_table
@@ -34,6 +34,8 @@ from softclass.trust.evaluation import Evaluation, evaluate
 from softclass.trust.temperature import Temperature
 
 MODEL_FILE = "model.onnx"
+PREDICTIONS_FILE = "predictions-test.parquet"
+CONFIG_FILE = "config.toml"
 ALL_ROWS = 2**31  # in one block
 
 # Notes that change what a number means; Python callers get them as warnings. The others are in Model.notes.
@@ -96,7 +98,9 @@ def load(
         warn_of(collected)
     else:
         _tell(opened.notes, notes)
-    return Model(opened, threads=threads)
+    model = Model(opened, threads=threads)
+    model._belongs_to(where)
+    return model
 
 
 def _tell(found: Iterable[Note], notes: Notes) -> None:
@@ -140,6 +144,8 @@ class Model:
         self._notes: tuple[Note, ...] | None = None
         self._examined: Examined | None = None
         self._title = "model"
+        self._config: str | None = None
+        self._run: Path | None = None
 
     @classmethod
     def seal(cls, body: bytes, manifest: Manifest, *, threads: int | None = None) -> Model:
@@ -188,9 +194,20 @@ class Model:
         """What was filled, merged, dropped or guessed in training."""
         return self._notes if self._notes is not None else tuple(self.manifest.notes_read())
 
-    def _keep(self, evaluation: Evaluation | None, notes: Notes, examined: Examined | None, title: str) -> None:
+    def _belongs_to(self, path: Path) -> None:
+        """Remember the run directory that the file stands in, whose tested rows and configuration a report shows."""
+        self._title = path.stem
+        run = path.absolute().parent
+        if path.name == MODEL_FILE and (run / CONFIG_FILE).is_file():
+            self._run, self._title = run, run.name
+            self._config = (run / CONFIG_FILE).read_text(encoding="utf-8")
+
+    def _keep(
+        self, evaluation: Evaluation | None, notes: Notes, examined: Examined | None, title: str, config: str
+    ) -> None:
         """Remember what training knew and the file does not hold: hints of notes, and the tested rows themselves."""
-        self._evaluation, self._notes, self._examined, self._title = evaluation, tuple(notes), examined, title
+        self._evaluation, self._notes = evaluation, tuple(notes)
+        self._examined, self._title, self._config = examined, title, config
 
     @property
     def body(self) -> bytes:
@@ -474,7 +491,12 @@ class Model:
         examined, title = self._examined, self._title
         if data is not None:
             examined, title = self._examine(data), _title_of(data)
-        facts = report_facts(self, examined, examples=examples, title=title)
+        elif examined is None and self._run is not None and (self._run / PREDICTIONS_FILE).is_file():
+            names = [label.name for label in self.manifest.classes]
+            examined = examined_of_run(
+                self._run / PREDICTIONS_FILE, names, self.evaluation, self.temperature.temperature
+            )
+        facts = report_facts(self, examined, examples=examples, title=title, config=self._config)
         return write_report(facts, path, lang=lang, overwrite=overwrite)
 
     def _examine(self, data: Any) -> Examined:

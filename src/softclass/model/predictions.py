@@ -10,6 +10,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
@@ -135,6 +136,17 @@ def _count_formulas(block: pa.Table, notes: Notes, *, warn: bool) -> None:
                     count=count,
                     hint="--spreadsheet-safe writes ' before them",
                 )
+
+
+def read_predictions(
+    path: Path, classes: Sequence[str]
+) -> tuple[npt.NDArray[np.float32], list[str], dict[str, pa.ChunkedArray]]:
+    """Read the predictions file of a run: logits, labels, and the columns that stand before the predictions."""
+    table = pq.read_table(path)
+    logits = np.stack([table.column(f"logit_{name}").to_numpy() for name in classes], axis=1)
+    own = table.column_names.index("prediction")
+    leading = {name: table.column(name) for name in table.column_names[:own]}
+    return logits, [str(name) for name in table.column("target").to_pylist()], leading
 
 
 class _Writer:

@@ -17,13 +17,11 @@ from softclass import __version__
 from softclass.data.files import atomic_directory, atomic_write
 from softclass.data.table import Table
 from softclass.errors import Notes, UsageError, shown
-from softclass.model.model import MODEL_FILE, Model
+from softclass.model.model import CONFIG_FILE, MODEL_FILE, PREDICTIONS_FILE, Model
 from softclass.model.predictions import write_predictions
 
 METRICS_FILE = "metrics.json"
-PREDICTIONS_FILE = "predictions-test.parquet"
 REPORT_FILE = "report.html"
-CONFIG_FILE = "config.toml"
 HISTORY_FILE = "history.jsonl"
 SCHEMA_FILE = "schema.json"
 REJECTS_FILE = "rejects.csv"

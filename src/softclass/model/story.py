@@ -33,7 +33,9 @@ WORST_ROWS = 20
 SHOWN_CATEGORIES = 8
 
 
-def report_facts(model: Model, examined: Examined | None, *, examples: bool, title: str) -> ReportFacts:
+def report_facts(
+    model: Model, examined: Examined | None, *, examples: bool, title: str, config: str | None
+) -> ReportFacts:
     """
     Gather what a report shows.
 
@@ -48,6 +50,8 @@ def report_facts(model: Model, examined: Examined | None, *, examples: bool, tit
         Whether rows or images of the data are shown.
     title : str
         What the page calls the data.
+    config : str, optional
+        The configuration of the run, as TOML.
 
     Returns
     -------
@@ -74,9 +78,9 @@ def report_facts(model: Model, examined: Examined | None, *, examples: bool, tit
         notes=[note.to_dict() for note in model.notes],
         parts=dict(manifest.parts),
         temperature=model.temperature,
-        worst=_worst(examined) if examples and examined is not None else (),
+        worst=_worst(examined, None if schema is None else schema.target) if examples and examined is not None else (),
         coefficients=_coefficients(model),
-        facts=_making(model),
+        facts=_making(model) + ([] if config is None else [("configuration", config)]),
     )
 
 
@@ -121,7 +125,7 @@ def _filled(step: Step) -> str:
     return "0.5" if isinstance(step, BooleanStep) else ""
 
 
-def _worst(examined: Examined) -> Sequence[WorstRow]:
+def _worst(examined: Examined, target: str | None) -> Sequence[WorstRow]:
     """The rows that the model got wrong with the greatest confidence, the surest first."""
     logits = examined.logits
     predicted = logits.argmax(axis=1)
@@ -138,11 +142,17 @@ def _worst(examined: Examined) -> Sequence[WorstRow]:
                 predicted=examined.classes[int(predicted[row])],
                 confidence=share,
                 loss=examined.loss_of(row),
-                cells=examined.cells(row),
+                cells=_cells(examined, row, target),
                 thumbnail_png=None if examined.images is None else thumbnail_png(examined.images.pixels[row]),
             )
         )
     return found
+
+
+def _cells(examined: Examined, row: int, target: str | None) -> dict[str, str] | None:
+    """The cells of a row but for its label, which stands above them."""
+    cells = examined.cells(row)
+    return None if cells is None else {name: cell for name, cell in cells.items() if name != target}
 
 
 def _coefficients(model: Model) -> CoefficientTable | WeightPictures | None:

@@ -262,15 +262,15 @@ def train(
         trained = Model.seal(body, manifest, threads=threads)
         if examined is not None:
             _check_file_repeats(trained, preprocessing, examined)
-        trained._keep(evaluation, notes, examined, examples.name)
+        config = config_text(given, DEFAULTS, {"C": fitted.C, "model": "softmax"}, __version__)
+        trained._keep(evaluation, notes, examined, examples.name, config)
         if path is not None:
             say("phase", {"name": "writing", "done": 0, "total": None})
             more: dict[str, Any] = {"fit": {**fitted.facts(), "tried": fitted.tried_by_name()}}
             if folds is not None:
                 more["cross_validation"] = {"folds": cv, **folds.to_dict(details=False)}
-            chosen = {"C": fitted.C, "model": "softmax"}
             files = write_run(
-                path, trained, overwrite=overwrite, config=config_text(given, DEFAULTS, chosen, __version__),
+                path, trained, overwrite=overwrite, config=config,
                 metrics=metrics_of(trained, more), history=fitted.history, table=examples.table,
                 predictions=None if examined is None or not predictions else examined.predictions(),
                 with_report=report, command=" ".join(sys.argv), watch=watch,
