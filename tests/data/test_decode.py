@@ -529,7 +529,7 @@ def test_image_from_python_is_decoded_like_its_file():
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM"])
 @given(data=st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_any_damage_gives_pixels_or_a_refusal(kind, data):
     content = bytearray(encoded(Image.fromarray(PICTURE), kind))
     for _ in range(data.draw(st.integers(1, 4))):

@@ -102,7 +102,7 @@ def test_nothing_outside_the_fit_part_is_looked_at():
     )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     cells=st.lists(st.one_of(st.just(NAN), st.floats(-1e6, 1e6)), min_size=2, max_size=40),
     size=st.sampled_from([1e-200, 1.0, 1e300]),

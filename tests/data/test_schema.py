@@ -167,7 +167,7 @@ ODD_CELLS = (
 CELLS = st.one_of(*map(st.sampled_from, ODD_CELLS), st.text(max_size=6))
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(cells=st.lists(CELLS, min_size=2, max_size=30), typed=st.booleans())
 def test_any_cells_are_read_or_refused_in_words(cells, typed):
     columns = {"x": cells, "safe": [f"{i % 3}" for i in range(len(cells))], "y": ["a", "b"] * 15}

@@ -74,7 +74,7 @@ def test_default_shares(n_rows, n_classes, sizes):
     assert parts_of(np.arange(n_rows) % n_classes).sizes() == sizes
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     counts=st.lists(st.integers(0, 60), min_size=2, max_size=6),
     seed=st.integers(0, 2**64 - 1),
@@ -100,7 +100,7 @@ def test_parts_are_disjoint_complete_and_deterministic(counts, seed, test, calib
     assert set(targets.tolist()) == set(targets[parts.fit].tolist())
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     counts=st.lists(st.integers(3, 400), min_size=2, max_size=8).filter(lambda counts: sum(counts) >= 100),
     seed=st.integers(0, 1000),
@@ -114,7 +114,7 @@ def test_each_class_gives_its_share_to_less_than_one_row(counts, seed):
     assert np.all(np.abs(given_rows - share * np.array(counts)) < 1)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(groups=st.lists(st.integers(0, 12), min_size=100, max_size=200), seed=st.integers(0, 100))
 def test_a_group_stays_whole(groups, seed):
     groups = np.array(groups)

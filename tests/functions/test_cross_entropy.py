@@ -297,7 +297,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 @given(SEEDS, st.integers(1, 60), st.sampled_from([0.0, 0.1]), st.sampled_from(["f4", "f8"]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_one_hot_rows_give_the_bits_of_indices(seed: int, n_classes: int, smoothing: float, dtype: str) -> None:
     rng = np.random.default_rng(seed)
     logits = (rng.normal(size=(4, n_classes)) * 8).astype(dtype)
@@ -312,7 +312,7 @@ def test_one_hot_rows_give_the_bits_of_indices(seed: int, n_classes: int, smooth
 
 
 @given(SEEDS, st.integers(2, 40))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_gradient_rows_sum_to_zero(seed: int, n_classes: int) -> None:
     rng = np.random.default_rng(seed)
     logits, targets = rng.normal(size=(5, n_classes)) * 10, rng.integers(n_classes, size=5)
@@ -323,7 +323,7 @@ def test_gradient_rows_sum_to_zero(seed: int, n_classes: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_an_exact_shift_leaves_the_bits(seed: int) -> None:
     rng = np.random.default_rng(seed)
     logits, targets = rng.integers(-30, 30, size=(5, 6)).astype(float), rng.integers(6, size=5)

@@ -279,13 +279,13 @@ LOGITS = arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(1, 70)), el
 
 
 @given(LOGITS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_probabilities_sum_to_one(logits: np.ndarray) -> None:
     assert_close(np.ones(len(logits)), softmax(logits).sum(axis=1), rtol=0, atol=2e-15)  # about 10 roundings
 
 
 @given(LOGITS, st.integers(-(2**20), 2**20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_an_exact_shift_leaves_the_bits(logits: np.ndarray, shift: int) -> None:
     logits = logits.round()
 
@@ -293,7 +293,7 @@ def test_an_exact_shift_leaves_the_bits(logits: np.ndarray, shift: int) -> None:
 
 
 @given(LOGITS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_order_of_the_logits_is_kept(logits: np.ndarray) -> None:
     order = np.argsort(logits, axis=1)
 
@@ -301,7 +301,7 @@ def test_the_order_of_the_logits_is_kept(logits: np.ndarray) -> None:
 
 
 @given(LOGITS, st.randoms())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_classes_may_be_permuted(logits: np.ndarray, random: object) -> None:
     order = list(range(logits.shape[1]))
     random.shuffle(order)  # type: ignore[attr-defined]
