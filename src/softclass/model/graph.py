@@ -29,6 +29,7 @@ from softclass.data.preprocessing import (
     Preprocessing,
 )
 from softclass.errors import InternalError
+from softclass.model.layers import feature_order
 from softclass.networks.architecture import Dense
 
 _NumericStep: TypeAlias = NumberStep | BooleanStep | DatetimeStep
@@ -157,7 +158,7 @@ def _features(
 ) -> tuple[list[onnx.ValueInfoProto], str, npt.NDArray[np.int64]]:
     """Return the inputs, the name of the features and each feature's place in the order of `preprocessing`."""
     if isinstance(preprocessing, Preprocessing):
-        return _column_inputs(preprocessing), *_column_features(work, preprocessing)
+        return _column_inputs(preprocessing), _column_features(work, preprocessing), feature_order(preprocessing)
     if image is None:
         raise InternalError("SC100", "pixels need `image`", where="build_graph")
     size = [image.height, image.width, image.channels]
@@ -181,52 +182,23 @@ def _column_inputs(preprocessing: Preprocessing) -> list[onnx.ValueInfoProto]:
     return [_value(name, kinds_of[name], [width]) for name, width in widths.items() if width]
 
 
-def _column_features(work: _Nodes, preprocessing: Preprocessing) -> tuple[str, npt.NDArray[np.int64]]:
-    """Return the name of the features and each feature's place in the order of `preprocessing`.
+def _column_features(work: _Nodes, preprocessing: Preprocessing) -> str:
+    """Return the name of the features, which stand in the order of `feature_order`.
 
-    The graph keeps all scaled numbers together, then all flags, sines, cosines and categories; the first layer's
-    columns are put into that order, so that no node has to move features about.
+    The first layer's columns are put into that order, so that no node has to move features about.
     """
-    starts = np.cumsum([0, *(_width(step) for step in preprocessing.steps)])
-    numeric: list[tuple[int, _NumericStep]] = []
-    categories: list[tuple[int, CategoryStep]] = []
-    for start, step in zip(starts.tolist(), preprocessing.steps, strict=False):
-        if isinstance(step, CategoryStep):
-            categories.append((start, step))
-        else:
-            numeric.append((start, step))
-    blocks: list[str] = []
-    order: list[int] = []
-    if numeric:
-        _numeric_features(work, numeric, preprocessing.layout, blocks, order)
+    numeric = [step for step in preprocessing.steps if not isinstance(step, CategoryStep)]
+    categories = [step for step in preprocessing.steps if isinstance(step, CategoryStep)]
+    blocks = _numeric_features(work, numeric, preprocessing.layout) if numeric else []
     truth = work.constant("truth", [0.0, 1.0], np.float32) if categories else ""
-    for number, (start, step) in enumerate(categories):
-        blocks.append(_one_hot(work, step, number, truth, preprocessing.layout))
-        order += range(start, start + _width(step))
-    return work.add("Concat", blocks, "softclass/features", axis=1), np.array(order, dtype=np.int64)
+    blocks += [_one_hot(work, step, number, truth, preprocessing.layout) for number, step in enumerate(categories)]
+    return work.add("Concat", blocks, "softclass/features", axis=1)
 
 
-def _width(step: _NumericStep | CategoryStep) -> int:
-    """Number of features of a column."""
-    if isinstance(step, CategoryStep):
-        return 2 + len(step.categories)
-    return 1 + _flag(step) + 2 * len(_cycles(step))
-
-
-def _flag(step: _NumericStep) -> bool:
-    return not isinstance(step, BooleanStep) and step.flag
-
-
-def _cycles(step: _NumericStep) -> tuple[str, ...]:
-    return step.cycles if isinstance(step, DatetimeStep) else ()
-
-
-def _numeric_features(
-    work: _Nodes, steps: list[tuple[int, _NumericStep]], layout: str, blocks: list[str], order: list[int]
-) -> None:
-    """Fill, centre and scale all numeric columns at once; append what comes out and the places of its features."""
+def _numeric_features(work: _Nodes, steps: Sequence[_NumericStep], layout: str) -> list[str]:
+    """Fill, centre and scale all numeric columns at once; return the blocks of features that come out."""
     constants = [
-        (0.5, 0.5, 0.5) if isinstance(step, BooleanStep) else (step.fill, step.mean, step.scale) for _, step in steps
+        (0.5, 0.5, 0.5) if isinstance(step, BooleanStep) else (step.fill, step.mean, step.scale) for step in steps
     ]
     fill, mean, scale = (
         work.constant(name, values, np.float64)
@@ -234,7 +206,7 @@ def _numeric_features(
     )
     numbers = "numbers"
     if layout == "columns":
-        numbers = work.add("Concat", [step.input for _, step in steps], "softclass/numbers", axis=1)  # (N, columns)
+        numbers = work.add("Concat", [step.input for step in steps], "softclass/numbers", axis=1)  # (N, columns)
     missing = work.add("IsNaN", [numbers], "softclass/missing")
     filled = work.add("Where", [missing, fill, numbers], "softclass/filled")
     centred = work.add("Sub", [filled, mean], "softclass/centred")
@@ -242,33 +214,32 @@ def _numeric_features(
     # Without a bound 1e300 becomes an infinite float32, and two of those make the logits NaN.
     bounds = [work.constant("lowest", -FEATURE_LIMIT, np.float64), work.constant("highest", FEATURE_LIMIT, np.float64)]
     clipped = work.add("Clip", [scaled, *bounds], "softclass/clipped")
-    blocks.append(work.add("Cast", [clipped], "softclass/values", to=TensorProto.FLOAT))
-    order += [start for start, _ in steps]
+    blocks = [work.add("Cast", [clipped], "softclass/values", to=TensorProto.FLOAT)]
 
-    flagged = [(column, start) for column, (start, step) in enumerate(steps) if _flag(step)]
+    flagged = [column for column, step in enumerate(steps) if not isinstance(step, BooleanStep) and step.flag]
     if flagged:
-        chosen = work.constant("flagged", [column for column, _ in flagged], np.int64)
+        chosen = work.constant("flagged", flagged, np.int64)
         flags = work.add("Gather", [missing, chosen], "softclass/flagged_missing", axis=1)
         blocks.append(work.add("Cast", [flags], "softclass/flags", to=TensorProto.FLOAT))
-        order += [start + 1 for _, start in flagged]
 
     cycles = [
-        (column, CYCLE_SECONDS[cycle], start + 1 + _flag(step) + 2 * place)
-        for column, (start, step) in enumerate(steps)
-        for place, cycle in enumerate(_cycles(step))
+        (column, CYCLE_SECONDS[cycle])
+        for column, step in enumerate(steps)
+        if isinstance(step, DatetimeStep)
+        for cycle in step.cycles
     ]
     if cycles:
-        columns, periods, places = zip(*cycles, strict=True)
+        columns, periods = zip(*cycles, strict=True)
         chosen = work.constant("cyclic", columns, np.int64)
         seconds = work.add("Gather", [filled, chosen], "softclass/seconds", axis=1)
         turns = work.add("Div", [seconds, work.constant("period", periods, np.float64)], "softclass/turns")
         whole = work.add("Floor", [turns], "softclass/whole_turns")
         part = work.add("Sub", [turns, whole], "softclass/part_turns")
         angle = work.add("Mul", [part, work.constant("circle", 2 * np.pi, np.float64)], "softclass/angle")
-        for number, operator in enumerate(("Sin", "Cos")):
+        for operator in ("Sin", "Cos"):
             wave = work.add(operator, [angle], f"softclass/{operator.lower()}_64")
             blocks.append(work.add("Cast", [wave], f"softclass/{operator.lower()}", to=TensorProto.FLOAT))
-            order += [place + number for place in places]
+    return blocks
 
 
 def _one_hot(work: _Nodes, step: CategoryStep, number: int, truth: str, layout: str) -> str:

@@ -1,4 +1,4 @@
-"""Read the fitted layers back out of a model file, for the report and the page; needs neither onnx nor onnxruntime."""
+"""The order of the features in the graph, and the fitted layers read back out of it; needs no onnx."""
 
 from __future__ import annotations
 
@@ -56,9 +56,10 @@ def read_layers(data: bytes, preprocessing: Preprocessing | PixelPreprocessing) 
 
 def feature_order(preprocessing: Preprocessing) -> npt.NDArray[np.int64]:
     """
-    Place of each feature of the graph among the features of the preprocessing.
+    Return the place of each feature of the graph among the features of the preprocessing.
 
-    The graph keeps all scaled numbers together, then all flags, sines, cosines and categories.
+    The graph keeps all scaled numbers together, then all flags, sines, cosines and categories. The writer and the
+    reader of a graph both ask here.
 
     Examples
     --------
