@@ -14,7 +14,7 @@ import softclass
 HEAVY = ("numpy", "pyarrow", "sklearn", "scipy", "torch", "onnx", "onnxruntime", "PIL", "jinja2", "rich")
 
 
-def test_both_lists_of_the_door_agree() -> None:
+def test_the_lists_of_the_door_agree() -> None:
     tree = ast.parse(Path(softclass.__file__).read_text())
     typed = {
         alias.asname or alias.name
@@ -23,14 +23,24 @@ def test_both_lists_of_the_door_agree() -> None:
         for alias in node.names
     }
 
-    assert typed == set(softclass._ROOM_OF)
+    assert typed == {*softclass._ROOM_OF, "errors"} == set(softclass.__all__)
 
 
-@pytest.mark.parametrize("name", sorted(softclass._ROOM_OF))
+def test_a_star_brings_the_public_names_and_no_others() -> None:
+    names: dict[str, object] = {}
+    exec("from softclass import *", names)
+
+    assert sorted(set(names) - {"__builtins__"}) == sorted(softclass.__all__)
+    assert dir(softclass) == sorted([*softclass.__all__, "__version__"])
+
+
+@pytest.mark.parametrize("name", sorted(softclass.__all__))
 def test_every_public_name_opens(name: str) -> None:
-    found = getattr(softclass, name)
+    script = f"import softclass; print(bool(softclass.{name}.__doc__))"
 
-    assert found.__doc__
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "True"
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from . import errors as errors
     from .estimators.softmax_regression import SoftmaxRegression as SoftmaxRegression
     from .functions.cross_entropy import cross_entropy as cross_entropy
     from .functions.softmax import log_softmax as log_softmax
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# The same list as above, for run time; a test compares the two.
+# The same names as above, for run time and for ``import *``; a test compares the lists.
 _ROOM_OF = {
     "Evaluation": "trust.evaluation",
     "Model": "model.model",
@@ -36,12 +37,28 @@ _ROOM_OF = {
 }
 
 
+__all__ = [
+    "Evaluation",
+    "Model",
+    "SoftmaxRegression",
+    "cross_entropy",
+    "errors",
+    "load",
+    "log_softmax",
+    "logsumexp",
+    "softmax",
+    "train",
+]
+
+
 def __getattr__(name: str) -> object:
     if name in _ROOM_OF:
         found = globals()[name] = getattr(import_module(f"{__name__}.{_ROOM_OF[name]}"), name)
         return found
+    if name == "errors":
+        return import_module(f"{__name__}.errors")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*_ROOM_OF, "__version__", "errors"])
+    return sorted([*__all__, "__version__"])

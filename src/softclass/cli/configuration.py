@@ -16,8 +16,8 @@ from softclass.cli.options import Given
 from softclass.errors import UsageError, nearest, shown
 
 PREFIX = "SOFTCLASS_"
-# Read by the kernels, not by a command.
-OTHER_VARIABLES = ("SOFTCLASS_NUM_THREADS", "SOFTCLASS_CPU_TARGET")
+# Read by those who start threads, not by a command.
+OTHER_VARIABLES = ("SOFTCLASS_NUM_THREADS",)
 
 
 @dataclass(frozen=True)
