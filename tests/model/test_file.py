@@ -20,6 +20,7 @@ import pytest
 
 from asserts import assert_bit_equal
 from made_models import STEPS, make_images, make_small, make_table, rows_of
+from softclass.data.paths import shown_path
 from softclass.errors import ModelFileError, PathError, UsageError
 from softclass.model import file as file_room
 from softclass.model.file import SEAL, SEAL_BYTES, open_model, save_bytes, seal, seal_bytes
@@ -157,7 +158,7 @@ def test_flip_says_that_the_checksum_differs(tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(data)
 
-    assert refusal(path) == f"[SC402] {path}: {CHECKSUM}"
+    assert refusal(path) == f"[SC402] {shown_path(path)}: {CHECKSUM}"
 
 
 @pytest.mark.parametrize(
@@ -264,7 +265,7 @@ def test_foreign_files_are_named_and_never_opened(data, looks, tmp_path):
 
     found = refusal(path)
 
-    assert found.startswith(f"[SC401] {path}: must be a softclass model; {looks}")
+    assert found.startswith(f"[SC401] {shown_path(path)}: must be a softclass model; {looks}")
     assert found.endswith(". Train a model: softclass train DATA")
 
 
@@ -404,7 +405,7 @@ def test_what_is_no_file_is_named(prepare, kind, message, tmp_path):
     path = tmp_path / "model.onnx"
     prepare(path)
 
-    with pytest.raises(kind, match=f"^{re.escape(message.format(path))}$"):
+    with pytest.raises(kind, match=f"^{re.escape(message.format(shown_path(path)))}$"):
         open_model(path)
 
 
@@ -419,7 +420,7 @@ def test_file_beyond_two_gigabytes_is_refused_unread(tmp_path):
         file.truncate(2**31)  # a hole: no byte is written
 
     assert refusal(path) == (
-        f"[SC407] {path}: a model file may have 2,147,483,647 bytes, the limit of ONNX; this one has 2,147,483,648. "
+        f"[SC407] {shown_path(path)}: a model file may have 2,147,483,647 bytes, the limit of ONNX; this one has 2,147,483,648. "
         "Lower --max-categories, or leave out columns"
     )
 
@@ -439,7 +440,7 @@ def test_file_that_others_may_change_gets_a_note(tmp_path):
 
     (note,) = open_model(path).notes
 
-    assert (note.code, note.message) == ("SC850", f"every user of this machine may change {path}")
+    assert (note.code, note.message) == ("SC850", f"every user of this machine may change {shown_path(path)}")
 
 
 def test_file_that_goes_away_after_reading_is_open_all_the_same(tmp_path, monkeypatch):

@@ -494,3 +494,14 @@ def test_a_column_called_like_an_output_works(tmp_path: Path) -> None:
     model = train(path, "y", C=1.0, progress=quiet)
 
     assert_close(np.ones(160), model.predict_proba(path).sum(axis=1), rtol=0, atol=1e-6)
+
+
+def test_equal_rows_are_fitted_as_one_with_their_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    repeated = {name: cells[:40] * 4 for name, cells in WIDE.items() if name in ("a", "b", "y")}
+    options: dict[str, Any] = {"C": 1.0, "calibrate": "none", "progress": quiet}
+    merged = train(repeated, "y", **options)
+    monkeypatch.setattr("softclass.model.fitting.WORTH_MERGING", 0.0)
+    apart = train(repeated, "y", **options)
+
+    expected, found = (read_layers(m.body, m.manifest.preprocessing())[0].weight for m in (apart, merged))
+    assert_close(expected, found, rtol=0, atol=1e-6)

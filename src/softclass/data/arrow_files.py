@@ -31,7 +31,7 @@ def open_parquet(path: Path, name: str, notes: Notes) -> Reader:
     def batches(file: BinaryIO) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         _check_footer(file, name)
         parquet = pyarrow.parquet.ParquetFile(file, pre_buffer=False, page_checksum_verification=True)
-        return parquet.schema_arrow, parquet.iter_batches(batch_size=_BATCH_ROWS)
+        return parquet.schema_arrow, parquet.iter_batches(batch_size=_BATCH_ROWS, use_threads=False)
 
     return _from_file(path, name, "Parquet", batches, notes)
 

@@ -168,10 +168,11 @@ class CsvReader:
         names = self.names or [str(k) for k in range(self._n_columns)]
         if not n_rows:
             return pa.table({name: pa.array([], pa.string()) for name in names})
+        # Without pyarrow's threads: its pool can abort the process at exit (apache/arrow#34314), and a block is short.
         cells = pyarrow.csv.read_csv(
             pa.BufferReader(pa.py_buffer(text)),
             read_options=pyarrow.csv.ReadOptions(
-                column_names=[str(k) for k in range(len(names))], block_size=len(text) + 1, use_threads=True
+                column_names=[str(k) for k in range(len(names))], block_size=len(text) + 1, use_threads=False
             ),
             parse_options=pyarrow.csv.ParseOptions(
                 delimiter=self.dialect.delimiter, newlines_in_values=True, ignore_empty_lines=len(names) > 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,7 @@ class Examples:
         assert self.table is not None  # noqa: S101 - one of the two is there, for type checkers
         return self.table.place(row)
 
+    @cached_property
     def content_keys(self) -> npt.NDArray[np.uint64]:
         """One hash a row of what the graph sees; equal rows have equal keys."""
         return pixel_keys(self.inputs) if isinstance(self.inputs, np.ndarray) else row_keys(self.inputs)

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from softclass.data.files import atomic_write, read_bytes
+from softclass.data.paths import shown_path
 from softclass.errors import ModelFileError, Note, TooLargeError, shown
 from softclass.model.agreement import check_agreement
 from softclass.model.foreign import kind_of_file, looks_like_onnx
@@ -138,7 +139,7 @@ def open_model(source: str | Path | bytes | bytearray | memoryview, *, digest: s
     """
     if isinstance(source, bytes | bytearray | memoryview):
         return _open_bytes(bytes(source), _IN_MEMORY, digest, ())
-    where = shown(source)
+    where = shown_path(source)
     try:
         data = read_bytes(source, limit=MAX_FILE_BYTES)
     except TooLargeError:
@@ -246,7 +247,7 @@ def _open_to_others(path: str | Path) -> tuple[Note, ...]:
     """A model that everyone may change is worth a remark."""
     if os.name != "posix" or not _stat(path).st_mode & stat.S_IWOTH:
         return ()
-    name = shown(path)
+    name = shown_path(path)
     return (Note("SC850", f"every user of this machine may change {name}", hint=f"chmod o-w {name}"),)
 
 

@@ -142,7 +142,7 @@ def read_predictions(
     path: Path, classes: Sequence[str]
 ) -> tuple[npt.NDArray[np.float32], list[str], dict[str, pa.ChunkedArray]]:
     """Read the predictions file of a run: logits, labels, and the columns that stand before the predictions."""
-    table = pq.read_table(path)
+    table = pq.read_table(path, use_threads=False)  # see data/csv.py
     logits = np.stack([table.column(f"logit_{name}").to_numpy() for name in classes], axis=1)
     own = table.column_names.index("prediction")
     leading = {name: table.column(name) for name in table.column_names[:own]}

@@ -46,7 +46,7 @@ from softclass.model.graph import build_graph
 from softclass.model.limits import check_fail_under, check_memory
 from softclass.model.manifest import Manifest, make_sample
 from softclass.model.model import Model, warn_of
-from softclass.model.options import check_options, class_weights, config_text, parse_duration, parse_image_size
+from softclass.model.options import check_options, check_types, class_weights, config_text, parse_duration, parse_image_size
 from softclass.model.run import Stopwatch, check_output, metrics_of, write_run
 from softclass.model.session import Session
 from softclass.networks.architecture import Dense
@@ -201,13 +201,14 @@ def train(
     --------
     >>> import softclass
     >>> from softclass.data import samples
-    >>> model = softclass.train(samples.path("penguins.csv"), "species")
+    >>> model = softclass.train(samples.path("penguins.csv"), "species", calibration=0.25)
     >>> model.classes
     ('Adelie', 'Chinstrap', 'Gentoo')
     >>> model.evaluation.accuracy > 0.95
     True
     """
     given = dict(locals())
+    check_types(given, DEFAULTS)
     notes = _Told(progress)
     say = progress or _quiet
     watch = Stopwatch()
@@ -288,6 +289,7 @@ def train(
 def plan(data: Any, target: Any = None, **options: Any) -> Plan:
     """Read and split as `train` would with the same options, and stop there: what ``--dry-run`` shows."""
     given = {**DEFAULTS, **options, "data": data, "target": target}
+    check_types(given, DEFAULTS)
     progress = given["progress"]
     return _plan(given, _Told(progress), progress or _quiet)
 
@@ -408,7 +410,7 @@ def _split(examples: Examples, shares: SplitOptions, notes: Notes) -> Parts:
     return split(
         examples.targets, len(examples.classes), shares, notes, class_names=examples.class_names(),
         own=examples.own_parts, groups=examples.groups, times=examples.times,
-        content_keys=examples.content_keys() if examples.images is not None else None,
+        content_keys=examples.content_keys if examples.images is not None else None,
     )  # fmt: skip
 
 
@@ -432,7 +434,7 @@ def _classes_with_rows(examples: Examples, parts: Parts, notes: Notes) -> tuple[
 
 def _look_for_leaks(planned: Plan, notes: Notes) -> None:
     examples, parts, preprocessing = planned.examples, planned.parts, planned.preprocessing
-    count_shared_rows(examples.content_keys(), parts, notes)
+    count_shared_rows(examples.content_keys, parts, notes)
     if isinstance(preprocessing, Preprocessing) and isinstance(examples.inputs, dict):
         find_leaks(examples.inputs, preprocessing, examples.targets, parts, notes)
 
