@@ -67,12 +67,25 @@ def test_a_configuration_file_named_by_the_environment(monkeypatch):
     assert parse("train", ["x"]).options["seed"] == 5
 
 
-def test_variables_of_other_commands_and_of_the_kernels_pass(monkeypatch):
+def test_variables_of_other_commands_pass(monkeypatch):
     monkeypatch.setenv("SOFTCLASS_PREDICT_TOP_K", "3")
-    monkeypatch.setenv("SOFTCLASS_NUM_THREADS", "2")
-    monkeypatch.setenv("SOFTCLASS_CPU_TARGET", "avx2")
 
     assert "top_k" not in parse("train", ["x"]).options
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [(["x"], 2), (["x", "--threads", "3"], 3)])
+def test_threads_come_from_the_environment_unless_given(monkeypatch, arguments, expected):
+    monkeypatch.setenv("SOFTCLASS_NUM_THREADS", "2")
+
+    assert parse("train", arguments).common.threads == expected
+
+
+def test_threads_of_the_environment_are_a_number(monkeypatch):
+    monkeypatch.setenv("SOFTCLASS_NUM_THREADS", "two")
+    message = r'^\[SC207\] SOFTCLASS_NUM_THREADS: must be a whole number; got "two"$'
+
+    with pytest.raises(UsageError, match=message):
+        parse("train", ["x"])
 
 
 WRONG_VARIABLES = [

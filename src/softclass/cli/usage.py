@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cyclopts import (
@@ -25,6 +26,7 @@ from softclass.errors import UsageError, shown
 
 # Stands for "-" (standard input or output), which cyclopts takes for an option. No argument can hold a NUL.
 DASH = "\x00"
+THREADS = "SOFTCLASS_NUM_THREADS"
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,18 @@ def parse(command: str, arguments: Sequence[str]) -> Call:
         raise _usage_error(command, error) from None
     values = {name: _undashed(value) for name, value in bound.kwargs.items()}
     common = values.get("common", Common())
+    if common.threads is None:
+        common = replace(common, threads=_threads_wished())
     positional = tuple(_undashed(value) for value in bound.args)
     return Call(function, positional, values | {"common": common}, common)
+
+
+def _threads_wished() -> int | None:
+    """Return the number of threads that the environment asks for."""
+    wish = os.environ.get(THREADS, "").strip()
+    if wish and not (wish.isascii() and wish.isdigit()):
+        raise UsageError("SC207", f'must be a whole number; got "{shown(wish)}"', where=THREADS)
+    return int(wish) if wish else None
 
 
 def _undashed(value: Any) -> Any:
