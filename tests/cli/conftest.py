@@ -99,7 +99,9 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
         _tell(options["progress"], None)
 
     monkeypatch.setitem(sys.modules, "softclass.model.train", _module(train=train, plan=plan))
-    monkeypatch.setitem(sys.modules, "softclass.model.model", _module(load=lambda path, threads=None: _Model(calls)))
+    monkeypatch.setitem(
+        sys.modules, "softclass.model.model", _module(load=lambda path, threads=None, notes=None: _Model(calls))
+    )
     monkeypatch.setitem(sys.modules, "softclass.model.predictions", _module(write_predictions=_write))
     return calls
 

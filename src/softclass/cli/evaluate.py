@@ -12,7 +12,7 @@ from softclass.cli.evaluation_text import class_table, evaluation_lines
 from softclass.cli.layout import figure, jsonable, share, table_lines
 from softclass.cli.options import Common, Reading, flag, option
 from softclass.cli.output import LABEL_WIDTH, Screen
-from softclass.cli.predict import format_of, given_data, write_blocks
+from softclass.cli.predict import format_of, given_data, inputs_of, write_blocks
 from softclass.errors import Notes, UsageError, shown
 
 MEASURE = Group("Measuring", sort_key=1)
@@ -59,7 +59,7 @@ def evaluate(
     notes = Notes()
     blocks: list[Any] | None = None if predictions is None else []
     screen.progress("phase", {"name": "evaluating", "done": 0, "total": None})
-    evaluation = load(model, threads=common.threads).evaluate(
+    evaluation = load(model, threads=common.threads, notes=notes).evaluate(
         source,
         target=target,
         by=by,
@@ -70,9 +70,9 @@ def evaluate(
     )
     facts = evaluation.to_dict()
     if predictions is not None and blocks is not None:
-        write_blocks(blocks, predictions, form, notes, screen, overwrite=overwrite, inputs=[model, *data])
+        write_blocks(blocks, predictions, form, notes, screen, overwrite=overwrite, inputs=inputs_of(model, data))
     if output is not None:
-        _write_json(output, facts, overwrite, [model, *data])
+        _write_json(output, facts, overwrite, inputs_of(model, data))
     for note in notes:
         screen.note(note)
     screen.document({**jsonable(facts), "run": model})
@@ -114,8 +114,6 @@ def _by_table(groups: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _write_json(path: str, facts: Mapping[str, Any], overwrite: bool, inputs: list[str]) -> None:
-    from pathlib import Path
-
     from softclass.data.files import atomic_write
 
     text = json.dumps(jsonable(facts), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
@@ -123,4 +121,4 @@ def _write_json(path: str, facts: Mapping[str, Any], overwrite: bool, inputs: li
     def write(file: BinaryIO) -> None:
         file.write(text.encode())
 
-    atomic_write(path, write, overwrite=overwrite, inputs=[Path(name) for name in inputs if name != "-"])
+    atomic_write(path, write, overwrite=overwrite, inputs=inputs)

@@ -66,7 +66,10 @@ def is_model(path: str) -> bool:
 def _inspect_model(path: str, screen: Screen, *, schema: bool, card: bool, verify: bool, threads: int | None) -> None:
     from softclass.model.model import load
 
-    model = load(path, threads=threads)
+    notes = Notes()
+    model = load(path, threads=threads, notes=notes)
+    for note in notes:
+        screen.note(note)
     manifest = model.manifest
     if verify:
         from softclass.model.sample import check_sample

@@ -209,12 +209,14 @@ def note_text(note: Note, paint: Paint = _plain, width: int | None = None) -> st
 
 def _hanging(head: str, plain_head: str, text: str, width: int | None) -> list[str]:
     """Put text behind its head, and what does not fit below it, indented by ten."""
-    if width is None:
-        return [f"{head} {text}"]
     indent = 10
+    text, *drawing = text.split("\n")  # further lines are a drawing, which wrapping would spoil
+    drawn = [" " * indent + line for line in drawing]
+    if width is None:
+        return [f"{head} {text}", *drawn]
     first, *rest = wrapped(f"{plain_head.replace(' ', chr(0))} {text}", width)
     below = wrapped(" ".join(rest), max(10, width - indent)) if rest else []
-    return [head + first[len(plain_head) :], *(" " * indent + line for line in below)]
+    return [head + first[len(plain_head) :], *(" " * indent + line for line in below), *drawn]
 
 
 def _is_coloured(is_terminal: bool, color: str, environment: Mapping[str, str]) -> bool:

@@ -25,6 +25,7 @@ FORMATS = {
     ".feather": "arrow",
 }
 WHERE = "softclass predict"
+MODEL_FILE = "model.onnx"
 
 
 def predict(
@@ -72,7 +73,7 @@ def predict(
 
     notes = Notes()
     rejects: list[tuple[int, str]] = []
-    blocks = load(model, threads=common.threads).predict_batches(
+    blocks = load(model, threads=common.threads, notes=notes).predict_batches(
         source,
         batch_rows=batch_size,
         proba=proba,
@@ -86,7 +87,9 @@ def predict(
         notes=notes,
         rejects=rejects,
     )
-    write_blocks(blocks, output, form, notes, screen, overwrite=overwrite, safe=spreadsheet_safe, inputs=[model, *data])
+    write_blocks(
+        blocks, output, form, notes, screen, overwrite=overwrite, safe=spreadsheet_safe, inputs=inputs_of(model, data)
+    )
     if rejects and output not in (None, "-"):
         from softclass.model.run import write_rejects
 
@@ -104,6 +107,11 @@ def given_data(data: tuple[str, ...], where: str) -> Any:
     if len(data) > 1 and "-" in data:
         raise UsageError("SC203", "standard input and files cannot be read together", where=where)
     return data[0] if len(data) == 1 else list(data)
+
+
+def inputs_of(model: str, data: tuple[str, ...]) -> list[str]:
+    """Return the files that an output must not replace: the model, that of a run directory too, and the data."""
+    return [model, str(Path(model, MODEL_FILE)), *(name for name in data if name != "-")]
 
 
 def renames(pairs: tuple[str, ...], where: str) -> dict[str, str]:
@@ -147,8 +155,7 @@ def write_blocks(
     def write(file: BinaryIO) -> None:
         write_predictions(counted, file, form, spreadsheet_safe=safe, notes=notes, seekable=True)
 
-    paths = [Path(name) for name in inputs if name != "-"]
-    atomic_write(output, write, overwrite=overwrite, inputs=paths)
+    atomic_write(output, write, overwrite=overwrite, inputs=inputs)
 
 
 def format_of(path: str, where: str) -> str:

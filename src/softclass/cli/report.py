@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from softclass.cli.layout import shown_path, size
 from softclass.cli.options import Common, flag, off, option
 from softclass.cli.output import Screen
-from softclass.errors import UsageError
+from softclass.errors import Notes, UsageError
 
 WHERE = "softclass report"
 
@@ -37,10 +37,15 @@ def report(
         raise UsageError("SC202", "--overwrite has no effect without --output", where=WHERE)
     from softclass.model.model import load
 
-    loaded = load(model, threads=common.threads)
+    notes = Notes()
+    loaded = load(model, threads=common.threads, notes=notes)
     target = Path(output) if output is not None else _of_run(model)
     screen.progress("phase", {"name": "writing", "done": 0, "total": None})
-    path = loaded.report(target, data=data, lang=lang, examples=examples, overwrite=overwrite or output is None)
+    path = loaded.report(
+        target, data=data, lang=lang, examples=examples, overwrite=overwrite or output is None, notes=notes
+    )
+    for note in notes:
+        screen.note(note)
     screen.document({"report": str(path)})
     screen.labelled("wrote", f"{shown_path(path)}   {size(path.stat().st_size)}")
     if open:

@@ -30,11 +30,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageChops, ImageFile, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
+from PIL import Image, ImageChops, ImageFile, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin, _imaging
 
 from softclass.data.image_set import ImageSpec
 from softclass.data.resize import MAX_PIXELS, resize
 from softclass.data.signatures import HEAD_BYTES, looks_like_image
+from softclass.data.tiff_errors import TiffErrors
 from softclass.errors import ImageError
 
 # Named here so that Pillow never loads its other 40 formats to look for a WEBP or TIFF reader.
@@ -122,6 +123,7 @@ class _Limits:
             if self._depth == 0:
                 self._before = (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
                 Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = MAX_PIXELS, False
+                _tiff_errors.listen()
             self._depth += 1
         try:
             with warnings.catch_warnings():
@@ -133,9 +135,11 @@ class _Limits:
                 self._depth -= 1
                 if self._depth == 0:
                     Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = self._before
+                    _tiff_errors.leave()
 
 
 limits = _Limits()
+_tiff_errors = TiffErrors(_imaging.__file__)
 
 
 def read_header(file: BinaryIO) -> Header | Refusal:
@@ -159,9 +163,11 @@ def decode(file: BinaryIO, spec: ImageSpec) -> Decoded | Refusal:
 
 
 def _decode(file: BinaryIO, spec: ImageSpec) -> Decoded | Refusal:
+    complaints = _tiff_errors.count()
     try:
         with Image.open(file, formats=FORMATS) as image:
-            return to_pixels(image, spec)
+            decoded = to_pixels(image, spec)
+            return decoded if _tiff_errors.count() == complaints else _DAMAGED
     except Exception as error:  # Pillow reports damage by a dozen classes
         return _refusal(error, file)
 

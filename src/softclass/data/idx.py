@@ -81,8 +81,10 @@ def _read(file: BinaryIO, name: str, size: int, *, is_gzip: bool) -> npt.NDArray
 def _header(file: BinaryIO, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
     """Type and axes."""
     magic = file.read(4)
+    if not magic:
+        raise _malformed(name, "it is empty")
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _TYPES or not 1 <= magic[3] <= _MAX_AXES:
-        raise _malformed(name, f"the first bytes are {magic.hex(' ') or 'not there'}, which no IDX file has")
+        raise _malformed(name, f"the first bytes are {magic.hex(' ')}, which no IDX file has")
     sides = file.read(4 * magic[3])
     if len(sides) < 4 * magic[3]:
         raise _malformed(name, "it ends inside its header")

@@ -92,12 +92,14 @@ class Tally:
             )
         if not self.good:
             count = len(self.skipped)
-            none = f"none of {count:,} files is one" if count > 1 else "the only file is none"
+            none = f"none of {count:,} files is one" if count > 1 else "the only file cannot be read as one"
             found = f"{none}: {named}" if count else "found none"
             raise ImageError("SC345", f"must hold images; {found}", where=self.where)
         if self.skipped:
             text = plural("file", len(self.skipped)) + f" skipped: {named}"
-            notes.add("SC809", text, count=len(self.skipped), hint="--strict makes this an error")
+            notes.add(
+                "SC809", text, count=len(self.skipped), hint="Mend or remove them; with --strict this is an error"
+            )
         for code, text in _TEXTS.items():
             if code in self.counts:
                 count = self.counts[code]

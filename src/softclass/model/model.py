@@ -28,7 +28,7 @@ from softclass.model.examined import Examined, examined_of_run
 from softclass.model.file import SEAL_BYTES, OpenedModel, open_model, save_bytes, seal
 from softclass.model.manifest import Manifest
 from softclass.model.predictions import prediction_table
-from softclass.model.rows import Rows, read_rows
+from softclass.model.rows import Rows, read_rows, refuse_table_options
 from softclass.model.session import Session
 from softclass.trust.evaluation import Evaluation, evaluate
 from softclass.trust.temperature import Temperature
@@ -146,6 +146,7 @@ class Model:
         self._title = "model"
         self._config: str | None = None
         self._run: Path | None = None
+        self._file: Path | None = None
 
     @classmethod
     def seal(cls, body: bytes, manifest: Manifest, *, threads: int | None = None) -> Model:
@@ -196,7 +197,7 @@ class Model:
 
     def _belongs_to(self, path: Path) -> None:
         """Remember the run directory that the file stands in, whose tested rows and configuration a report shows."""
-        self._title = path.stem
+        self._file, self._title = path, path.stem
         run = path.absolute().parent
         if path.name == MODEL_FILE and (run / CONFIG_FILE).is_file():
             self._run, self._title = run, run.name
@@ -351,6 +352,8 @@ class Model:
         """
         _check_rows_options(top_k, proba, unseen, batch_rows)
         collected = Notes() if notes is None else notes
+        if self.manifest.task == "images":
+            refuse_table_options(id=ids, keep=None if keep == "none" else keep)
         for rows in read_rows(
             data, self.manifest, read or ReadOptions(), collected,
             batch_rows=batch_rows, rename=rename, unseen=unseen, rejects=rejects,
@@ -435,6 +438,8 @@ class Model:
             SC3xx, if the rows do not fit the model or have no label; SC301 if there are none.
         """
         collected = Notes() if notes is None else notes
+        if self.manifest.task == "images":
+            refuse_table_options(by=by)
         logits, targets, groups = [], [], []
         names = [label.name for label in self.manifest.classes]
         for rows in read_rows(data, self.manifest, read or ReadOptions(), collected, target=target, labelled=True):
@@ -457,7 +462,14 @@ class Model:
         )  # fmt: skip
 
     def report(
-        self, path: str | Path, *, data: Any = None, lang: str = "en", examples: bool = True, overwrite: bool = True
+        self,
+        path: str | Path,
+        *,
+        data: Any = None,
+        lang: str = "en",
+        examples: bool = True,
+        overwrite: bool = True,
+        notes: Notes | None = None,
     ) -> Path:
         """
         Write the report: one HTML file that needs nothing else.
@@ -474,6 +486,8 @@ class Model:
             Whether rows or images of the data are shown.
         overwrite : bool, default True
             Replace a file that is there.
+        notes : Notes, optional
+            Collects the notes about `data`; without it they become warnings.
 
         Returns
         -------
@@ -482,28 +496,30 @@ class Model:
 
         Raises
         ------
-        PathError
-            SC604, if it cannot be written.
+        UsageError, PathError
+            SC205, if it would replace the model or the data; SC604, if it cannot be written.
         """
         from softclass.model.story import report_facts  # the report room loads when a report is wanted
         from softclass.report.html import write_report
 
         examined, title = self._examined, self._title
         if data is not None:
-            examined, title = self._examine(data), _title_of(data)
+            examined, title = self._examine(data, notes), _title_of(data)
         elif examined is None and self._run is not None and (self._run / PREDICTIONS_FILE).is_file():
             names = [label.name for label in self.manifest.classes]
             examined = examined_of_run(
                 self._run / PREDICTIONS_FILE, names, self.evaluation, self.temperature.temperature
             )
         facts = report_facts(self, examined, examples=examples, title=title, config=self._config)
-        return write_report(facts, path, lang=lang, overwrite=overwrite)
+        inputs = [name for name in (self._file, data) if isinstance(name, str | Path)]
+        return write_report(facts, path, lang=lang, overwrite=overwrite, inputs=inputs)
 
-    def _examine(self, data: Any) -> Examined:
+    def _examine(self, data: Any, notes: Notes | None) -> Examined:
         """Answer labelled rows and keep them for a report."""
-        notes = Notes()
-        blocks = list(read_rows(data, self.manifest, ReadOptions(), notes, labelled=True, batch_rows=ALL_ROWS))
-        warn_of(notes)
+        found_notes = Notes() if notes is None else notes
+        blocks = list(read_rows(data, self.manifest, ReadOptions(), found_notes, labelled=True, batch_rows=ALL_ROWS))
+        if notes is None:
+            warn_of(found_notes)
         logits = np.concatenate([self.session.run(rows.feeds).logits for rows in blocks])
         targets = np.concatenate([rows.targets for rows in blocks if rows.targets is not None])
         names = [label.name for label in self.manifest.classes]

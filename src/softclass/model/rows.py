@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from softclass.data.pixels import PixelPreprocessing
 from softclass.data.preprocessing import Preprocessing, count_unseen
 from softclass.data.schema import encode_columns, encode_targets, has_target
 from softclass.data.table import ReadOptions, Table, read_batches
-from softclass.errors import Notes, TableError, UsageError, nearest, shown
+from softclass.errors import ImageError, Notes, TableError, UsageError, nearest, shown
 from softclass.model.manifest import Manifest
 
 TABLE_BATCH_ROWS = 8192
@@ -114,10 +115,12 @@ def read_rows(
     `rejects` receives line and text of the rows that were left out because of ``bad_rows="skip"``.
     """
     if manifest.task == "images":
-        yield from _image_rows(data, manifest, notes, batch_rows or IMAGE_BATCH_ROWS, labelled, rename, target)
+        refuse_table_options(rename=rename, target=target, unseen=None if unseen == "other" else unseen, **_given(read))
+        _refuse_table(data)
+        yield from _image_rows(data, manifest, notes, batch_rows or IMAGE_BATCH_ROWS, labelled)
         return
     if is_image_source(data):
-        raise UsageError("SC203", "the model takes a table; got images", where=shown(str(data)))
+        raise TableError("SC331", "the model takes a table; got images", where=_name_of(data))
     schema, preprocessing = manifest.schema(), manifest.preprocessing()
     assert isinstance(preprocessing, Preprocessing)  # noqa: S101 - the manifest was checked
     if target is not None:
@@ -131,7 +134,7 @@ def read_rows(
         if rejects is not None:
             rejects.extend(table.rejected)
         columns = encode_columns(table, schema, notes)
-        count_unseen(columns, preprocessing, notes, fail=unseen == "fail")
+        count_unseen(columns, preprocessing, notes, fail=unseen == "fail", name=table.name)
         targets, names = None, None
         if labelled:
             _require_target(table, schema.target)
@@ -148,12 +151,7 @@ def _image_rows(
     notes: Notes,
     batch_rows: int,
     labelled: bool,
-    rename: Mapping[str, str] | None,
-    target: str | None,
 ) -> Iterator[Rows]:
-    for name, value in (("rename", rename), ("target", target)):
-        if value:
-            raise UsageError("SC202", f"--{name} does not apply to images (applies to tables)")
     spec, preprocessing = manifest.image_spec(), manifest.preprocessing()
     number = {label.name: index for index, label in enumerate(manifest.classes)}
     first = 0
@@ -161,8 +159,8 @@ def _image_rows(
         targets = None
         if labelled:
             if images.labels is None:
-                raise UsageError(
-                    "SC203", "evaluating needs a class for each image; got images without classes",
+                raise ImageError(
+                    "SC343", "evaluating needs a class for each image; got images without classes",
                     where=shown(images.name), hint="Put them into one folder a class",
                 )  # fmt: skip
             targets = np.array([number.get(label, -1) for label in images.labels], dtype=np.int64)
@@ -173,6 +171,44 @@ def _image_rows(
             feeds_of(preprocessing, images.pixels), len(images.pixels), first, targets, images.labels, images=images
         )
         first += len(images.pixels)
+
+
+def refuse_table_options(**options: Any) -> None:
+    """Refuse options that have a value, but no meaning for images."""
+    for name, value in options.items():
+        if value:
+            raise UsageError("SC202", f"--{name.replace('_', '-')} does not apply to images (applies to tables)")
+
+
+def _given(read: ReadOptions) -> dict[str, bool]:
+    """Tell which options of reading tables were chosen, by their names on the command line."""
+    default = ReadOptions()
+    names = {"header": "no_header"}
+    return {
+        names.get(field.name, field.name): getattr(read, field.name) != getattr(default, field.name)
+        for field in fields(read)
+    }
+
+
+def _refuse_table(data: Any) -> None:
+    """Refuse standard input, and files that do not even begin like images, before one of them is called damaged."""
+    paths = [data] if isinstance(data, str | Path) else data
+    if not isinstance(paths, list | tuple) or not all(isinstance(path, str | Path) for path in paths):
+        return
+    if "-" in paths or (paths and all(Path(path).is_file() and not is_image_source(path) for path in paths)):
+        raise ImageError(
+            "SC345", "the model takes images; got none", where=_name_of(data),
+            hint="Give image files, a folder, a ZIP archive, or NPZ or IDX files",
+        )  # fmt: skip
+
+
+def _name_of(data: Any) -> str:
+    """Name the data in a message."""
+    if isinstance(data, list | tuple) and data and isinstance(data[0], str | Path):
+        return shown(str(data[0])) + (f" and {len(data) - 1:,} more" if len(data) > 1 else "")
+    if isinstance(data, str | Path):
+        return "standard input" if data == "-" else shown(str(data))
+    return f"a {type(data).__name__}"
 
 
 def _require_renamed(table: Table, rename: Mapping[str, str]) -> None:

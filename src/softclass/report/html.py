@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +101,14 @@ def render_report(facts: ReportFacts, lang: str = "en") -> str:
     return page.encode("utf-8", "replace").decode("utf-8")
 
 
-def write_report(facts: ReportFacts, path: str | Path, *, lang: str = "en", overwrite: bool = True) -> Path:
+def write_report(
+    facts: ReportFacts,
+    path: str | Path,
+    *,
+    lang: str = "en",
+    overwrite: bool = True,
+    inputs: Sequence[str | Path] = (),
+) -> Path:
     """Write the report to a file and return its path.
 
     Parameters
@@ -114,6 +121,8 @@ def write_report(facts: ReportFacts, path: str | Path, *, lang: str = "en", over
         English or Chinese.
     overwrite : bool, default True
         Whether a file that stands there is replaced.
+    inputs : sequence of paths, optional
+        Files that the page tells of and must not replace.
 
     Returns
     -------
@@ -129,7 +138,7 @@ def write_report(facts: ReportFacts, path: str | Path, *, lang: str = "en", over
     'report.html'
     """
     page = render_report(facts, lang).encode("utf-8")
-    return atomic_write(path, lambda stream: stream.write(page), overwrite=overwrite)
+    return atomic_write(path, lambda stream: stream.write(page), overwrite=overwrite, inputs=inputs)
 
 
 def words_of(words: Mapping[str, str]) -> Callable[..., Markup]:
