@@ -420,8 +420,8 @@ def test_file_beyond_two_gigabytes_is_refused_unread(tmp_path):
         file.truncate(2**31)  # a hole: no byte is written
 
     assert refusal(path) == (
-        f"[SC407] {shown_path(path)}: a model file may have 2,147,483,647 bytes, the limit of ONNX; this one has 2,147,483,648. "
-        "Lower --max-categories, or leave out columns"
+        f"[SC407] {shown_path(path)}: a model file may have 2,147,483,647 bytes, the limit of ONNX; "
+        "this one has 2,147,483,648. Lower --max-categories, or leave out columns"
     )
 
 
