@@ -1,9 +1,15 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+import tomllib
+from pathlib import Path
 
 from softclass.cli import doctor
+from softclass.cli.packages import NEEDED
+
+PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 
 
 def test_doctor_is_content_here(command):
@@ -20,8 +26,8 @@ def test_doctor_as_json(command):
 
 
 def test_a_missing_package_comes_with_its_install_line(command, monkeypatch):
-    there = doctor._version
-    monkeypatch.setattr(doctor, "_version", lambda name: None if name == "jinja2" else there(name))
+    there = doctor.installed_version
+    monkeypatch.setattr(doctor, "installed_version", lambda name: None if name == "jinja2" else there(name))
     ran = command("doctor")
 
     assert ran.status == 6
@@ -40,3 +46,9 @@ def test_threads_follow_the_environment(monkeypatch):
     monkeypatch.setenv("SOFTCLASS_NUM_THREADS", "3")
 
     assert doctor.threads() == 3
+
+
+def test_the_packages_are_those_of_the_project():
+    wanted = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["dependencies"]
+
+    assert [re.split("[<>=]", line)[0] for line in wanted] == list(NEEDED)

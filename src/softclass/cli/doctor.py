@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,20 +15,8 @@ from softclass import __version__
 from softclass.cli.layout import size
 from softclass.cli.options import Common
 from softclass.cli.output import Screen
+from softclass.cli.packages import NEEDED, installed_version
 
-NEEDED = (
-    "numpy",
-    "pyarrow",
-    "narwhals",
-    "scikit-learn",
-    "scipy",
-    "onnx",
-    "onnxruntime",
-    "pillow",
-    "cyclopts",
-    "rich",
-    "jinja2",
-)
 # Frames that are taken and given back where these are installed.
 WELCOME = ("pandas", "polars")
 FLAGS = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "neon", "asimd", "sve")
@@ -63,7 +50,7 @@ def doctor(
 
 def examination() -> dict[str, Any]:
     """Return what there is to know, as a flat document."""
-    packages = {name: _version(name) for name in (*NEEDED, *WELCOME)}
+    packages = {name: installed_version(name) for name in (*NEEDED, *WELCOME)}
     kernels, trouble = _kernels()
     problems = []
     missing = [name for name in NEEDED if packages[name] is None]
@@ -97,13 +84,6 @@ def threads() -> int:
         if os.environ.get(variable, "").isdecimal():
             return max(1, int(os.environ[variable]))
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def _kernels() -> tuple[bool, str]:

@@ -13,20 +13,8 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from softclass.cli.packages import NEEDED, installed_version
 from softclass.errors import InputError, InternalError, PathError, SoftclassError, TooLargeError, shown
-
-LIBRARIES = (
-    "softclass",
-    "numpy",
-    "pyarrow",
-    "scikit-learn",
-    "scipy",
-    "onnx",
-    "onnxruntime",
-    "pillow",
-    "cyclopts",
-    "rich",
-)
 
 
 def as_softclass_error(error: Exception, arguments: Sequence[str]) -> SoftclassError:
@@ -70,7 +58,7 @@ def _crash_file(error: Exception, arguments: Sequence[str]) -> Path | None:
         f"command: softclass {shlex.join(arguments)}",
         f"python: {sys.version.split()[0]} on {platform.platform()}",
     ]
-    lines += [f"{name}: {_version(name)}" for name in LIBRARIES]
+    lines += [f"{name}: {installed_version(name) or 'not installed'}" for name in ("softclass", *NEEDED)]
     one: BaseException | None = error
     while one is not None:
         lines += ["", f"{type(one).__module__}.{type(one).__qualname__}", *traceback.format_tb(one.__traceback__)]
@@ -79,20 +67,13 @@ def _crash_file(error: Exception, arguments: Sequence[str]) -> Path | None:
     for folder in (_beside_output(arguments), Path(tempfile.gettempdir())):
         try:
             path = folder / name
-            path.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace")
+            # Never an existing file, nor the target of a link that somebody put there.
+            with path.open("x", encoding="utf-8", errors="backslashreplace") as file:
+                file.write("\n".join(lines) + "\n")
         except OSError:
             continue
         return path
     return None
-
-
-def _version(name: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _beside_output(arguments: Sequence[str]) -> Path:
