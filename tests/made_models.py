@@ -37,7 +37,8 @@ STEPS = (
     DatetimeStep("born", 1.0e9, 1.1e9, 2.0e7, False, ("year",), 0),
 )
 CLASSES = (Label("Adelie"), Label("Chinstrap"), Label("企鹅\n3"))
-PARTS = {"fit": 84, "calibration": 18, "test": 30, "stratified": True, "group": None, "time": None, "seed": 0}
+PARTS = {"fit": 84, "calibration": 18, "test": 30, "stratified": True, "group": None, "time": None, "seed": 0,
+         "own_test": False, "own_calibration": False}  # fmt: skip
 FIT = {"C": 1.0, "converged": True, "gradient_norm": 2e-7, "iterations": 14}
 DATA = {"rows": 132, "sha256": "0" * 64}
 

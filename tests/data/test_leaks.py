@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from small_tables import messages
-from softclass.data.leaks import find_leaks
+from softclass.data.leaks import find_leaks, note_conflicts
 from softclass.data.preprocessing import CategoryStep, DatetimeStep, NumberStep, Preprocessing
 from softclass.data.split import Parts, SplitOptions, split
 from softclass.errors import Notes
@@ -146,3 +146,13 @@ def test_twenty_clean_tables_give_no_alarm():
         alarms += found(columns, targets, n_classes=4)
 
     assert alarms == []
+
+
+def test_equal_images_of_different_classes_are_counted():
+    notes = Notes()
+
+    note_conflicts(np.array([7, 7, 7, 8, 9, 9], dtype=np.uint64), np.array([0, 0, 1, 0, 1, 1]), notes, "image")
+
+    assert [note.message for note in notes] == [
+        "3 images equal an image of another class; at least 1 of them will be mistaken"
+    ]

@@ -57,7 +57,7 @@ def find_leaks(
     targets = np.asarray(targets, dtype=np.int64)
     _note_leaks(columns, preprocessing, targets, parts, notes)
     used = {step.input: columns[step.input] for step in preprocessing.steps}
-    _note_conflicts(used, targets, notes)
+    note_conflicts(row_keys(used), targets, notes)
     _note_equal_columns(used, notes)
     if len(parts.test) and not parts.by_time and not parts.own_test:
         for step in preprocessing.steps:
@@ -130,12 +130,12 @@ def _loss(fit: Int64, fit_targets: Int64, held: Int64, held_targets: Int64, prio
     return float(-np.log(probabilities[held, held_targets]).mean())
 
 
-def _note_conflicts(columns: Columns, targets: Int64, notes: Notes) -> None:
-    """Note rows with equal cells and different classes, and the accuracy that they leave possible."""
+def note_conflicts(row_hashes: npt.NDArray[np.uint64], targets: Int64, notes: Notes, word: str = "row") -> None:
+    """Note rows or images that are equal and have different classes, and the mistakes that cannot be helped."""
     known = np.flatnonzero(targets >= 0)
     if not len(known):
         return
-    keys = np.unique(row_keys(columns)[known], return_inverse=True)[1]
+    keys = np.unique(row_hashes[known], return_inverse=True)[1]
     n_classes = int(targets.max()) + 1
     pairs, counts = np.unique(keys * n_classes + targets[known], return_counts=True)
     groups = pairs // n_classes
@@ -143,7 +143,8 @@ def _note_conflicts(columns: Columns, targets: Int64, notes: Notes) -> None:
     sizes, best = np.add.reduceat(counts, starts), np.maximum.reduceat(counts, starts)
     n_conflicting = int(sizes[best < sizes].sum())
     if n_conflicting:
-        text = f"rows equal a row of another class; at least {len(known) - int(best.sum()):,} of them will be mistaken"
+        which = f"{word}s equal {'an' if word[0] == 'i' else 'a'} {word} of another class"
+        text = f"{which}; at least {len(known) - int(best.sum()):,} of them will be mistaken"
         notes.add("SC824", text, count=n_conflicting)
 
 

@@ -53,8 +53,8 @@ class Parts:
         The seed that was used.
     stratified : bool
         Whether each class gave its share.
-    own_test : bool
-        Whether the test rows came marked as such.
+    own_test, own_calibration : bool
+        Whether rows came marked for that part.
     by_time : bool
         Whether the latest rows were held out.
     group, time : str or None
@@ -67,6 +67,7 @@ class Parts:
     seed: int = 0
     stratified: bool = True
     own_test: bool = False
+    own_calibration: bool = False
     by_time: bool = False
     group: str | None = None
     time: str | None = None
@@ -279,6 +280,7 @@ def split(
         seed=options.seed,
         stratified=options.stratify and groups is None and times is None,
         own_test=bool(np.any(marks == "test")),
+        own_calibration=bool(np.any(marks == "calibration")),
         by_time=times is not None,
     )
 

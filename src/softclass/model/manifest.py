@@ -66,7 +66,7 @@ FIELDS = {
     "notes": "code, text, column, count, hint",
     "optional": "facts that a later minor version adds; may be left unread",
     "parameters": "number of fitted weights",
-    "parts": "fit, calibration, test, stratified, group, time, seed",
+    "parts": "fit, calibration, test, stratified, group, time, own_test, own_calibration, seed",
     "preprocessing": "layout and steps of a table; mean and std of images",
     "sample": "inputs, probabilities",
     "schema": "the columns of a table; null for images",

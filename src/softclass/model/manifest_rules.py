@@ -55,6 +55,8 @@ PART_RULES: dict[str, rules.Check] = {
     "stratified": rules.is_flag,
     "group": rules.or_none(rules.is_text),
     "time": rules.or_none(rules.is_text),
+    "own_test": rules.is_flag,
+    "own_calibration": rules.is_flag,
     "seed": rules.is_count,
 }
 FIT_RULES: dict[str, rules.Check] = {

@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from softclass import __version__
 from softclass.data.images import ImageOptions
-from softclass.data.leaks import find_leaks
+from softclass.data.leaks import find_leaks, note_conflicts
 from softclass.data.preprocessing import Preprocessing
 from softclass.data.schema import SchemaOptions
 from softclass.data.split import Parts, SplitOptions, count_shared_rows, row_order, split
 from softclass.data.table import ReadOptions
-from softclass.errors import CheckFailedError, DataError, Note, Notes, shown
+from softclass.errors import CheckFailedError, DataError, Note, Notes, UsageError, shown
 from softclass.estimators.threads import limited_threads
 from softclass.model.examined import Examined, examine
 from softclass.model.examples import (
@@ -46,7 +46,14 @@ from softclass.model.graph import build_graph
 from softclass.model.limits import check_fail_under, check_memory
 from softclass.model.manifest import Manifest, make_sample
 from softclass.model.model import Model, warn_of
-from softclass.model.options import check_options, check_types, class_weights, config_text, parse_duration, parse_image_size
+from softclass.model.options import (
+    check_options,
+    check_types,
+    class_weights,
+    config_text,
+    parse_duration,
+    parse_image_size,
+)
 from softclass.model.run import Stopwatch, check_output, metrics_of, write_run
 from softclass.model.session import Session
 from softclass.networks.architecture import Dense
@@ -137,10 +144,12 @@ def train(
         Decides the split and every other draw.
     rows : int, default 0
         Use a seeded sample of so many rows; 0 for all.
-    test, calibration : float in [0, 1), optional
-        Share of all rows kept for the test; share of the others kept for calibration. Default 0.2 and 0.15.
+    test : float in [0, 1), optional
+        Share of all rows kept for the test, by default 0.2.
     test_data : like `data`, optional
         The test rows, instead of a share.
+    calibration : float in [0, 1), optional
+        Share of the other rows kept for calibration, by default 0.15.
     cv : int, default 0
         Also estimate the metrics by so many folds over all rows but the test part.
     stratify : bool, default True
@@ -150,10 +159,20 @@ def train(
         part of each row (fit, calibration, test).
     number, category, boolean, datetime, drop, id : sequence of str
         Columns whose kind is forced, that are left out, or that are left out but copied to the predictions.
-    delimiter, decimal, thousands, encoding, header, date_format, input_format, na_values, bad_rows
-        How to read the table; found out where not given.
+    delimiter, decimal, thousands, encoding : str, optional
+        How the text of a table is written; found out where not given, but for `thousands`, which nothing else shows.
+    header : bool, default True
+        Whether the first line holds the names of the columns.
+    date_format : str, optional
+        How dates are written, such as ``"%d/%m/%Y"``.
+    input_format : {"csv", "arrow", "parquet"}, optional
+        Format of the file, by default told by its content.
+    na_values : sequence of str, optional
+        Further words for a missing cell: ``"TOKEN"``, or ``"COLUMN=TOKEN"`` for one column.
     max_categories : int, default 1000
         Categories kept in a column; the rest count as other.
+    bad_rows : {"fail", "skip"}, default "fail"
+        What happens to rows with too many or too few fields.
     drop_missing_target, force_classes : bool, default False
         Leave out rows without a label; take a target that looks continuous.
     image_size : (height, width) or "HxW", optional
@@ -224,6 +243,9 @@ def train(
         folds = None
         if cv:
             within = np.sort(np.concatenate([parts.fit, parts.calibration]))
+            if cv > len(within):
+                raise UsageError("SC207", f"--cv must be at most {len(within):,}, the rows there are; got {cv}",
+                                 where="train")  # fmt: skip
             folds = cross_validate(examples, within, fitting, cv, max_categories)
         fitted = fitting.fit(examples, parts.fit, preprocessing, notes)
         say("fit", fitted.facts())
@@ -343,8 +365,11 @@ def _plan(given: dict[str, Any], notes: Notes, say: Progress) -> Plan:
     preprocessing = preprocessing_of(examples, parts.fit, notes, given["max_categories"])
     say("columns", {"schema": examples.schema, "preprocessing": preprocessing})
     sizes = {**parts.sizes(), "test": 0 if tests is None else tests.n_rows}
-    cut = {"stratified": parts.stratified, "seed": given["seed"], "group": given["group"], "time": given["time"]}
-    say("parts", {"sizes": sizes, "own_test": parts.own_test or given["test_data"] is not None, **cut})
+    cut = {
+        "stratified": parts.stratified, "seed": given["seed"], "group": given["group"], "time": given["time"],
+        "own_test": parts.own_test or given["test_data"] is not None, "own_calibration": parts.own_calibration,
+    }  # fmt: skip
+    say("parts", {"sizes": sizes, **cut})
     n_features, n_classes = n_features_of(examples, preprocessing), len(examples.classes)
     say("model", {"kind": "softmax", "n_features": n_features, "n_classes": n_classes,
                   "n_parameters": n_classes * (n_features + 1)})  # fmt: skip
@@ -437,6 +462,8 @@ def _look_for_leaks(planned: Plan, notes: Notes) -> None:
     count_shared_rows(examples.content_keys, parts, notes)
     if isinstance(preprocessing, Preprocessing) and isinstance(examples.inputs, dict):
         find_leaks(examples.inputs, preprocessing, examples.targets, parts, notes)
+    else:
+        note_conflicts(examples.content_keys, examples.targets, notes, "image")
 
 
 def _check_same_logits(

@@ -148,7 +148,8 @@ class ReportFacts:
     notes : sequence of mapping
         As `Note.to_dict` gives them: code, column, count, message.
     parts : mapping
-        ``fit``, ``calibration``, ``test`` row counts; ``stratified``, ``seed``, ``own_test``, ``group``, ``time``.
+        ``fit``, ``calibration``, ``test`` row counts; ``stratified``, ``seed``, ``own_test``,
+        ``own_calibration``, ``group``, ``time``.
     temperature : Temperature or None
         What was done to the logits.
     worst : sequence of WorstRow

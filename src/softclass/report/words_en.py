@@ -94,6 +94,8 @@ WORDS: dict[str, str] = {
     "parts_stratified": "Drawn at random with the same share of each class (seed {seed}).",
     "parts_random": "Drawn at random (seed {seed}).",
     "parts_own": "The data brought their own test rows.",
+    "parts_own_calibration": "The data brought their own calibration rows.",
+    "parts_own_both": "The data brought their own parts.",
     "parts_group": "Rows of one {column} stay together.",
     "parts_time": "Divided in time by {column}: fitted on the past, tested on what came later.",
     "part_word_fit": "fit",

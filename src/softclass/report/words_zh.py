@@ -91,6 +91,8 @@ WORDS: dict[str, str] = {
     "parts_stratified": "随机抽取，各类别比例相同（种子 {seed}）。",
     "parts_random": "随机抽取（种子 {seed}）。",
     "parts_own": "数据自带测试行。",
+    "parts_own_calibration": "数据自带校准行。",
+    "parts_own_both": "数据自带划分。",
     "parts_group": "同一 {column} 的行保持在一起。",
     "parts_time": "按 {column} 的时间划分：用过去拟合，用之后的行测试。",
     "part_word_fit": "拟合",
