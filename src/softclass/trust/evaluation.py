@@ -58,6 +58,8 @@ class Evaluation:
         What the model promises on average; more than the accuracy is overconfidence.
     ece, ece_uncalibrated, ece_debiased, ece_null_mean, ece_null_95, ece_p_value, class_wise_ece : float
         Calibration errors, and what a perfectly calibrated model would show by luck.
+    ece_definition : str
+        How the calibration error is computed, in words.
     aurc, excess_aurc : float
         Area under the risk-coverage curve, and its excess over a perfect order.
     intervals : dict of str to (float, float)
@@ -73,6 +75,12 @@ class Evaluation:
     by : dict of str to dict
         Rows, accuracy, log loss, Brier score and ECE of each group, if groups were asked for; ``few`` marks those of
         fewer than 30 rows.
+
+    Examples
+    --------
+    >>> found = evaluate(np.array([[2.0, 0.0], [0.0, 1.0], [1.0, 0.0]]), np.array([0, 1, 1]), ["cat", "dog"])
+    >>> found.n, round(found.accuracy, 3), round(found.log_loss, 3)
+    (3, 0.667, 0.584)
     """
 
     split: str
@@ -113,10 +121,19 @@ class Evaluation:
     by: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_dict(self, *, details: bool = True) -> dict[str, Any]:
-        """Return the flat, stable keys of ``metrics.json``: no NaN, no infinity, nothing rounded.
+        """
+        Return the flat, stable keys of ``metrics.json``.
 
-        Without `details` the confusion matrix and the reliability diagrams are left out, whose size grows with the
-        square of the number of classes; such facts cannot become an Evaluation again.
+        Parameters
+        ----------
+        details : bool, default True
+            Whether the confusion matrix and the reliability diagrams are there, whose size grows with the square of the
+            number of classes; without them the facts cannot become an Evaluation again.
+
+        Returns
+        -------
+        dict
+            Plain values for JSON: no NaN, no infinity, nothing rounded.
         """
         facts: dict[str, Any] = {
             name: finite_or_none(getattr(self, name)) for name in self.__dataclass_fields__ if name not in _NESTED
@@ -143,7 +160,19 @@ class Evaluation:
 
     @classmethod
     def from_dict(cls, facts: dict[str, Any]) -> Evaluation:
-        """Return the evaluation that `to_dict` described; other keys of ``metrics.json`` are ignored."""
+        """
+        Return the evaluation that `to_dict` described.
+
+        Parameters
+        ----------
+        facts : dict
+            What `to_dict` gave, or the whole of ``metrics.json``, whose other keys are passed over.
+
+        Returns
+        -------
+        Evaluation
+            Equal to the one described.
+        """
         plain = {name: facts[name] for name in cls.__dataclass_fields__ if name not in _NESTED}
         for name in _MAY_BE_INFINITE:
             plain[name] = math.inf if plain[name] is None else plain[name]
