@@ -12,12 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from softclass.data.images import ImageSet
-from softclass.data.table import Table
+from softclass.data.table import ReadOptions, Table
+from softclass.errors import Note, Notes
 from softclass.functions.cross_entropy import cross_entropy
 from softclass.functions.softmax import softmax
 from softclass.model.examples import Examples, Inputs
+from softclass.model.manifest import Manifest
 from softclass.model.predictions import prediction_table, read_predictions
+from softclass.model.rows import read_rows
+from softclass.model.session import Session
+from softclass.model.warned import warn_of
 from softclass.trust.evaluation import Evaluation, evaluate
+
+ALL_ROWS = 2**31  # in one block
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +116,31 @@ class Examined:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What training knew and the model file does not hold.
+
+    Attributes
+    ----------
+    evaluation : Evaluation or None
+        With all diagrams, whatever the number of classes.
+    notes : tuple of Note
+        With their hints.
+    examined : Examined or None
+        The tested rows themselves.
+    title : str
+        Name of the data.
+    config : str
+        The options, as TOML.
+    """
+
+    evaluation: Evaluation | None
+    notes: tuple[Note, ...]
+    examined: Examined | None
+    title: str
+    config: str
+
+
 def examine(
     tests: Examples, logits: npt.NDArray[np.float32], temperature: float, *, seed: int, class_counts: Mapping[str, int]
 ) -> Examined:
@@ -136,6 +168,28 @@ def examine(
         inputs=tests.inputs,
         row_numbers=tests.row_numbers,
         class_counts=class_counts,
+    )
+
+
+def examine_data(session: Session, manifest: Manifest, data: Any, title: str, notes: Notes | None) -> Examined:
+    """Answer labelled rows and keep them for a report; without `notes` they become warnings."""
+    collected = Notes() if notes is None else notes
+    blocks = list(read_rows(data, manifest, ReadOptions(), collected, labelled=True, batch_rows=ALL_ROWS))
+    if notes is None:
+        warn_of(collected)
+    logits = np.concatenate([session.run(rows.feeds).logits for rows in blocks])
+    targets = np.concatenate([rows.targets for rows in blocks if rows.targets is not None])
+    names = tuple(label.name for label in manifest.classes)
+    found = evaluate(logits, targets, names, temperature=manifest.temperature().temperature, split=title)
+    whole = blocks[0] if len(blocks) == 1 else None
+    return Examined(
+        found,
+        logits,
+        targets,
+        names,
+        [name for rows in blocks for name in rows.target_names or ()],
+        None if whole is None else whole.table,
+        None if whole is None else whole.images,
     )
 
 

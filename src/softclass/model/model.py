@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +14,27 @@ from softclass.data.likeness import like_given
 from softclass.data.schema import Schema
 from softclass.data.table import ReadOptions
 from softclass.errors import (
-    CalibrationWarning,
-    DataWarning,
     ModelFileError,
     Note,
     Notes,
+    TableError,
     UsageError,
     shown,
 )
 from softclass.model.card import card_text
-from softclass.model.examined import Examined, examined_of_run
+from softclass.model.examined import Training, examine_data, examined_of_run
 from softclass.model.file import SEAL_BYTES, OpenedModel, open_model, save_bytes, seal
 from softclass.model.manifest import Manifest
-from softclass.model.predictions import prediction_table
+from softclass.model.predictions import check_prediction_options, prediction_table
 from softclass.model.rows import Rows, read_rows, refuse_table_options
 from softclass.model.session import Session
+from softclass.model.warned import tell, warn_of
 from softclass.trust.evaluation import Evaluation, evaluate
 from softclass.trust.temperature import Temperature
 
 MODEL_FILE = "model.onnx"
 PREDICTIONS_FILE = "predictions-test.parquet"
 CONFIG_FILE = "config.toml"
-ALL_ROWS = 2**31  # in one block
-
-# Notes that change what a number means; Python callers get them as warnings. The others are in Model.notes.
-WARNED = frozenset(
-    {"SC850", "SC851", "SC802", "SC804", "SC807", "SC808", "SC809", "SC810", "SC811", "SC821", "SC843", "SC847"}
-)
 
 
 def load(
@@ -94,18 +87,13 @@ def load(
     opened = open_model(where, digest=digest)
     if notes is None:
         collected = Notes()
-        _tell(opened.notes, collected)
+        tell(opened.notes, collected)
         warn_of(collected)
     else:
-        _tell(opened.notes, notes)
+        tell(opened.notes, notes)
     model = Model(opened, threads=threads)
     model._belongs_to(where)
     return model
-
-
-def _tell(found: Iterable[Note], notes: Notes) -> None:
-    for note in found:
-        notes.add(note.code, note.text, column=note.column, count=note.count, hint=note.hint)
 
 
 class Model:
@@ -132,26 +120,57 @@ class Model:
         SHA-256 of the file's content, in hexadecimal.
     manifest : Manifest
         All facts in the file.
+
+    Examples
+    --------
+    >>> import softclass
+    >>> from softclass.data import samples
+    >>> model = softclass.train(samples.path("digits.npz"), C=1.0)
+    >>> model
+    <softclass.Model softmax, 10 classes, digest ...>
+    >>> model.predict_proba(samples.path("digits.npz")).shape
+    (1797, 10)
     """
 
-    def __init__(self, opened: OpenedModel, *, threads: int | None = None) -> None:
+    def __init__(self, opened: OpenedModel, *, threads: int | None = None, training: Training | None = None) -> None:
         self.manifest = opened.manifest
         self.digest = opened.digest
         self._data = opened.data
         self._threads = threads
         self._session: Session | None = None
-        self._evaluation: Evaluation | None = None
-        self._notes: tuple[Note, ...] | None = None
-        self._examined: Examined | None = None
-        self._title = "model"
-        self._config: str | None = None
+        # What training knew and the file does not hold; nothing of it if the file was read.
+        self._evaluation = None if training is None else training.evaluation
+        self._notes = None if training is None else training.notes
+        self._examined = None if training is None else training.examined
+        self._title = "model" if training is None else training.title
+        self._config = None if training is None else training.config
         self._run: Path | None = None
         self._file: Path | None = None
 
     @classmethod
-    def seal(cls, body: bytes, manifest: Manifest, *, threads: int | None = None) -> Model:
-        """Put the facts beside the graph, close the file and open it again as anyone would."""
-        return cls(open_model(seal(body, manifest)), threads=threads)
+    def seal(
+        cls, body: bytes, manifest: Manifest, *, threads: int | None = None, training: Training | None = None
+    ) -> Model:
+        """
+        Put the facts beside the graph, close the file and open it again as anyone would.
+
+        Parameters
+        ----------
+        body : bytes
+            The graph.
+        manifest : Manifest
+            Its facts.
+        threads : int, optional
+            Threads of the runtime.
+        training : Training, optional
+            What is known beyond the file.
+
+        Returns
+        -------
+        Model
+            Ready to predict.
+        """
+        return cls(open_model(seal(body, manifest)), threads=threads, training=training)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _from_bytes, (self._data,)
@@ -202,13 +221,6 @@ class Model:
         if path.name == MODEL_FILE and (run / CONFIG_FILE).is_file():
             self._run, self._title = run, run.name
             self._config = (run / CONFIG_FILE).read_text(encoding="utf-8")
-
-    def _keep(
-        self, evaluation: Evaluation | None, notes: Notes, examined: Examined | None, title: str, config: str
-    ) -> None:
-        """Remember what training knew and the file does not hold: hints of notes, and the tested rows themselves."""
-        self._evaluation, self._notes = evaluation, tuple(notes)
-        self._examined, self._title, self._config = examined, title, config
 
     @property
     def body(self) -> bytes:
@@ -321,10 +333,12 @@ class Model:
             As in :meth:`predict`; ``"-"`` is standard input.
         batch_rows : int, optional
             Rows in a block; never changes a value. Default 8192, images 256.
-        proba, logits : bool
-            Whether ``proba_<class>`` and ``logit_<class>`` are among the columns.
+        proba : bool, default True
+            Whether ``proba_<class>`` is among the columns.
         top_k : int, optional
             The best classes instead of all.
+        logits : bool, default False
+            Whether ``logit_<class>`` is among the columns.
         ids : sequence of str, optional
             Columns that name the rows; by default those of the model that the data have.
         keep : "none", "all", or names
@@ -350,7 +364,7 @@ class Model:
         DataError
             SC3xx, if the rows do not fit the model.
         """
-        _check_rows_options(top_k, proba, unseen, batch_rows)
+        check_prediction_options(top_k, proba, unseen, batch_rows)
         collected = Notes() if notes is None else notes
         if self.manifest.task == "images":
             refuse_table_options(id=ids, keep=None if keep == "none" else keep)
@@ -385,7 +399,7 @@ class Model:
         Returns
         -------
         data frame
-            pandas (with its index), polars or Arrow as given; an Arrow table for everything else.
+            Of pandas (with its index), polars or Arrow as given; an Arrow table for everything else.
 
         Raises
         ------
@@ -422,8 +436,10 @@ class Model:
             Resamples behind the intervals; 0 for none.
         seed : int, default 0
             Of the resamples.
-        read, notes
-            As in :meth:`predict_batches`.
+        read : ReadOptions, optional
+            How to read a file; found out where not given.
+        notes : Notes, optional
+            Collects the notes; without it they become warnings.
         keep_predictions : list, optional
             Receives one Arrow table a block, with the columns `target` and `loss`.
 
@@ -437,6 +453,10 @@ class Model:
         DataError
             SC3xx, if the rows do not fit the model or have no label; SC301 if there are none.
         """
+        for option, name in (("target", target), ("by", by)):
+            if name is not None and not isinstance(name, str):
+                message = f"--{option} must be the name of a column; got the type {type(name).__name__}"
+                raise UsageError("SC207", message, where="evaluate")
         collected = Notes() if notes is None else notes
         if self.manifest.task == "images":
             refuse_table_options(by=by)
@@ -456,6 +476,8 @@ class Model:
                 ))  # fmt: skip
         if notes is None:
             warn_of(collected)
+        if not sum(map(len, targets)):
+            raise TableError("SC301", "there are no rows to evaluate", where=_title_of(data))
         return evaluate(
             np.concatenate(logits), np.concatenate(targets), names, temperature=self.temperature.temperature,
             bootstrap=bootstrap, seed=seed, split="evaluate", by=np.concatenate(groups) if groups else None,
@@ -504,7 +526,7 @@ class Model:
 
         examined, title = self._examined, self._title
         if data is not None:
-            examined, title = self._examine(data, notes), _title_of(data)
+            examined, title = examine_data(self.session, self.manifest, data, _title_of(data), notes), _title_of(data)
         elif examined is None and self._run is not None and (self._run / PREDICTIONS_FILE).is_file():
             names = [label.name for label in self.manifest.classes]
             examined = examined_of_run(
@@ -513,21 +535,6 @@ class Model:
         facts = report_facts(self, examined, examples=examples, title=title, config=self._config)
         inputs = [name for name in (self._file, data) if isinstance(name, str | Path)]
         return write_report(facts, path, lang=lang, overwrite=overwrite, inputs=inputs)
-
-    def _examine(self, data: Any, notes: Notes | None) -> Examined:
-        """Answer labelled rows and keep them for a report."""
-        found_notes = Notes() if notes is None else notes
-        blocks = list(read_rows(data, self.manifest, ReadOptions(), found_notes, labelled=True, batch_rows=ALL_ROWS))
-        if notes is None:
-            warn_of(found_notes)
-        logits = np.concatenate([self.session.run(rows.feeds).logits for rows in blocks])
-        targets = np.concatenate([rows.targets for rows in blocks if rows.targets is not None])
-        names = [label.name for label in self.manifest.classes]
-        found = evaluate(logits, targets, names, temperature=self.temperature.temperature, split=_title_of(data))
-        return Examined(
-            found, logits, targets, tuple(names), [name for rows in blocks for name in rows.target_names or ()],
-            *((blocks[0].table, blocks[0].images) if len(blocks) == 1 else (None, None)),
-        )  # fmt: skip
 
     def card(self) -> str:
         """
@@ -584,23 +591,3 @@ def _title_of(data: Any) -> str:
 
 def _from_bytes(data: bytes) -> Model:
     return Model(open_model(data))
-
-
-def _check_rows_options(top_k: int | None, proba: bool, unseen: str, batch_rows: int | None) -> None:
-    if top_k is not None and top_k < 1:
-        raise UsageError("SC207", f"--top-k must be at least 1; got {top_k}")
-    if top_k is not None and not proba:
-        raise UsageError("SC203", "--top-k and --no-proba exclude each other")
-    if unseen not in ("other", "fail"):
-        raise UsageError("SC207", f'--unseen must be other or fail; got "{shown(unseen)}"')
-    if batch_rows is not None and batch_rows < 1:
-        raise UsageError("SC207", f"--batch-size must be at least 1; got {batch_rows}")
-
-
-def warn_of(notes: Notes) -> None:
-    """Give Python callers the notes that change what a number means."""
-    for note in notes:
-        if note.code in WARNED:
-            kind = CalibrationWarning if note.code == "SC821" else DataWarning
-            hint = f". {note.hint}" if note.hint else ""
-            warnings.warn(f"[{note.code}] {note.message}{hint}", kind, stacklevel=3)

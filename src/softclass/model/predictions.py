@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from softclass.errors import Notes
+from softclass.errors import Notes, UsageError, shown
 
 Format = Literal["csv", "jsonl", "parquet", "arrow"]
 FORMATS: tuple[Format, ...] = ("csv", "jsonl", "parquet", "arrow")
@@ -27,6 +27,18 @@ FORMATS: tuple[Format, ...] = ("csv", "jsonl", "parquet", "arrow")
 # What a spreadsheet takes for the beginning of a formula.
 FORMULA = r"^[=+\-@\t\r]"
 NEEDS_QUOTES = '[",\r\n]'
+
+
+def check_prediction_options(top_k: int | None, proba: bool, unseen: str, batch_rows: int | None) -> None:
+    """Refuse options of a prediction that are out of range (SC207) or contradict each other (SC203)."""
+    if top_k is not None and top_k < 1:
+        raise UsageError("SC207", f"--top-k must be at least 1; got {top_k}")
+    if top_k is not None and not proba:
+        raise UsageError("SC203", "--top-k and --no-proba exclude each other")
+    if unseen not in ("other", "fail"):
+        raise UsageError("SC207", f'--unseen must be other or fail; got "{shown(unseen)}"')
+    if batch_rows is not None and batch_rows < 1:
+        raise UsageError("SC207", f"--batch-size must be at least 1; got {batch_rows}")
 
 
 def prediction_table(

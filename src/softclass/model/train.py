@@ -23,7 +23,7 @@ from softclass.data.split import Parts, SplitOptions, count_shared_rows, row_ord
 from softclass.data.table import ReadOptions
 from softclass.errors import CheckFailedError, DataError, Note, Notes, UsageError, shown
 from softclass.estimators.threads import limited_threads
-from softclass.model.examined import Examined, examine
+from softclass.model.examined import Examined, Training, examine
 from softclass.model.examples import (
     Examples,
     fingerprint,
@@ -45,7 +45,7 @@ from softclass.model.fitting import (
 from softclass.model.graph import build_graph
 from softclass.model.limits import check_fail_under, check_memory
 from softclass.model.manifest import Manifest, make_sample
-from softclass.model.model import Model, warn_of
+from softclass.model.model import Model
 from softclass.model.options import (
     check_options,
     check_types,
@@ -56,6 +56,7 @@ from softclass.model.options import (
 )
 from softclass.model.run import Stopwatch, check_output, metrics_of, write_run
 from softclass.model.session import Session
+from softclass.model.warned import warn_of
 from softclass.networks.architecture import Dense
 from softclass.trust.temperature import Temperature, fit_temperature
 
@@ -282,11 +283,11 @@ def train(
             sample=make_sample(preprocessing, session, examples.spec),
             data={"rows": examples.n_rows, "sha256": fingerprint(examples)},
         )  # fmt: skip
-        trained = Model.seal(body, manifest, threads=threads)
+        config = config_text(given, DEFAULTS, {"C": fitted.C, "model": "softmax"}, __version__)
+        training = Training(evaluation, tuple(notes), examined, examples.name, config)
+        trained = Model.seal(body, manifest, threads=threads, training=training)
         if examined is not None:
             _check_file_repeats(trained, preprocessing, examined)
-        config = config_text(given, DEFAULTS, {"C": fitted.C, "model": "softmax"}, __version__)
-        trained._keep(evaluation, notes, examined, examples.name, config)
         if path is not None:
             say("phase", {"name": "writing", "done": 0, "total": None})
             more: dict[str, Any] = {"fit": {**fitted.facts(), "tried": fitted.tried_by_name()}}

@@ -1,0 +1,28 @@
+"""Which notes reach Python callers as warnings; the others are in ``Model.notes``."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+
+from softclass.errors import CalibrationWarning, DataWarning, Note, Notes
+
+# Notes that change what a number means.
+WARNED = frozenset(
+    {"SC850", "SC851", "SC802", "SC804", "SC807", "SC808", "SC809", "SC810", "SC811", "SC821", "SC843", "SC847"}
+)
+
+
+def warn_of(notes: Notes) -> None:
+    """Give Python callers the notes that change what a number means."""
+    for note in notes:
+        if note.code in WARNED:
+            kind = CalibrationWarning if note.code == "SC821" else DataWarning
+            hint = f". {note.hint}" if note.hint else ""
+            warnings.warn(f"[{note.code}] {note.message}{hint}", kind, stacklevel=3)
+
+
+def tell(found: Iterable[Note], notes: Notes) -> None:
+    """Add notes that were found elsewhere."""
+    for note in found:
+        notes.add(note.code, note.text, column=note.column, count=note.count, hint=note.hint)
