@@ -535,7 +535,7 @@ def test_too_few_iterations_are_said():
 def test_past_deadline_keeps_the_best_so_far():
     X, y = load_iris(return_X_y=True)
 
-    model = SoftmaxRegression()._fit(X, y, deadline=time.monotonic() - 1)
+    model = SoftmaxRegression().fit_watched(X, y, deadline=time.monotonic() - 1)
 
     assert not model.converged_
     assert model.n_iter_.tolist() == [1]
@@ -546,7 +546,7 @@ def test_progress_hears_of_every_iteration():
     X, y = load_iris(return_X_y=True)
     heard = []
 
-    model = SoftmaxRegression()._fit(X, y, progress=lambda *facts: heard.append(facts))
+    model = SoftmaxRegression().fit_watched(X, y, progress=lambda *facts: heard.append(facts))
 
     assert [facts[0] for facts in heard] == list(range(1, model.n_iter_[0] + 1))
     assert heard[-1][1:] == (model.objective_, model.gradient_norm_)

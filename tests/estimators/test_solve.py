@@ -92,7 +92,7 @@ def test_past_deadline_keeps_the_best_so_far(way, monkeypatch):
     WAYS[way](monkeypatch)
     heard = []
 
-    model = SoftmaxRegression()._fit(X, y, deadline=time.monotonic() - 1, progress=lambda *facts: heard.append(facts))
+    model = SoftmaxRegression().fit_watched(X, y, deadline=time.monotonic() - 1, progress=lambda *facts: heard.append(facts))
 
     assert not model.converged_
     assert model.objective_ < np.log(4)

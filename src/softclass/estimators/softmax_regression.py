@@ -169,9 +169,9 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         SoftmaxRegression
             Itself, fitted.
         """
-        return self._fit(X, y, sample_weight)
+        return self.fit_watched(X, y, sample_weight)
 
-    def _fit(
+    def fit_watched(
         self,
         X: Any,
         y: Any,
@@ -180,7 +180,27 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         progress: Progress | None = None,
         deadline: float | None = None,
     ) -> SoftmaxRegression:
-        """Fit; tell `progress` of every iteration; past the `deadline` of ``time.monotonic()`` keep the best so far."""
+        """
+        Fit as `fit` does, telling every iteration and stopping in time.
+
+        Parameters
+        ----------
+        X : array, CSR or CSC matrix, or frame of shape (n_samples, n_features)
+            As in `fit`.
+        y : array of shape (n_samples,)
+            As in `fit`.
+        sample_weight : array of shape (n_samples,), optional
+            As in `fit`.
+        progress : callable (iteration, objective, gradient_norm), optional
+            Told of every iteration.
+        deadline : float, optional
+            Moment of ``time.monotonic()`` past which the best weights so far are kept.
+
+        Returns
+        -------
+        SoftmaxRegression
+            Itself, fitted.
+        """
         with np.errstate(over="ignore", invalid="ignore"):  # a sum that decides whether all is finite may overflow
             X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], dtype=_dtypes(X))
         if sparse.issparse(X):

@@ -125,7 +125,7 @@ class Fitting:
         with warnings.catch_warnings():
             # What the estimator would warn of becomes a note below, with words that fit the command line.
             warnings.filterwarnings("ignore", message=r"\[SC84[67]\]")
-            estimator._fit(features, targets, weights, progress=told, deadline=self.deadline)
+            estimator.fit_watched(features, targets, weights, progress=told, deadline=self.deadline)
         _note_outcome(estimator, self.deadline, notes)
         return Fitted(
             layers=estimator.layers_,
