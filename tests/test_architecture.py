@@ -1,7 +1,8 @@
-"""The house is in order: sizes, names, and what no file may hold."""
+"""The house is in order: map, sizes, names, and what no file may hold."""
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -10,22 +11,54 @@ import pytest
 import softclass
 
 ROOT = Path(softclass.__file__).parent
+PROJECT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(ROOT.rglob("*.py"))
 JUNK = {"utils", "common", "core", "misc", "base", "helpers", "util"}
 FORBIDDEN = re.compile(
     r"\b(import pickle|import marshal|import joblib|torch\.load|allow_pickle=True|(?<![\w.])eval\(|(?<![\w.])exec\("
     r"|yaml\.load|shell=True|mktemp|extractall|import socket|import urllib|import http)\b"
 )
+# Files outside data/writing.py that open something to write into, and what that is.
+WRITERS = {
+    "cli/main.py",  # the null device, in the place of a closed stream
+    "cli/output.py",  # the null device, in the place of a closed stream
+    "cli/failure.py",  # the crash file, which must be new
+    "data/writing.py",
+}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+each_file = pytest.mark.parametrize("path", SOURCES, ids=_name)
+
+
+def _folders(folder: Path) -> set[str]:
+    """Folders that belong to the project, as the map writes them."""
+    ignored = {line.strip("/") for line in (PROJECT / ".gitignore").read_text().split() if line.endswith("/")}
+    return {
+        f"{path.relative_to(PROJECT).as_posix()}/"
+        for path in folder.iterdir()
+        if path.is_dir() and path.name not in ignored and not path.name.startswith((".", "__")) and any(path.iterdir())
+    }
+
+
+def test_the_map_of_contributing_shows_the_folders_that_there_are() -> None:
+    [shown] = re.findall(r"```text\n(.*?)```", (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.DOTALL)
+    folders = [line.split()[0] for line in shown.splitlines() if re.match(r"\S+/( |$)", line)]
+
+    assert sorted(folders) == sorted((_folders(PROJECT) - {"src/"}) | {"src/softclass/"} | _folders(ROOT))
+
+
+@each_file
 def test_no_file_is_longer_than_600_lines(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 600
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 600
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+@each_file
 def test_no_file_holds_what_runs_foreign_code_or_opens_connections(path: Path) -> None:
-    assert FORBIDDEN.findall(path.read_text()) == []
+    assert FORBIDDEN.findall(path.read_text(encoding="utf-8")) == []
 
 
 def test_there_is_no_junk_room() -> None:
@@ -34,11 +67,80 @@ def test_there_is_no_junk_room() -> None:
     assert names & JUNK == set()
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if p.parent.name == "model"], ids=lambda path: path.name)
+@each_file
 def test_only_the_session_makes_sessions(path: Path) -> None:
-    assert ("InferenceSession" in path.read_text()) == (path.name == "session.py")
+    assert ("InferenceSession" in path.read_text(encoding="utf-8")) == (_name(path) == "model/session.py")
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def _writes(node: ast.AST) -> bool:
+    """Whether a call opens a file to write into, by its mode, its flags or its name."""
+    if not isinstance(node, ast.Call):
+        return False
+    called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    if called in ("write_text", "write_bytes", "NamedTemporaryFile", "mkstemp", "touch"):
+        return True
+    if called not in ("open", "fdopen"):
+        return False
+    given = [*node.args, *(keyword.value for keyword in node.keywords)]
+    modes = [one.value for one in given if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    flags = " ".join(map(ast.unparse, given))
+    return any(re.fullmatch(r"[rbt]*[wax+][rbt+]*", mode) for mode in modes) or "O_WRONLY" in flags or "O_RDWR" in flags
+
+
+@each_file
+def test_only_one_file_opens_files_to_write_into(path: Path) -> None:
+    writing = [node.lineno for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if _writes(node)]
+
+    assert writing == [] or _name(path) in WRITERS
+
+
+@pytest.mark.parametrize("call", ['open(p, "w")', 'p.open(mode="xb")', "os.open(p, os.O_RDWR)", 'p.write_text("")'])
+def test_writing_is_seen(call: str) -> None:
+    assert any(map(_writes, ast.walk(ast.parse(call))))
+
+
+@pytest.mark.parametrize("call", ["open(p)", 'p.open("rb")', "os.open(p, os.O_RDONLY)", 'archive.open("name")'])
+def test_reading_is_not_taken_for_writing(call: str) -> None:
+    assert not any(map(_writes, ast.walk(ast.parse(call))))
+
+
+@each_file
+def test_private_names_stay_in_their_file(path: Path) -> None:
+    """Names with an underscore are used by their own class or file; the compiled module is called _cpu."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imported = [
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("softclass")
+        for alias in node.names
+        if re.match(r"_[a-z]", alias.name) and alias.name != "_cpu"
+    ]
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    own |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _is_self(node.value)}
+    foreign = [
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and re.match(r"_[a-z]", node.attr) and node.attr not in own
+    ]
+
+    assert imported + foreign == []
+
+
+def _is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("self", "cls")
+
+
+# samples holds a function of its own.
+ROOMS = [path for path in SOURCES if path.name == "__init__.py" and path.parent.name not in ("softclass", "samples")]
+
+
+@pytest.mark.parametrize("path", ROOMS, ids=_name)
+def test_a_room_hands_no_names_on(path: Path) -> None:
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+
+    assert [type(node) for node in body] == [ast.Expr]
+
+
+@each_file
 def test_every_file_says_what_it_is(path: Path) -> None:
-    assert re.match(r'(#.*\n)*r?"""[^"]', path.read_text())
+    assert re.match(r'(#.*\n)*r?"""[^"]', path.read_text(encoding="utf-8"))
