@@ -16,6 +16,7 @@ from asserts import assert_bit_equal
 from softclass.data import samples
 
 ROOT = Path(__file__).resolve().parents[1]
+PLACES = (ROOT, ROOT / "src" / "softclass", ROOT / "src" / "softclass" / "model")
 README, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
 
 
@@ -66,6 +67,13 @@ def test_a_model_runs_without_softclass_and_gives_the_same_bits(
     rows = {name: [None if cell != cell else cell for cell in cells] for name, cells in found["rows"].items()}
     assert_bit_equal(softclass.load(model).predict_proba(rows), found["probabilities"])
     assert np.array_equal(found["label"], softclass.load(model).predict(rows))
+
+
+def test_the_files_that_contributing_names_are_there() -> None:
+    names = re.findall(r"`([\w./-]+\.(?:py|md|cpp|hpp|pyi))`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+
+    assert len(names) > 10
+    assert [name for name in names if not any((folder / name).exists() for folder in PLACES)] == []
 
 
 @pytest.mark.parametrize("path", [README, CHINESE, ROOT / "CONTRIBUTING.md"], ids=lambda path: path.name)
