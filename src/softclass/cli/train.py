@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
+from softclass.cli.configuration import known_options
 from softclass.cli.layout import shown_path
 from softclass.cli.options import TABLES, Common, flag, off, option
 from softclass.cli.output import Screen
@@ -215,12 +216,12 @@ def _check(options: dict[str, Any]) -> None:
         pointless = {"output": None, "fail_under": None, "report": True, "predictions": True}
         for name, default in pointless.items():
             if options[name] != default:
-                spelled = f"--{'no-' if default else ''}{name.replace('_', '-')}"
+                spelled = known_options("train")[name].option
                 raise UsageError("SC202", f"{spelled} has no effect with --dry-run", where="softclass train")
     if options["input_format"] in ("arrow", "parquet"):
         for name in ("delimiter", "decimal", "thousands", "encoding", "header"):
             if options[name] not in (None, True):
-                spelled = "--no-header" if name == "header" else f"--{name}"
+                spelled = known_options("train")[name].option
                 raise UsageError(
                     "SC202", f"{spelled} does not apply to --input-format {options['input_format']} (applies to csv)",
                     where="softclass train",
