@@ -171,7 +171,7 @@ def own_parts(cells: npt.ArrayLike, column: str, notes: Notes) -> npt.NDArray[np
     for word in ("validation", "conformal"):
         count = int(np.sum(np.array([name == word for name in trimmed], dtype=bool)[where])) if len(where) else 0
         if count:
-            notes.add("SC823", f'rows marked "{word}" serve as calibration rows', column=column, count=count)
+            notes.add("SC823", f'rows marked "{word}", used as calibration rows', column=column, count=count)
     return np.array([_CELLS[word] for word in trimmed] or [""], dtype="<U11")[where]
 
 
@@ -317,7 +317,8 @@ def count_shared_rows(keys: npt.ArrayLike, parts: Parts, notes: Notes | None = N
             if shared:
                 counts[first, second] = shared
                 if notes is not None:
-                    notes.add("SC808", f"rows of the {second} part equal rows of the {first} part", count=shared)
+                    row, equal = ("row", "equals a row") if shared == 1 else ("rows", "equal rows")
+                    notes.add("SC808", f"{row} of the {second} part {equal} of the {first} part", count=shared)
     return counts
 
 
@@ -346,7 +347,7 @@ def _codes_of(groups: npt.ArrayLike, notes: Notes) -> Rows:
     codes: Rows = np.unique(values, return_inverse=True)[1].astype(np.int64)
     if missing.any():
         codes[missing] = len(codes) + np.arange(int(missing.sum()))
-        notes.add("SC823", "rows without a group stand alone", count=int(missing.sum()))
+        notes.add("SC823", "rows without a group, each a group of its own", count=int(missing.sum()))
     return codes
 
 
@@ -442,7 +443,7 @@ def _moments(times: npt.ArrayLike, notes: Notes) -> npt.NDArray[np.float64]:
     moments = np.asarray(times, dtype=np.float64)
     missing = np.isnan(moments)
     if missing.any():
-        notes.add("SC823", "rows without a time count as the oldest", count=int(missing.sum()))
+        notes.add("SC823", "rows without a time, taken for the oldest", count=int(missing.sum()))
     return np.where(missing, -np.inf, moments)
 
 
