@@ -8,11 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Features: TypeAlias = npt.NDArray[np.floating[Any]]  # (N, D)
-Logits: TypeAlias = npt.NDArray[np.floating[Any]]  # (..., K)
 Probabilities: TypeAlias = npt.NDArray[np.floating[Any]]  # (..., K), sums to 1 along the class axis
-Targets: TypeAlias = npt.NDArray[np.integer[Any]]  # (N,), class indices
-SampleWeight: TypeAlias = npt.NDArray[np.floating[Any]]  # (N,)
 Pixels: TypeAlias = npt.NDArray[np.uint8]  # (N, height, width, channels)
-Columns: TypeAlias = dict[
-    str, npt.NDArray[Any]
-]  # graph input name -> (N,) float64, NaN missing; or (N,) object of str, "" missing
+# Graph input name -> (N,) float64, NaN missing; or (N,) object of str, "" missing.
+Columns: TypeAlias = dict[str, npt.NDArray[Any]]

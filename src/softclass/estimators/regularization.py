@@ -17,7 +17,6 @@ from softclass.estimators.scaling import Array, column_moments
 from softclass.estimators.solve import root_of_penalty, solve
 
 GRID = tuple(10.0**power for power in range(-3, 4))
-HELD_OUT = 0.2
 FOLDS = 5
 FEW_ROWS = 1000  # below, five folds: one held-out part would be too small to trust
 MOST_ROWS = 20_000  # rows fitted for the choice at most

@@ -14,6 +14,8 @@ from softclass.errors import DTypeError, InputError, OptionError, ShapeError, Ta
 Array = npt.NDArray[Any]
 
 REDUCTIONS = ("mean", "sum", "none")
+# What people call the types of arrays that hold no numbers.
+KINDS = {"O": "objects", "U": "text", "S": "text", "b": "bool"}
 
 
 def as_array(where: str, name: str, value: object) -> Array:
@@ -54,10 +56,9 @@ def check_float_type(where: str, name: str, array: Array, wanted: str, *, intege
     is_float = array.dtype.kind == "f" and array.dtype.itemsize <= 8
     if is_float or (integers and array.dtype.kind in "iu"):
         return
-    kinds = {"O": "objects", "U": "text", "S": "text", "b": "bool"}
     raise DTypeError(
         "SC111",
-        f"`{name}` must be an array of {wanted}; got {kinds.get(array.dtype.kind, shown(array.dtype))}",
+        f"`{name}` must be an array of {wanted}; got {KINDS.get(array.dtype.kind, shown(array.dtype))}",
         where=where,
         hint=f"If the values are meant as numbers, pass them as such: np.asarray({name}, dtype=float)",
     )
@@ -144,11 +145,10 @@ def _target_shape_hint(targets: Array, shape: tuple[int, ...], without_axis: tup
 
 
 def _raise_target_type(where: str, targets: Array) -> NoReturn:
-    kinds = {"O": "objects", "U": "text", "S": "text", "b": "bool"}
     raise DTypeError(
         "SC111",
         "`targets` must be integers (class indices) or float16, float32, float64 (probabilities); "
-        f"got {kinds.get(targets.dtype.kind, shown(targets.dtype))}",
+        f"got {KINDS.get(targets.dtype.kind, shown(targets.dtype))}",
         where=where,
         hint="If these are labels, fit SoftmaxRegression, which encodes them",
     )
