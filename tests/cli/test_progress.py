@@ -4,6 +4,7 @@ import io
 import json
 import sys
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -99,13 +100,20 @@ def test_short_work_shows_no_bar(monkeypatch):
     assert terminal.getvalue() == ""
 
 
+def _wait(happened: Callable[[], object]) -> None:
+    """The bar is drawn by a thread of its own; one that never draws fails instead of hanging."""
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_the_bar_shows_text_as_it_is_and_steps_aside(monkeypatch):
     monkeypatch.setattr(module, "PATIENCE_S", 0.0)
     terminal, screen = _terminal(monkeypatch)
     progress = Progress(screen, "bar")
     progress("phase", {"name": "[red]r", "done": 1, "total": 2})
-    while not terminal.getvalue():
-        time.sleep(0.01)
+    _wait(terminal.getvalue)
     screen.note(Note("SC801", "extra"))
     progress.close()
     shown = terminal.getvalue()
@@ -120,10 +128,12 @@ def test_the_bar_without_colours(monkeypatch):
     monkeypatch.setattr(module, "PATIENCE_S", 0.0)
     terminal, screen = _terminal(monkeypatch, NO_COLOR="1")
     progress = Progress(screen, "bar")
-    progress("iteration", {"iteration": 3, **STEP})
-    while "iteration 3" not in terminal.getvalue():
-        time.sleep(0.01)
+
+    def is_drawn() -> bool:
         progress("iteration", {"iteration": 3, **STEP})
+        return "iteration 3" in terminal.getvalue()
+
+    _wait(is_drawn)
     progress.close()
 
     assert "\x1b[3" not in terminal.getvalue()
