@@ -26,6 +26,7 @@ the command line. No code is ever used for two things.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -162,6 +163,10 @@ class CalibrationWarning(SoftclassWarning):
     """A statement about probabilities is weaker than usual."""
 
 
+# The noun that a count stands before.
+_SEVERAL = re.compile(r"\A(column )?(row|cell|column|number|image|name|group|line)s\b")
+
+
 @dataclass(frozen=True)
 class Note:
     """A counted remark about something that was filled, merged, dropped or guessed.
@@ -191,7 +196,9 @@ class Note:
         """The whole sentence, with column and count."""
         place = f'column "{shown(self.column)}": ' if self.column is not None else ""
         number = f"{self.count:,} " if self.count is not None else ""
-        return f"{place}{number}{self.text}"
+        # A count grows while rows are read, so the words fit it only here.
+        text = _SEVERAL.sub(r"\1\2", self.text, count=1) if self.count == 1 else self.text
+        return f"{place}{number}{text}"
 
     def to_dict(self) -> dict[str, str | int | None]:
         """Return the note as it stands in ``metrics.json`` and in the model file."""

@@ -10,7 +10,7 @@ from softclass.cli.evaluation_text import evaluation_lines
 TEXT = """\
 data     x.csv · 10 rows · 2 classes
 test     accuracy 0.900 [0.700, 1.000] · log loss 0.25 [0.1, 0.4], prior 0.69 · Brier 0.1
-         ECE 0.050; a perfectly calibrated model of 10 rows would show up to 0.200
+         ECE 0.050; on 10 rows a perfectly calibrated model would show up to 0.200
 
 class  rows  precision  recall     F1  log loss
 a         6      1.000   0.833  0.900       0.2
@@ -52,7 +52,7 @@ def test_unknown_classes_are_told():
     lines = evaluation_lines(facts, 80)
 
     assert "log loss of the known classes 0.5" in lines[0]
-    assert lines[-1] == "1 rows bear a label the model does not know: counted as wrong"
+    assert lines[-1] == "1 row with a label that the model does not know: counted as wrong"
 
 
 def test_of_many_classes_the_worst_are_listed():

@@ -25,7 +25,7 @@ model    softmax   19 features → 2 classes · 40 parameters
 fit      C = 10, best of 7 · 21 iterations, converged, gradient 3e-07 · 0.03 s
 trust    calibration: none (no method beat it)
 test     accuracy 0.900 [0.700, 1.000] · log loss 0.25 [0.1, 0.4], prior 0.69 · Brier 0.1
-         ECE 0.050; a perfectly calibrated model of 10 rows would show up to 0.200
+         ECE 0.050; on 10 rows a perfectly calibrated model would show up to 0.200
          recall  a 0.833 (6) · b 1.000 (4)
 wrote    runs/p-1   model.onnx 4.1 kB · report.html   1.9 s
 next     softclass predict runs/p-1 new.csv

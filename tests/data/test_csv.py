@@ -241,7 +241,7 @@ def test_bad_rows_are_set_aside(block_bytes: int) -> None:
     assert (found.rows, found.lines) == ([("1", "2"), ("5", "6")], [2, 6])
     assert found.rejected == [(3, "1,2,3"), (5, "4")]
     assert [(note.code, note.message) for note in notes] == [
-        ("SC811", "2 rows with too many or too few fields were left out")
+        ("SC811", "2 rows with too many or too few fields left out")
     ]
 
 
@@ -293,8 +293,8 @@ def test_the_dialect_is_found(
         ),
         ("0,1,2\n3,4,x\n", {}, [("SC817", "the first line counts its columns and was taken as the header")]),
         ("1,2,3\n3,4,x\n", {}, [("SC817", "the first line counts its columns and was taken as the header")]),
-        ("a , b\n1,2\n", {}, [("SC818", "2 column names had blanks round them, which were removed")]),
-        ("a,\n1,2\n", {}, [("SC818", "1 columns without a name are called column_<n> after their position")]),
+        ("a , b\n1,2\n", {}, [("SC818", "2 column names freed of the blanks round them")]),
+        ("a,\n1,2\n", {}, [("SC818", "1 column without a name, now called column_<n> after their position")]),
     ],
 )
 def test_what_was_found_is_noted(text: str, options: dict[str, Any], messages: list[tuple[str, str]]) -> None:

@@ -174,7 +174,7 @@ def test_codes_are_categories(cells, count):
 
     assert found == Column("x", "x", "category", 0)
     assert messages(notes) == [
-        f'SC819 column "x": {count} numbers with leading zeros or above 2^53: kept as categories'
+        f'SC819 column "x": {count} number{"s" * (count > 1)} with leading zeros or above 2^53: kept as categories'
     ]
 
 
@@ -183,7 +183,7 @@ def test_numbers_too_small_for_a_float_are_0_with_a_note():
     found = judged(["1e-400", "0e5", "2"], notes=notes)
 
     assert found == number(0, 0.0, 2.0, integer=True)
-    assert messages(notes) == ['SC826 column "x": 1 numbers too small for a 64-bit float: read as 0']
+    assert messages(notes) == ['SC826 column "x": 1 number too small for a 64-bit float: read as 0']
 
 
 # ----------------------------------------------------------------------------------------------------------- refused
@@ -195,6 +195,9 @@ MIXED = [str(i / 7) for i in range(97)]
     [
         ([*MIXED, "5,1", "x", "2"],
          '[SC307] t.csv, line 98, column "x": must be a number; got "5,1" (2 of 100 cells; the others are numbers). '
+         "--na-values x=5,1 to call it missing, or --category x"),
+        ([*(text.replace(".", "") for text in MIXED), "5,1", "x", "2"],
+         '[SC307] t.csv, line 98, column "x": must be a number; got "5,1" (2 of 100 cells; the others are numbers). '
          "--decimal , for decimal commas, --na-values x=5,1 to call it missing, or --category x"),
         ([*MIXED, "0x10", "2", "3"],
          '[SC307] t.csv, line 98, column "x": must be a number; got "0x10" (1 of 100 cells; the others are numbers). '
@@ -204,7 +207,7 @@ MIXED = [str(i / 7) for i in range(97)]
          "--na-values x=1_000 to call it missing, or --category x"),
         ([*MIXED, "1,234.5", "NA", ""],
          '[SC307] t.csv, line 98, column "x": must be a number; got "1,234.5" (1 of 98 cells; the others are numbers). '
-         "--na-values x=1,234.5 to call it missing, or --category x"),
+         "--thousands , for marks between thousands, --na-values x=1,234.5 to call it missing, or --category x"),
         ([*MIXED, "1e309", "2", "3"],
          '[SC308] t.csv, line 98, column "x": must be a finite number; got "1e309" (1 of 100 cells; the others are '
          "numbers). --na-values x=1e309 to call it missing, or --category x"),

@@ -17,8 +17,8 @@ def test_names_are_trimmed_and_made() -> None:
 
     assert names == ["a", "column_2", "花", "column_4", "b\u202e"]
     assert [note.message for note in notes] == [
-        "2 column names had blanks round them, which were removed",
-        "2 columns without a name are called column_<n> after their position",
+        "2 column names freed of the blanks round them",
+        "2 columns without a name, now called column_<n> after their position",
     ]
 
 

@@ -46,7 +46,7 @@ def test_a_whole_table():
         dialect=Dialect(),
     )
     assert messages(notes) == [
-        'SC812 column "hue": 1 cells "NA" kept as a category',
+        'SC812 column "hue": 1 cell "NA" kept as a category',
         'SC805 column "one": constant, left out: the only value is "1"',
     ]
 
@@ -115,8 +115,7 @@ def test_names_in_the_graph_never_clash():
          '[SC315] t.csv: at least one column must be usable; one: constant: the only value is "1". '
          "--category or --number keeps a column that would be left out"),
         ({"y": Y}, {}, {}, TableError,
-         "[SC315] t.csv: there is no column but the target. "
-         "--category or --number keeps a column that would be left out"),
+         "[SC315] t.csv: there is no column but the target"),
         (TABLE, {"drop": ("sise",)}, {}, TableError,
          '[SC321] t.csv: --drop names column "sise", which the table does not have. Did you mean "size"?'),
         (TABLE, {"number": ("zzzzzz",)}, {}, TableError,

@@ -137,7 +137,7 @@ def test_rows_without_a_group_stand_alone(groups):
     notes = Notes()
     parts = parts_of(np.arange(120) % 2, notes=notes, groups=groups)
 
-    assert messages(notes)[0] == "SC823 60 rows without a group stand alone"
+    assert messages(notes)[0] == "SC823 60 rows without a group, each a group of its own"
     assert len(parts.test) == 24
 
 
@@ -170,7 +170,7 @@ def test_rows_without_a_time_are_the_oldest():
     parts = parts_of(np.arange(200) % 2, notes=notes, times=times)
 
     assert set(range(50)) <= set(parts.fit.tolist())
-    assert messages(notes)[0] == "SC823 50 rows without a time count as the oldest"
+    assert messages(notes)[0] == "SC823 50 rows without a time, taken for the oldest"
 
 
 def test_own_test_rows_stay_and_calibration_comes_from_the_others():
@@ -317,8 +317,8 @@ def test_split_column_words():
 
     assert found.tolist() == ["fit", "fit", "calibration", "calibration", "calibration", "test"]
     assert messages(notes) == [
-        'SC823 column "part": 1 rows marked "validation" serve as calibration rows',
-        'SC823 column "part": 1 rows marked "conformal" serve as calibration rows',
+        'SC823 column "part": 1 row marked "validation", used as calibration rows',
+        'SC823 column "part": 1 row marked "conformal", used as calibration rows',
     ]
 
 

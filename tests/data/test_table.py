@@ -265,7 +265,7 @@ def test_rows_set_aside_stay_with_their_block() -> None:
 
     assert joined(list(table.rejected) for table in batches) == list(whole.rejected)
     assert whole.rejected == ((2, "1"), (5, "5"), (6, "6,7,8"))
-    assert [note.message for note in notes] == ["3 rows with too many or too few fields were left out"]
+    assert [note.message for note in notes] == ["3 rows with too many or too few fields left out"]
 
 
 def test_a_fault_far_down_comes_when_it_is_reached() -> None:

@@ -45,7 +45,7 @@ def test_without_need_there_may_be_no_target():
          '[SC311] t.csv: target column "speceis" is missing; found "sepal", "species". Did you mean "species"?'),
         ({"sepal": ["1", "2"]}, "zzzzzz",
          '[SC311] t.csv: target column "zzzzzz" is missing; found "sepal". '
-         "--target NAME names the column of the labels"),
+         "If this is several columns, pass --delimiter with the character between them"),
         ({"a": [str(i) for i in range(60)], "b": ["1", "2"] * 30, "c d": ["x", "y"] * 30, "e": ["1"] * 60}, None,
          "[SC311] t.csv: the target column must be named; no column has a usual name for it; columns with few distinct "
          'values: "b", "c d". Pass --target, for example --target \'c d\''),
@@ -146,7 +146,7 @@ def test_missing_labels_can_be_left_out():
     _, kept = infer_classes(table, "y", SchemaOptions(drop_missing_target=True), notes)
 
     assert kept.columns["x"].to_pylist() == ["1", "3"]
-    assert messages(notes) == ['SC811 column "y": 1 rows without a label left out']
+    assert messages(notes) == ['SC811 column "y": 1 row without a label left out']
 
 
 def test_a_word_for_missing_labels():

@@ -55,7 +55,7 @@ def given(**options: Any) -> dict[str, Any]:
             {"target": "y"},
             "images",
             "[SC202] train: --target does not apply to images (applies to tables). "
-            "The class of an image is the name of its folder",
+            "A folder is read as images, whose class is the name of their folder; name the files of a table",
         ),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from softclass.cli.layout import figure, share, table_lines
+from softclass.cli.layout import counted, figure, share, table_lines
 from softclass.errors import shown
 
 RECALLS_LISTED = 10
@@ -41,7 +41,7 @@ def evaluation_lines(facts: Mapping[str, Any], width: int) -> list[str]:
     lines = [f"{first} · Brier {figure(facts.get('brier'))}", _calibration_line(facts)]
     unknown = facts.get("unknown_class_rows")
     if unknown:
-        lines.append(f"{unknown:,} rows bear a label the model does not know: counted as wrong")
+        lines.append(f"{counted(unknown, 'row')} with a label that the model does not know: counted as wrong")
     if facts.get("per_class"):
         lines.append(_recalls(facts["per_class"]))
     return lines
@@ -67,7 +67,8 @@ def class_table(facts: Mapping[str, Any]) -> list[str]:
 def _calibration_line(facts: Mapping[str, Any]) -> str:
     line = f"ECE {share(facts.get('ece'))}"
     if facts.get("ece_null_95") is not None:
-        line += f"; a perfectly calibrated model of {facts['n']:,} rows would show up to {share(facts['ece_null_95'])}"
+        rows = counted(facts["n"], "row")
+        line += f"; on {rows} a perfectly calibrated model would show up to {share(facts['ece_null_95'])}"
     return line
 
 

@@ -57,6 +57,17 @@ def wrapped(text: str, width: int) -> list[str]:
     return lines
 
 
+def counted(number: int, word: str) -> str:
+    """Return a number with its word: "1 row", "2 rows".
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(2000, "row")
+    ('1 row', '2,000 rows')
+    """
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
 def table_lines(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> list[str]:
     """Align the cells of a small table into columns; those named in `right` are aligned to the right.
 

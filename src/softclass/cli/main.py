@@ -152,10 +152,14 @@ def _run_command(command: str, arguments: Sequence[str], screen: Screen) -> int:
     try:
         with _limited_threads(common.threads, command):
             status = call.function(*call.positional, **call.options, screen=screen) or 0
+        screen.sum_up_notes()
         _check_notes(common.strict, screen)
         progress.emit("done", {"exit": status})
         if screen.verbose:
             screen.remark(f"done in {duration(time.monotonic() - progress.begin)}")
+    except SoftclassError:
+        screen.sum_up_notes()
+        raise
     finally:
         progress.close()
     return status

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO, TextIO
 
@@ -15,6 +16,7 @@ Paint = Callable[[str, str], str]
 
 WIDTH_WITHOUT_TERMINAL = 100
 LABEL_WIDTH = 9
+NOTES_OF_A_CODE = 5
 
 _STYLES = {"error": "1;31", "note": "33", "label": "1", "name": "36", "faint": "2", "good": "32"}
 
@@ -150,8 +152,15 @@ class Screen:
         self.notes.append(note)
         if self.emit is not None:
             self.emit("note", note.to_dict())
-        else:
+        elif self.verbose or [other.code for other in self.notes].count(note.code) <= NOTES_OF_A_CODE:
             self.remark(note_text(note, self.err.paint, self.err.room))
+
+    def sum_up_notes(self) -> None:
+        """Say how many notes were not shown: a table of many columns has much to note of the same kind."""
+        for code, count in Counter(note.code for note in self.notes).items():
+            if count > NOTES_OF_A_CODE and not self.verbose and self.emit is None:
+                more = Note(code, f"and {count - NOTES_OF_A_CODE:,} more notes of this kind; -v shows each of them")
+                self.remark(note_text(more, self.err.paint, self.err.room))
 
     def error(self, error: SoftclassError) -> None:
         """Write an error: to stderr for people, to stdout as the one document if JSON was asked for."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from softclass.cli.evaluation_text import evaluation_lines
-from softclass.cli.layout import cells, duration, figure, jsonable, padded, shown_path, size, wrapped
+from softclass.cli.layout import cells, counted, duration, figure, jsonable, padded, shown_path, size, wrapped
 from softclass.cli.output import LABEL_WIDTH, Screen
 from softclass.errors import shown
 
@@ -90,7 +90,8 @@ class Summary:
 
     def _say_model(self, *, kind: str, n_features: int, n_classes: int, n_parameters: int) -> None:
         self.screen.labelled(
-            "model", f"{kind}   {n_features:,} features → {n_classes:,} classes · {n_parameters:,} parameters"
+            "model",
+            f"{kind}   {counted(n_features, 'feature')} → {n_classes:,} classes · {n_parameters:,} parameters",
         )
 
     def _say_fit(self, *, C: float, iterations: int, converged: bool, seconds: float, **facts: Any) -> None:
@@ -99,7 +100,7 @@ class Summary:
         gradient = facts.get("gradient_norm")
         size_words = f", gradient {gradient:.0e}" if gradient is not None else ""
         self.screen.labelled(
-            "fit", f"C = {C:g}{best} · {iterations:,} iterations, {end}{size_words} · {duration(seconds)}"
+            "fit", f"C = {C:g}{best} · {counted(iterations, 'iteration')}, {end}{size_words} · {duration(seconds)}"
         )
 
     def _say_calibration(self, *, temperature: Any) -> None:
@@ -194,7 +195,8 @@ def image_words(height: int, width: int, channels: int) -> str:
 def class_words(counts: Mapping[str, int]) -> str:
     """Return the classes with the rows of each, or how many classes there are."""
     if len(counts) > CLASSES_LISTED:
-        return f"{len(counts):,} classes, {min(counts.values()):,} … {max(counts.values()):,} each"
+        low, high = min(counts.values()), max(counts.values())
+        return f"{len(counts):,} classes, {low:,}{f' … {high:,}' if high > low else ''} each"
     return ", ".join(f"{shown(name, 30)} {count:,}" for name, count in counts.items())
 
 

@@ -18,6 +18,7 @@ from softclass.errors import TableError, shown
 
 MAX_DISTINCT = 100_000
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 
 Int64 = npt.NDArray[np.int64]
 
@@ -151,11 +152,18 @@ def number_error(judged: Cells, bad: npt.NDArray[np.bool_], n_bad: int, n_presen
     counted = f"({n_bad:,} of {n_present:,} cells{rest})"
     rule = "must be a finite number" if code == "SC308" else "must be a number"
     missing = f"--na-values {option_name(f'{judged.name}={first.strip()}')} to call it missing"
-    comma = (
-        "--decimal , for decimal commas, " if judged.decimal == "." and _DECIMAL_COMMA.fullmatch(first.strip()) else ""
-    )
-    hint = f"{comma}{missing}, or --category {name}"
+    hint = f"{_comma_hint(judged, first.strip())}{missing}, or --category {name}"
     return TableError(code, f'{rule}; got "{shown(first)}" {counted}', where=judged.where(first), hint=hint)
+
+
+def _comma_hint(judged: Cells, text: str) -> str:
+    """Return what to do about 5,1 or 1,234 among numbers, if reading them otherwise would not spoil the others."""
+    if judged.decimal != "." or judged.thousands is not None:
+        return ""
+    fractions = bool(pc.any(pc.match_substring(judged.values, ".")).as_py())
+    thousands = "--thousands , for marks between thousands, " if _THOUSANDS.fullmatch(text) else ""
+    decimal = "--decimal , for decimal commas, " if _DECIMAL_COMMA.fullmatch(text) and not fractions else ""
+    return thousands + decimal
 
 
 def fault_of(judged: Cells, text: str) -> str:

@@ -97,7 +97,10 @@ def _check_names(table: Table, schema: Schema, notes: Notes) -> None:
     extra = [name for name in table.columns if name not in used]
     missing = [column.name for column in schema.columns if column.name not in table.columns]
     if missing:
-        close = {name: found[0] for name in missing if (found := nearest(name, extra, 1))}
+        close: dict[str, str] = {}
+        for name in missing:
+            if found := nearest(name, [other for other in extra if other not in close.values()], 1):
+                close[name] = found[0]
         hint = "The model needs it; it matches columns by name, in any order"
         if close:
             renamed = " ".join(f'"{shown(found)}"' for found in list(close.values())[:1])

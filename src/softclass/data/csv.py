@@ -159,7 +159,7 @@ class CsvReader:
             )
             hint = "Mend the row, or pass --bad-rows skip"
             raise TableError("SC302", message, where=f"{self._where}, line {lines[0]}", hint=hint)
-        text = "rows with too many or too few fields were left out"
+        text = "rows with too many or too few fields left out"
         self._notes.add("SC811", text, count=len(bad), hint="--bad-rows fail to stop at the first one")
         return tuple(zip(lines, texts, strict=True))
 

@@ -147,12 +147,17 @@ def _to_arrow(values: Any, column: str, name: str) -> tuple[pa.Array | pa.Chunke
             return pa.chunked_array(values), False
         return pa.array(values, from_pandas=True), False
     except _NO_COMMON_TYPE:
-        return _by_value(list(values))
+        return _by_value(list(values), f'{name}, {{}}, column "{shown(column)}"')
 
 
-def _by_value(values: list[Any]) -> tuple[pa.Array, bool]:
+def _by_value(values: list[Any], place: str) -> tuple[pa.Array, bool]:
     """Write every value as text; values that have no text make a column that no model can use."""
     texts = [_text_of(value) for value in values]
+    for row, text in enumerate(texts, start=1):
+        if isinstance(text, str) and not text.isascii() and any("\ud800" <= mark <= "\udfff" for mark in text):
+            message = f'a text must be Unicode; "{shown(text)}" holds half a surrogate pair'
+            hint = "It was decoded with errors ignored: read it with the right encoding"
+            raise TableError("SC304", message, where=place.format(f"row {row:,}"), hint=hint)
     strange = next((value for value, text in zip(values, texts, strict=True) if text is NotImplemented), None)
     if strange is None:
         return pa.array(texts, pa.string()), True

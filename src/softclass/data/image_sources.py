@@ -64,7 +64,7 @@ def is_image_source(source: Any) -> bool:
     if isinstance(source, np.ndarray):
         return source.ndim >= 3
     if isinstance(source, str | Path):
-        return source != "-" and _is_image_path(Path(source))
+        return source not in ("-", "") and _is_image_path(Path(source))
     if isinstance(source, Sequence) and len(source) > 0:
         return _is_pillow(source[0]) or (
             isinstance(source[0], str | Path)

@@ -15,7 +15,7 @@ from softclass.data.column_cells import Cells, distinct_cells, fault_of, number_
 from softclass.data.table import Table
 from softclass.errors import Notes, TableError, UsageError, nearest, shown
 
-ALMOST, ID_SHARE, ID_ROWS = 0.95, 0.95, 50
+ALMOST, MOSTLY, ID_SHARE, ID_ROWS = 0.95, 0.5, 0.95, 50
 TEXT_LENGTH, TEXT_SHARE, TEXT_WORDS, FEW_TEXTS = 30, 0.5, 4, 20
 LARGEST_INTEGER = 2.0**53
 _ID_NAME = re.compile(r"(.*[ _.\-])?id|index|no\.?|编号|序号", re.IGNORECASE)
@@ -177,6 +177,8 @@ def _number(
         faults = {fault_of(judged, text) for text in judged.texts(bad, 1000)}
         if 1 - n_bad / n_present >= ALMOST or faults == {"SC308"}:
             raise number_error(judged, bad, n_bad, n_present)
+        if 1 - n_bad / n_present >= MOSTLY:
+            _note_mixed(judged, bad, n_bad, n_present, notes)
         return None
     # Codes come first: two that no float64 tells apart are two categories, not a constant.
     codes = _codes(judged) & ~missing
@@ -187,6 +189,17 @@ def _number(
     _note_underflows(judged, values, notes)
     repeated = np.repeat(values[~missing], judged.counts[~missing])
     return _number_column(judged.name, graph_name, repeated, judged.table.n_rows - n_present, na_values, notes)
+
+
+def _note_mixed(judged: Cells, bad: npt.NDArray[np.bool_], n_bad: int, n_present: int, notes: Notes) -> None:
+    """Tell of a column that would be one of numbers if some cells were mended or called missing."""
+    words = judged.texts(bad)
+    listed = ", ".join(f'"{shown(word)}"' for word in words[:_SHOWN]) + (", …" if len(words) > _SHOWN else "")
+    text = f"numbers among {n_present:,} cells: no column of numbers because of {n_bad:,} others: {listed}"
+    hint = "Mend these cells"
+    if len(words) == 1:
+        hint = f"--na-values {option_name(f'{judged.name}={words[0].strip()}')} if it means missing"
+    notes.add("SC819", text, column=judged.name, count=n_present - n_bad, hint=hint)
 
 
 def _note_underflows(judged: Cells, values: Float64, notes: Notes) -> None:

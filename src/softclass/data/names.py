@@ -7,6 +7,10 @@ from collections.abc import Sequence
 
 from softclass.errors import Notes, TableError, shown
 
+# Cc, Zl and Zp break lines or terminals, Cs (half a surrogate pair) has no UTF-8; str.isprintable would also refuse
+# blanks like NBSP.
+_REFUSED = ("Cc", "Cs", "Zl", "Zp")
+
 
 def clean_names(names: Sequence[str], notes: Notes, where: str) -> list[str]:
     """
@@ -39,10 +43,10 @@ def clean_names(names: Sequence[str], notes: Notes, where: str) -> list[str]:
     trimmed = [name.strip() for name in names]
     n_trimmed = sum(name != before and name != "" for name, before in zip(trimmed, names, strict=True))
     if n_trimmed:
-        notes.add("SC818", "column names had blanks round them, which were removed", count=n_trimmed)
+        notes.add("SC818", "column names freed of the blanks round them", count=n_trimmed)
     n_empty = trimmed.count("")
     if n_empty:
-        notes.add("SC818", "columns without a name are called column_<n> after their position", count=n_empty)
+        notes.add("SC818", "columns without a name, now called column_<n> after their position", count=n_empty)
     cleaned = [name or f"column_{position}" for position, name in enumerate(trimmed, start=1)]
     _refuse_control(cleaned, where)
     _refuse_twice(cleaned, where)
@@ -51,8 +55,7 @@ def clean_names(names: Sequence[str], notes: Notes, where: str) -> list[str]:
 
 def _refuse_control(names: list[str], where: str) -> None:
     for position, name in enumerate(names, start=1):
-        # The categories Cc, Zl and Zp break lines or terminals; str.isprintable would also refuse blanks like NBSP.
-        if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in name if not character.isalnum()):
+        if any(unicodedata.category(character) in _REFUSED for character in name if not character.isalnum()):
             message = f'a column name must not hold a control character; column {position} is "{shown(name)}"'
             raise TableError("SC303", message, where=where, hint="Is a quote missing in the header?")
 

@@ -41,6 +41,8 @@ def check_local_path(path: str | Path, *, file: bool = False) -> Path:
     softclass.errors.UsageError: [SC208] https://example.org/a.csv: must be a path on this machine; got an address. ...
     """
     refuse_address(path)
+    if path == "":  # pathlib would take it for the working folder
+        raise PathError("SC603", "the path is empty", hint="Is a variable of the shell not set?")
     found = Path(path)
     try:
         mode = found.stat().st_mode

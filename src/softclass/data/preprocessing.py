@@ -261,7 +261,9 @@ def fit_preprocessing(
     return Preprocessing(steps, "columns" if len(steps) <= MAX_COLUMN_INPUTS else "matrix")
 
 
-def count_unseen(columns: Columns, preprocessing: Preprocessing, notes: Notes, *, fail: bool = False) -> None:
+def count_unseen(
+    columns: Columns, preprocessing: Preprocessing, notes: Notes, *, fail: bool = False, name: str = ""
+) -> None:
     """
     Note the cells whose category is not one that training kept.
 
@@ -303,7 +305,7 @@ def count_unseen(columns: Columns, preprocessing: Preprocessing, notes: Notes, *
             raise TableError(
                 "SC323",
                 f"{count:,} cells of categories {seldom} in training: {examples}",
-                where=f'column "{shown(step.input)}"',
+                where=f'{shown(name)}, column "{shown(step.input)}"' if name else f'column "{shown(step.input)}"',
                 hint='--unseen other to count them as "other"',
             )
         # One note a column, also when the rows come in batches: the examples are those of the first batch.

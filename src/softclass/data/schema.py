@@ -167,6 +167,9 @@ def _check_options(table: Table, target: str | None, options: SchemaOptions) -> 
             given += ["--target"] if name == target else []
             message = f'column "{shown(name)}" cannot be named by {" and ".join(given)}'
             raise UsageError("SC203", message, hint="Name it once")
+    if target in options.reserved:
+        message = f'the target "{shown(target)}" cannot also hold the groups, the parts or the weights of the rows'
+        raise UsageError("SC203", message, hint="Name another column")
 
 
 def _check_usable(table: Table, columns: list[Column], dropped: list[Dropped]) -> None:
@@ -176,5 +179,7 @@ def _check_usable(table: Table, columns: list[Column], dropped: list[Dropped]) -
     reasons = "; ".join(f"{shown(column.name)}: {column.reason}" for column in dropped[:5])
     more = f"; and {len(dropped) - 5:,} more" if len(dropped) > 5 else ""
     message = f"at least one column must be usable; {reasons}{more}" if dropped else "there is no column but the target"
-    hint = "--category or --number keeps a column that would be left out"
+    # What the user left out has no code.
+    by_us = any(column.code for column in dropped)
+    hint = "--category or --number keeps a column that would be left out" if by_us else ""
     raise TableError("SC315", message, where=shown(table.name), hint=hint)

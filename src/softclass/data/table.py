@@ -11,13 +11,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from softclass.data.blocks import Block, Reader
 from softclass.data.cells import plain_type
 from softclass.data.dialect import Dialect, ReadOptions
 from softclass.data.names import clean_names
 from softclass.data.sources import is_table_source, open_source
-from softclass.errors import Notes, UsageError
+from softclass.errors import Notes, TableError, UsageError, shown
 
 __all__ = ["Dialect", "ReadOptions", "Source", "Table", "is_table_source", "read_batches", "read_table"]
 
@@ -198,10 +199,23 @@ def _table_of(reader: Reader, blocks: list[Block], first_row: int) -> Table:
     columns = {name: cells.column(k) for k, name in enumerate(cells.column_names)}
     if not reader.is_text:
         columns = {name: plain_type(column) for name, column in columns.items()}
-    return Table(
+    table = Table(
         reader.name, columns, cells.num_rows, reader.is_text, reader.dialect,
         tuple(line for block in blocks for line in block.rejected), first_row, reader.mixed, _origin(reader, blocks),
     )  # fmt: skip
+    if not reader.is_text:
+        _refuse_nul(table)
+    return table
+
+
+def _refuse_nul(table: Table) -> None:
+    """Refuse what a file cannot hold either: the runtime of the graph would cut a text at a NUL."""
+    for name, column in table.columns.items():
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            found = pc.fill_null(pc.match_substring(column, "\0"), False)
+            if pc.any(found).as_py():
+                place = f'{shown(table.name)}, {table.place(pc.index(found, True).as_py())}, column "{shown(name)}"'
+                raise TableError("SC306", "a text must not hold a NUL character", where=place, hint="Replace it")
 
 
 def _origin(reader: Reader, blocks: list[Block]) -> Origin | None:

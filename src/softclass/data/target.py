@@ -57,6 +57,8 @@ def find_target(table: Table, target: str | None, options: SchemaOptions) -> str
             return target
         close = [f'"{shown(name)}"' for name in nearest(target, table.columns)]
         hint = f"Did you mean {' or '.join(close)}?" if close else "--target NAME names the column of the labels"
+        if not close and len(table.columns) == 1 and table.is_text:
+            hint = "If this is several columns, pass --delimiter with the character between them"
         message = f'target column "{shown(target)}" is missing; found {_listed(list(table.columns))}'
         raise TableError("SC311", message, where=shown(table.name), hint=hint)
     excluded = {*options.drop, *options.id, *options.reserved}

@@ -291,7 +291,7 @@ def _writing(path: str | Path) -> Iterator[None]:
 def _cannot_write(path: str | Path, cause: OSError | ValueError) -> PathError:
     number = getattr(cause, "errno", None)
     words = os.strerror(number) if number else str(cause)
-    if number == errno.ENOENT:
+    if number == errno.ENOENT and not Path(path).parent.is_dir():  # /proc is there and takes no files
         words = f'there is no folder "{shown_path(Path(path).parent)}"'
     hints = {
         errno.ENOSPC: "Free some space, or write to another disk",

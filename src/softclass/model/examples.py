@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -26,7 +26,7 @@ from softclass.data.schema import (
 )
 from softclass.data.split import own_parts
 from softclass.data.table import ReadOptions, Table, read_table
-from softclass.errors import Notes, TableError, UsageError, shown
+from softclass.errors import Notes, TableError, UsageError, nearest, shown
 
 Inputs = Columns | Pixels
 Int64 = npt.NDArray[np.int64]
@@ -162,15 +162,17 @@ def read_table_examples(
         data, target = _with_target_column(data, target), "target"
     table = read_table(data, read, notes)
     weight_column = sample_weight if isinstance(sample_weight, str) else None
-    special = tuple(name for name in (group, time, split_column, weight_column) if name is not None)
-    for name in special:
-        _require_column(table, name)
+    named = {"group": group, "time": time, "split_column": split_column, "sample_weight": weight_column}
+    for option, name in named.items():
+        if name is not None:
+            _require_column(table, name, option)
     # The column that orders the rows in time is a feature like any other; the other three are not.
     reserved = tuple(name for name in (group, split_column, weight_column) if name is not None)
     schema, table = infer_schema(table, target, replace(kinds, reserved=reserved), read, notes)
     weights = None
     if weight_column is not None:
-        weights = checked_weights(_numbers_of(table, weight_column, read, "SC316"), table.n_rows, table.name)
+        weights = _numbers_of(table, weight_column, read, "SC316")
+        weights = checked_weights(weights, table.n_rows, table.name, place=table.place, column=weight_column)
     elif sample_weight is not None:
         weights = checked_weights(np.asarray(sample_weight, dtype=np.float64), table.n_rows, table.name)
     return Examples(
@@ -250,7 +252,14 @@ def _image_targets(images: ImageSet, classes: tuple[Label, ...], notes: Notes) -
     return targets
 
 
-def checked_weights(weights: npt.NDArray[np.float64], n_rows: int, where: str) -> npt.NDArray[np.float64]:
+def checked_weights(
+    weights: npt.NDArray[np.float64],
+    n_rows: int,
+    where: str,
+    *,
+    place: Callable[[int], str] | None = None,
+    column: str | None = None,
+) -> npt.NDArray[np.float64]:
     """Return the weights if they are finite, not negative and not all zero; raise SC316 otherwise."""
     if weights.shape != (n_rows,):
         raise TableError(
@@ -259,14 +268,16 @@ def checked_weights(weights: npt.NDArray[np.float64], n_rows: int, where: str) -
     wrong = ~np.isfinite(weights) | (weights < 0)
     if wrong.any():
         row = int(wrong.argmax())
+        there = f"{shown(where)}, {place(row) if place else f'row {row + 1:,}'}"
         raise TableError(
             "SC316",
-            f"sample weights must be finite and not negative; got {weights[row]} in row {row + 1:,} "
+            f"sample weights must be finite and not negative; got {weights[row]:g} "
             f"({int(wrong.sum()):,} of {n_rows:,} are not)",
-            where=shown(where),
+            where=there if column is None else f'{there}, column "{shown(column)}"',
         )
     if not weights.any():
-        raise TableError("SC316", "sample weights must not all be zero; all of them are", where=shown(where))
+        there = shown(where) if column is None else f'{shown(where)}, column "{shown(column)}"'
+        raise TableError("SC316", "sample weights must not all be zero; all of them are", where=there)
     return weights
 
 
@@ -306,10 +317,15 @@ def _with_target_column(data: Any, target: Any) -> Mapping[str, Any]:
     return {**{f"x{index}": data[:, index] for index in range(data.shape[1])}, "target": labels}
 
 
-def _require_column(table: Table, name: str) -> None:
+def _require_column(table: Table, name: str, option: str) -> None:
     if name not in table.columns:
-        known = ", ".join(shown(column) for column in list(table.columns)[:12])
-        raise TableError("SC321", f'column "{shown(name)}" is missing; the table has {known}', where=shown(table.name))
+        close = [f'"{shown(column)}"' for column in nearest(name, table.columns)]
+        raise TableError(
+            "SC321",
+            f'--{option.replace("_", "-")} names column "{shown(name)}", which the table does not have',
+            where=shown(table.name),
+            hint=f"Did you mean {' or '.join(close)}?" if close else "Columns are named exactly as in the header",
+        )
 
 
 def _texts(table: Table, name: str) -> npt.NDArray[Any]:
@@ -319,12 +335,16 @@ def _texts(table: Table, name: str) -> npt.NDArray[Any]:
 
 def _numbers_of(table: Table, name: str, read: ReadOptions, code: str) -> npt.NDArray[np.float64]:
     """A column that is no feature, as numbers, dates in seconds; no cell may be missing."""
-    values = column_values(table, name, read)
+    try:
+        values = column_values(table, name, read)
+    except TableError as error:
+        # To call the cell missing or a category, as for a feature, would not help.
+        raise TableError(error.code, error.message, where=error.where, hint="Mend the cell") from None
     missing = np.isnan(values)
     if missing.any():
         raise TableError(
             code,
-            f"every row needs a value; {int(missing.sum()):,} cells are missing",
+            f"every row needs a value; missing in {int(missing.sum()):,} of {table.n_rows:,}",
             where=f'{shown(table.name)}, {table.place(int(missing.argmax()))}, column "{shown(name)}"',
         )
     return values

@@ -125,6 +125,8 @@ class Fitting:
         with warnings.catch_warnings():
             # What the estimator would warn of becomes a note below, with words that fit the command line.
             warnings.filterwarnings("ignore", message=r"\[SC84[67]\]")
+            # scikit-learn's doubt about many classes; SC314 has judged the target already.
+            warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
             estimator.fit_watched(features, targets, weights, progress=told, deadline=self.deadline)
         _note_outcome(estimator, self.deadline, notes)
         return Fitted(

@@ -18,6 +18,7 @@ from softclass.errors import (
     Note,
     Notes,
     TableError,
+    TableError,
     UsageError,
     shown,
 )

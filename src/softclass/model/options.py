@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,22 @@ ON_BY_DEFAULT = ("header", "report", "predictions", "stratify")
 
 # What a run's config.toml does not repeat: where things are written, and what is told on the way.
 NOT_RECORDED = ("output", "overwrite", "progress", "fail_under", "strict", "threads")
+
+# What the value of an option may be, unless it is None; lists, C and class weights have rules of their own.
+_WHOLE, _SHARE, _TEXT, _TRUTH = "a whole number", "a number", "a text", "True or False"
+_TYPES: dict[str, tuple[Any, str]] = {
+    **dict.fromkeys(("seed", "rows", "cv", "max_iter", "max_categories", "threads", "channels"), (Integral, _WHOLE)),
+    **dict.fromkeys(("test", "calibration", "tol"), (Real, _SHARE)),
+    **dict.fromkeys(("model", "calibrate", "bad_rows", "resize", "group", "time", "split_column", "delimiter",
+                     "decimal", "thousands", "encoding", "date_format", "input_format"), (str, _TEXT)),
+    **dict.fromkeys(("overwrite", "report", "predictions", "stratify", "header", "drop_missing_target", "force_classes",
+                     "follow_links", "strict"), (bool, _TRUTH)),
+    "C": (str | Real, 'a positive number or "auto"'),
+    "time_limit": (str | Real, "a positive time such as 60s, 10m or 2h"),
+    "fail_under": (str | Mapping, "limits such as accuracy=0.9"),
+    "output": (str | PathLike, "a path"),
+}  # fmt: skip
+LISTS = ("number", "category", "boolean", "datetime", "drop", "id", "na_values")
 
 MODELS = ("auto", "softmax")
 CALIBRATIONS = ("auto", "none", "temperature")
@@ -53,7 +71,7 @@ def check_options(given: Mapping[str, Any], task: str, defaults: Mapping[str, An
     if task == "images" and isinstance(given["target"], str):
         raise UsageError(
             "SC202", "--target does not apply to images (applies to tables)", where="train",
-            hint="The class of an image is the name of its folder",
+            hint="A folder is read as images, whose class is the name of their folder; name the files of a table",
         )  # fmt: skip
     _one_of(given["model"], "model", MODELS)
     _one_of(given["calibrate"], "calibrate", CALIBRATIONS)
@@ -82,6 +100,31 @@ def check_options(given: Mapping[str, Any], task: str, defaults: Mapping[str, An
         raise UsageError("SC203", "--test and --test-data exclude each other", where="train")
     if given["calibrate"] == "none" and given["calibration"]:
         raise UsageError("SC203", "--calibration sets rows aside for what --calibrate none leaves out", where="train")
+
+
+def check_types(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Refuse values of a type that the option cannot have (SC207): the command line makes none, Python callers can."""
+    for name, (allowed, rule) in _TYPES.items():
+        value = given[name]
+        if value is None and defaults[name] is None:
+            continue
+        if not isinstance(value, allowed) or isinstance(value, bool) != (allowed is bool):
+            raise UsageError("SC207", f"{option_name(name)} must be {rule}; got {_shown_value(value)}", where="train")
+    for name in LISTS:
+        if isinstance(given[name], str | bytes) or not isinstance(given[name], Sequence):
+            hint = f"Pass {name}=[{given[name]!r}]" if isinstance(given[name], str) else ""
+            message = f"{option_name(name)} must be a list of texts; got {_shown_value(given[name])}"
+            raise UsageError("SC207", message, where="train", hint=hint)
+    if not isinstance(given["class_weight"], str | Mapping | None):
+        message = f'--class-weight must be "balanced", a mapping or a JSON file; got {given["class_weight"]!r:.80}'
+        raise UsageError("SC207", message, where="train")
+    if given["progress"] is not None and not callable(given["progress"]):
+        message = f"progress must be a function of an event and its facts; got {_shown_value(given['progress'])}"
+        raise UsageError("SC207", message, where="train")
+
+
+def _shown_value(value: Any) -> str:
+    return f'"{shown(value)}"' if isinstance(value, str) else shown(repr(value))
 
 
 def _same(value: Any, default: Any) -> bool:

@@ -21,6 +21,7 @@ from softclass.model.manifest import Manifest
 
 TABLE_BATCH_ROWS = 8192
 IMAGE_BATCH_ROWS = 256
+NAMES_SHOWN = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +56,8 @@ class Rows:
             return {"file": list(self.images.files)}
         assert self.table is not None  # noqa: S101 - a block is a table or images
         names = list(ids)
+        if not isinstance(keep, str | Sequence):
+            raise UsageError("SC207", f"--keep must be none, all or names of columns; got {shown(repr(keep))}")
         if keep == "all":
             names += [name for name in self.table.columns if name not in names]
         elif keep != "none":
@@ -129,7 +132,7 @@ def read_rows(
         data, replace(read, tie_break=schema.dialect), notes, batch_rows=batch_rows or TABLE_BATCH_ROWS
     ):
         if rename:
-            _require_renamed(table, rename)
+            _require_renamed(table, rename, [*(column.name for column in schema.columns), schema.target, *schema.ids])
             table = table.rename(rename)
         if rejects is not None:
             rejects.extend(table.rejected)
@@ -211,8 +214,16 @@ def _name_of(data: Any) -> str:
     return f"a {type(data).__name__}"
 
 
-def _require_renamed(table: Table, rename: Mapping[str, str]) -> None:
-    for name in rename:
+def _require_renamed(table: Table, rename: Mapping[str, str], known: Sequence[str | None]) -> None:
+    for name, new in rename.items():
+        if new not in known:
+            names = [column for column in known if column is not None]
+            close = nearest(new, names)
+            raise UsageError(
+                "SC207",
+                f"--rename {shown(name)}={shown(new)} leads to no column of the model; it has {_listed(names)}",
+                hint=f"Did you mean {' or '.join(map(shown, close))}?" if close else "",
+            )
         if name not in table.columns:
             close = nearest(name, table.columns)
             raise TableError(
@@ -224,7 +235,12 @@ def _require_renamed(table: Table, rename: Mapping[str, str]) -> None:
 
 
 def _some(table: Table) -> str:
-    return ", ".join(map(shown, list(table.columns)[:12]))
+    return _listed(list(table.columns))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(map(shown, names[:NAMES_SHOWN])) + more
 
 
 def _require_target(table: Table, target: str | None) -> None:

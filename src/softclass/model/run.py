@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import sys
@@ -95,7 +96,7 @@ def write_run(
     with atomic_directory(path, overwrite=overwrite, is_ours=is_run) as folder:
         model.save(folder / MODEL_FILE)
         _write_text(folder / METRICS_FILE, json_text(metrics))
-        _write_text(folder / HISTORY_FILE, "".join(json.dumps(entry) + "\n" for entry in history))
+        _write_text(folder / HISTORY_FILE, "".join(json.dumps(_finite(entry)) + "\n" for entry in history))
         _write_text(folder / CONFIG_FILE, config)
         if model.schema is not None:
             facts = {"schema": model.schema.to_dict(), "preprocessing": model.manifest.preprocessing().to_dict()}
@@ -117,8 +118,22 @@ def write_rejects(path: Path, rejected: Sequence[tuple[int, str]], *, overwrite:
 
 
 def json_text(facts: Any) -> str:
-    """JSON for people and machines: indented, without NaN."""
-    return json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    """JSON for people and machines: indented, with null where a number is not finite (C = inf: no penalty).
+
+    Examples
+    --------
+    >>> json_text({"C": float("inf")})
+    '{\\n "C": null\\n}\\n'
+    """
+    return json.dumps(_finite(facts), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _finite(facts: Any) -> Any:
+    if isinstance(facts, Mapping):
+        return {key: _finite(value) for key, value in facts.items()}
+    if isinstance(facts, list | tuple):
+        return [_finite(value) for value in facts]
+    return None if isinstance(facts, float) and not math.isfinite(facts) else facts
 
 
 def _quoted(text: str) -> str:
