@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,31 @@ def test_every_code_is_used() -> None:
     used = set().union(*(_codes_in(path) for path in SOURCES if path.name != "codes.py"))
 
     assert set(CODES) - used == set()
+
+
+def _sentences(path: Path) -> list[str]:
+    """The literal messages, notes and hints of a file; what is filled in is written {}."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    coded = [call for call in calls if call.args and re.fullmatch(r"SC\d\d\d", _text(call.args[0]))]
+    hints = [keyword.value for call in calls for keyword in call.keywords if keyword.arg == "hint"]
+    return [_text(node) for node in [*(call.args[1] for call in coded if len(call.args) > 1), *hints]]
+
+
+def _text(node: ast.expr) -> str:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(value) for value in node.values)
+    return str(node.value) if isinstance(node, ast.Constant) else "{}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_sentences_have_no_stop_of_their_own(path: Path) -> None:
+    found = [text for text in _sentences(path) if text != text.strip() or re.search(r"(?<! )\.$", text)]
+
+    assert found == []
+
+
+def test_sentences_are_found() -> None:
+    assert sum(len(_sentences(path)) for path in SOURCES) > 300
 
 
 @pytest.mark.parametrize(
