@@ -201,7 +201,8 @@ def _open_bytes(data: bytes, where: str, digest: str | None, notes: tuple[Note, 
         error.where = f"{where}, {error.where}" if error.where else where
         raise
     if manifest.unread:
-        text = f"facts of a later softclass left unread: {shown(', '.join(manifest.unread))}"
+        word = "fact" if len(manifest.unread) == 1 else "facts"
+        text = f"{word} of a later softclass left unread: {shown(', '.join(manifest.unread))}"
         notes = (*notes, Note("SC851", text, count=len(manifest.unread)))
     return OpenedModel(data, manifest, found, notes)
 
