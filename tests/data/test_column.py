@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from softclass.data.column import Column, Dropped, Label, Schema, SchemaOptions, graph_input, option_name
+from softclass.data.column import Column, Dropped, Label, Schema, SchemaOptions, graph_input, shell_word
 from softclass.data.dialect import Dialect
 from softclass.errors import ModelFileError
 
@@ -42,7 +42,7 @@ def test_names_in_the_graph(name, found):
     ],
 )
 def test_names_as_one_types_them(name, typed):
-    assert option_name(name) == typed
+    assert shell_word(name) == typed
 
 
 @pytest.mark.parametrize(("name", "kind"), [("a", "number"), ("b", "datetime"), ("c", None)])

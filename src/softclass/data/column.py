@@ -294,7 +294,7 @@ def graph_input(name: str, taken: Collection[str]) -> str:
     return found
 
 
-def option_name(name: str) -> str:
+def shell_word(name: str) -> str:
     """
     Return the name of a column as one types it after an option.
 
@@ -310,7 +310,7 @@ def option_name(name: str) -> str:
 
     Examples
     --------
-    >>> option_name("island"), option_name("Bean ID")
+    >>> shell_word("island"), shell_word("Bean ID")
     ('island', "'Bean ID'")
     """
     text = shown(name)

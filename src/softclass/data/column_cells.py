@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from softclass.data import cells
-from softclass.data.column import option_name
+from softclass.data.column import shell_word
 from softclass.data.conform import read_numbers
 from softclass.data.table import Table
 from softclass.errors import TableError, shown
@@ -147,11 +147,11 @@ def number_error(judged: Cells, bad: npt.NDArray[np.bool_], n_bad: int, n_presen
     must be a number; got "x" (1 of 2 cells; the others are numbers)
     """
     first = judged.texts(bad, 1)[0]
-    code, name = fault_of(judged, first), option_name(judged.name)
+    code, name = fault_of(judged, first), shell_word(judged.name)
     rest = "; the others are numbers" if n_bad < n_present else ""
     counted = f"({n_bad:,} of {n_present:,} cells{rest})"
     rule = "must be a finite number" if code == "SC308" else "must be a number"
-    missing = f"--na-values {option_name(f'{judged.name}={first.strip()}')} to call it missing"
+    missing = f"--na-values {shell_word(f'{judged.name}={first.strip()}')} to call it missing"
     hint = f"{_comma_hint(judged, first.strip())}{missing}, or --category {name}"
     return TableError(code, f'{rule}; got "{shown(first)}" {counted}', where=judged.where(first), hint=hint)
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from softclass._typing import Columns
 from softclass.data import cells
-from softclass.data.column import Column, Schema, option_name
+from softclass.data.column import Column, Schema, shell_word
 from softclass.data.dialect import Dialect
 from softclass.data.table import Table
 from softclass.errors import Notes, TableError, nearest, shown
@@ -105,7 +105,7 @@ def _check_names(table: Table, schema: Schema, notes: Notes) -> None:
         if close:
             renamed = " ".join(f'"{shown(found)}"' for found in list(close.values())[:1])
             pairs = ",".join(f"{found}={name}" for name, found in close.items())
-            hint = f"Rename {renamed}, or pass --rename {option_name(pairs)}"
+            hint = f"Rename {renamed}, or pass --rename {shell_word(pairs)}"
         listed = ", ".join(f'"{shown(name)}"' for name in missing[:_NAMES_SHOWN])
         more = f" and {len(missing) - _NAMES_SHOWN:,} more" if len(missing) > _NAMES_SHOWN else ""
         word = f"column {listed} is" if len(missing) == 1 else f"columns {listed}{more} are"

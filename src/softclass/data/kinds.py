@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from softclass.data import cells
-from softclass.data.column import Column, Dropped, option_name
+from softclass.data.column import Column, Dropped, shell_word
 from softclass.data.column_cells import Cells, distinct_cells, fault_of, number_error
 from softclass.data.table import Table
 from softclass.errors import Notes, TableError, UsageError, nearest, shown
@@ -69,7 +69,7 @@ def judge_column(
     type_kind = "text" if table.is_text_column(name) else cells.type_kind(column.type)
     if type_kind == "other":
         message = f"columns of type {shown(column.type)} cannot be used"
-        hint = f"--drop {option_name(name)} leaves it out"
+        hint = f"--drop {shell_word(name)} leaves it out"
         raise TableError("SC332", message, where=f'{shown(table.name)}, column "{shown(name)}"', hint=hint)
     if type_kind == "text" or kind == "category":
         judged = distinct_cells(table, name, frozenset({"", *na_values}), date_format)
@@ -150,7 +150,7 @@ def _date_format(judged: Cells) -> str | None:
             "SC309",
             f'day and month must be told apart; "{shown(first)}" may be either way round, and no day is above 12',
             where=judged.where(first),
-            hint=f"--date-format %d/%m/%Y (or as the dates are written), or --category {option_name(judged.name)}",
+            hint=f"--date-format %d/%m/%Y (or as the dates are written), or --category {shell_word(judged.name)}",
         )
     return date_format
 
@@ -198,7 +198,7 @@ def _note_mixed(judged: Cells, bad: npt.NDArray[np.bool_], n_bad: int, n_present
     text = f"numbers among {n_present:,} cells: no column of numbers because of {n_bad:,} others: {listed}"
     hint = "Mend these cells"
     if len(words) == 1:
-        hint = f"--na-values {option_name(f'{judged.name}={words[0].strip()}')} if it means missing"
+        hint = f"--na-values {shell_word(f'{judged.name}={words[0].strip()}')} if it means missing"
     notes.add("SC819", text, column=judged.name, count=n_present - n_bad, hint=hint)
 
 
@@ -238,7 +238,7 @@ def _number_column(
 
 def _id_like(name: str, how: str, kind: str, notes: Notes) -> Dropped:
     """Leave a column out that names the rows."""
-    hint = f"--{kind} {option_name(name)} to use it"
+    hint = f"--{kind} {shell_word(name)} to use it"
     notes.add("SC813", f"id-like, left out: {how}", column=name, hint=hint)
     return Dropped(name, f"id-like: {how}", "SC813")
 
@@ -252,7 +252,7 @@ def _category(
     if n_present >= ID_ROWS and n_distinct > ID_SHARE * n_present:
         return _id_like(judged.name, f"{n_distinct:,} distinct of {n_present:,} cells", "category", notes)
     if not n_codes and _is_text(judged, missing, n_present, n_distinct):
-        hint = f"--category {option_name(judged.name)} to use each text as a category"
+        hint = f"--category {shell_word(judged.name)} to use each text as a category"
         notes.add(
             "SC814",
             f"free text, left out: {n_distinct:,} distinct of {n_present:,} cells",
@@ -261,7 +261,7 @@ def _category(
         )
         return Dropped(judged.name, f"free text: {n_distinct:,} distinct of {n_present:,} cells", "SC814")
     if n_codes:
-        hint = f"--number {option_name(judged.name)} to read them as numbers"
+        hint = f"--number {shell_word(judged.name)} to read them as numbers"
         text = "numbers with leading zeros or above 2^53: kept as categories"
         notes.add("SC819", text, column=judged.name, count=n_codes, hint=hint)
     _note_tokens(judged, missing, notes)
@@ -287,7 +287,7 @@ def _note_tokens(judged: Cells, missing: npt.NDArray[np.bool_], notes: Notes) ->
         tokens = list(dict.fromkeys(text.strip() for text in judged.texts(chosen)))
         listed = ", ".join(f'"{shown(token)}"' for token in tokens)
         word = "a category" if len(tokens) == 1 else "categories"
-        hint = f"--na-values {option_name(f'{judged.name}={tokens[0]}')} if they mean missing"
+        hint = f"--na-values {shell_word(f'{judged.name}={tokens[0]}')} if they mean missing"
         count = int(judged.counts[chosen].sum())
         notes.add("SC812", f"cells {listed} kept as {word}", column=judged.name, count=count, hint=hint)
 
@@ -339,7 +339,7 @@ def _forced_pair(judged: Cells, missing: npt.NDArray[np.bool_]) -> tuple[str, st
         "SC322",
         f"a boolean column holds one pair such as true and false, yes and no, 1 and 0; got {listed or 'no value'}",
         where=judged.where(),
-        hint=f"--category {option_name(judged.name)} keeps the texts",
+        hint=f"--category {shell_word(judged.name)} keeps the texts",
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softclass._typing import Columns
-from softclass.data.column import option_name
+from softclass.data.column import shell_word
 from softclass.data.preprocessing import CategoryStep, DatetimeStep, Preprocessing, row_keys
 from softclass.data.split import Parts
 from softclass.errors import Notes, shown
@@ -62,7 +62,7 @@ def find_leaks(
     if len(parts.test) and not parts.by_time and not parts.own_test:
         for step in preprocessing.steps:
             if isinstance(step, DatetimeStep):
-                hint = f"--time {option_name(step.input)} if you predict the future"
+                hint = f"--time {shell_word(step.input)} if you predict the future"
                 notes.add("SC820", "dates, but rows are held out at random", column=step.input, hint=hint)
 
 
@@ -94,7 +94,7 @@ def _note_leaks(columns: Columns, preprocessing: Preprocessing, targets: Int64, 
             text = (
                 f"alone predicts the target almost perfectly: log loss {loss:.3g} against {prior_loss:.3g} without it"
             )
-            hint = f"--drop {option_name(step.input)} if it is known only afterwards"
+            hint = f"--drop {shell_word(step.input)} if it is known only afterwards"
             notes.add("SC807", text, column=step.input, hint=hint)
 
 
@@ -158,7 +158,7 @@ def _note_equal_columns(columns: Columns, notes: Notes) -> None:
                 "SC825",
                 f'equals column "{shown(before)}" in every row',
                 column=name,
-                hint=f"--drop {option_name(name)}",
+                hint=f"--drop {shell_word(name)}",
             )
 
 

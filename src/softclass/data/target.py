@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from softclass.data import cells
-from softclass.data.column import Label, Schema, SchemaOptions, option_name
+from softclass.data.column import Label, Schema, SchemaOptions, shell_word
 from softclass.data.table import Table
 from softclass.errors import Notes, TableError, nearest, shown
 
@@ -73,7 +73,7 @@ def find_target(table: Table, target: str | None, options: SchemaOptions) -> str
     listed = f"; columns with few distinct values: {_listed(few)}" if few and not usual else ""
     message = f"the target column must be named; {found}{listed}"
     example = (usual or few or candidates or ["NAME"])[-1]
-    hint = f"Pass --target, for example --target {option_name(example)}"
+    hint = f"Pass --target, for example --target {shell_word(example)}"
     raise TableError("SC311", message, where=shown(table.name), hint=hint)
 
 
