@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 SHOWN_CHARACTERS = 80
@@ -249,6 +249,18 @@ def shown(text: object, limit: int = SHOWN_CHARACTERS) -> str:
     whole = str(text)
     cut = whole if len(whole) <= limit else whole[: limit - 1] + "…"
     return "".join(_escaped(character) for character in cut)
+
+
+def first_few(texts: Sequence[str], limit: int = 12) -> str:
+    """Return texts separated by commas: the first few, and how many more there are.
+
+    Examples
+    --------
+    >>> first_few(["a", "b", "c", "d"], 2)
+    'a, b and 2 more'
+    """
+    more = f" and {len(texts) - limit:,} more" if len(texts) > limit else ""
+    return ", ".join(texts[:limit]) + more
 
 
 def _escaped(character: str) -> str:

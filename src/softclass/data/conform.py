@@ -15,9 +15,8 @@ from softclass.data import cells
 from softclass.data.column import Column, Schema, shell_word
 from softclass.data.dialect import Dialect
 from softclass.data.table import Table
-from softclass.errors import Notes, TableError, nearest, shown
+from softclass.errors import Notes, TableError, first_few, nearest, shown
 
-_NAMES_SHOWN = 12
 # Read in a boolean column beside the pair of training: what frames and other programs make of truth values.
 _FURTHER_PAIRS = (("true", "false"), ("1", "0"))
 
@@ -106,25 +105,21 @@ def _check_names(table: Table, schema: Schema, notes: Notes) -> None:
             renamed = " ".join(f'"{shown(found)}"' for found in list(close.values())[:1])
             pairs = ",".join(f"{found}={name}" for name, found in close.items())
             hint = f"Rename {renamed}, or pass --rename {shell_word(pairs)}"
-        listed = ", ".join(f'"{shown(name)}"' for name in missing[:_NAMES_SHOWN])
-        more = f" and {len(missing) - _NAMES_SHOWN:,} more" if len(missing) > _NAMES_SHOWN else ""
-        word = f"column {listed} is" if len(missing) == 1 else f"columns {listed}{more} are"
+        listed = first_few([f'"{shown(name)}"' for name in missing])
+        word = f"column {listed} is" if len(missing) == 1 else f"columns {listed} are"
         raise TableError("SC321", f"{word} missing; found {_listed(table)}", where=shown(table.name), hint=hint)
     known = {schema.target, *schema.ids, *(dropped.name for dropped in schema.dropped)}
     unknown = [name for name in extra if name not in known]
     if unknown:
-        listed = ", ".join(f'"{shown(name)}"' for name in unknown[:_NAMES_SHOWN])
-        more = f" and {len(unknown) - _NAMES_SHOWN:,} more" if len(unknown) > _NAMES_SHOWN else ""
+        listed = first_few([f'"{shown(name)}"' for name in unknown])
         word = "column is" if len(unknown) == 1 else "columns are"
         # The number stands in the text, since batches of one table would add it up.
-        notes.add("SC801", f"{len(unknown):,} {word} not used: {listed}{more}")
+        notes.add("SC801", f"{len(unknown):,} {word} not used: {listed}")
 
 
 def _listed(table: Table) -> str:
     """Name the columns of a table."""
-    names = [shown(name) for name in table.columns]
-    more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
-    return (", ".join(names[:_NAMES_SHOWN]) + more) or "no column"
+    return first_few([shown(name) for name in table.columns]) or "no column"
 
 
 def _encode(table: Table, column: Column) -> npt.NDArray[Any]:

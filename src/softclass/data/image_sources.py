@@ -35,7 +35,7 @@ from softclass.data.folders import (
 )
 from softclass.data.image_set import ImageOptions
 from softclass.data.signatures import looks_like_idx, looks_like_image, looks_like_npy, looks_like_zip
-from softclass.errors import DTypeError, ImageError, Notes, ShapeError, TableError, UsageError, shown
+from softclass.errors import DTypeError, ImageError, Notes, ShapeError, TableError, UsageError, first_few, shown
 
 _HEAD_BYTES = 1024  # a gzip header may carry a long file name before the first compressed byte
 
@@ -227,10 +227,9 @@ def _find_files(
         files.extend(unlabelled_files(store_of_singles, store_of_singles.list()))
         found_labels = False
     if empty:
-        first = ", ".join(f'"{shown(folder)}"' for folder in empty[:10])
-        more = f" and {len(empty) - 10:,} more" if len(empty) > 10 else ""
+        first = first_few([f'"{shown(folder)}"' for folder in empty], 10)
         what = "folder without images is no class" if len(empty) == 1 else "folders without images are no classes"
-        notes.add("SC836", f"{what}: {first}{more}", count=len(empty))
+        notes.add("SC836", f"{what}: {first}", count=len(empty))
     if not found_labels:
         files = [replace(file, label=None, part="") for file in files]
     return Files(name, files, skipped, found_labels)

@@ -15,7 +15,7 @@ from softclass.data.blocks import Block, Reader
 from softclass.data.csv import CsvReader
 from softclass.data.dialect import ReadOptions
 from softclass.data.files import STANDARD_INPUT, open_binary, open_standard_input
-from softclass.errors import MachineError, Notes, TableError, UsageError, shown
+from softclass.errors import MachineError, Notes, TableError, UsageError, first_few, shown
 
 _FOREIGN = (  # files that are often taken for tables, and what to do
     (b"PK\x03\x04", "an Excel workbook or a zip archive", "Save it as CSV"),
@@ -212,5 +212,4 @@ def _check_same(first: Reader, other: Reader) -> None:
 
 
 def _listed(names: list[str]) -> str:
-    shown_names = ", ".join(f'"{shown(name)}"' for name in names[:3])
-    return shown_names if len(names) <= 3 else f"{shown_names} and {len(names) - 3} more"
+    return first_few([f'"{shown(name)}"' for name in names], 3)

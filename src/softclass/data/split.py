@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from softclass.errors import DataError, Notes, TableError, UsageError, shown
+from softclass.errors import DataError, Notes, TableError, UsageError, first_few, shown
 
 PARTS = ("fit", "calibration", "test")
 TEST_SHARE, CALIBRATION_SHARE = 0.2, 0.15
@@ -477,8 +477,7 @@ def _check_empty(found: dict[str, Rows], options: SplitOptions) -> None:
 def _listed(class_names: Sequence[str], indices: Rows, counts: Rows | None = None) -> str:
     """Name the first few classes, with their counts, and say how many more there are."""
     texts = [f'"{shown(class_names[i])}"' + (f" {counts[i]}" if counts is not None else "") for i in indices]
-    more = f" and {len(texts) - _NAMES_SHOWN:,} more" if len(texts) > _NAMES_SHOWN else ""
-    return ", ".join(texts[:_NAMES_SHOWN]) + more
+    return first_few(texts, _NAMES_SHOWN)
 
 
 def _note_rare(targets: Rows, rare: Rows, class_names: Sequence[str], notes: Notes) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from softclass.data import cells
 from softclass.data.column import Label, Schema, SchemaOptions, shell_word
 from softclass.data.table import Table
-from softclass.errors import Notes, TableError, nearest, shown
+from softclass.errors import Notes, TableError, first_few, nearest, shown
 
 TARGET_NAMES = frozenset({"target", "label", "class", "y", "species", "category", "类别", "标签"})
 MAX_FRACTIONAL_LABELS, MAX_INTEGER_LABELS = 20, 1000
@@ -120,10 +120,9 @@ def infer_classes(
     where = f'{shown(table.name)}, column "{shown(target)}"'
     if len(missing):
         if not options.drop_missing_target:
-            places = ", ".join(table.place(int(row)) for row in missing[:_SHOWN])
-            more = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
-            message = f"every row needs a label; {len(missing):,} of {table.n_rows:,} are empty: {places}{more}"
-            raise TableError("SC312", message, where=where, hint="--drop-missing-target leaves these rows out")
+            raise TableError(
+                "SC312", _unlabelled(table, missing), where=where, hint="--drop-missing-target leaves these rows out"
+            )
         notes.add("SC811", "rows without a label left out", column=target, count=len(missing))
         table, codes = table.take(np.flatnonzero(codes >= 0)), codes[codes >= 0]
     present = [labels[i] for i in np.unique(codes).tolist()]
@@ -198,11 +197,10 @@ def encode_targets(table: Table, schema: Schema, notes: Notes) -> Codes:
     labels, codes, _ = _labels_of(table, name)
     missing = np.flatnonzero(codes < 0)
     if len(missing):
-        places = ", ".join(table.place(int(row)) for row in missing[:_SHOWN])
-        more = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
-        message = f"every row needs a label; {len(missing):,} of {table.n_rows:,} are empty: {places}{more}"
         where = f'{shown(table.name)}, column "{shown(name)}"'
-        raise TableError("SC312", message, where=where, hint="Leave these rows out, or fill their labels in")
+        raise TableError(
+            "SC312", _unlabelled(table, missing), where=where, hint="Leave these rows out, or fill their labels in"
+        )
     types = {label.type for label in schema.classes}
     numbers = {label.name: number for number, label in enumerate(schema.classes)}
     if types == {"boolean"}:
@@ -273,7 +271,7 @@ def _note_alike(labels: Sequence[str], target: str, notes: Notes) -> None:
     groups = [[label for _, label in group] for _, group in groupby(folded, key=lambda pair: pair[0])]
     alike = [" and ".join(f'"{shown(label)}"' for label in group) for group in groups if len(group) > 1]
     if alike:
-        listed = ", ".join(alike[:_SHOWN]) + (f" and {len(alike) - _SHOWN:,} more" if len(alike) > _SHOWN else "")
+        listed = first_few(alike, _SHOWN)
         text = f"labels that differ only in case, blanks or width are kept apart: {listed}"
         notes.add("SC806", text, column=target, hint="mend them in the data if they mean the same")
 
@@ -286,7 +284,13 @@ def _distinct_count(column: pa.ChunkedArray) -> int:
     return _FEW_VALUES + 1 if found is None else len(found[0])
 
 
-def _listed(names: Sequence[str], limit: int = 12) -> str:
+def _unlabelled(table: Table, missing: npt.NDArray[np.int64]) -> str:
+    """Say which rows have no label."""
+    places = ", ".join(table.place(int(row)) for row in missing[:_SHOWN])
+    more = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
+    return f"every row needs a label; {len(missing):,} of {table.n_rows:,} are empty: {places}{more}"
+
+
+def _listed(names: Sequence[str]) -> str:
     """Name the first few, and say how many more there are."""
-    more = f" and {len(names) - limit:,} more" if len(names) > limit else ""
-    return ", ".join(f'"{shown(name)}"' for name in names[:limit]) + more
+    return first_few([f'"{shown(name)}"' for name in names])

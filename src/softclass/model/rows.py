@@ -16,12 +16,11 @@ from softclass.data.pixels import PixelPreprocessing
 from softclass.data.preprocessing import Preprocessing, count_unseen
 from softclass.data.schema import encode_columns, encode_targets, has_target
 from softclass.data.table import ReadOptions, Table, read_batches
-from softclass.errors import ImageError, Notes, TableError, UsageError, nearest, shown
+from softclass.errors import ImageError, Notes, TableError, UsageError, first_few, nearest, shown
 from softclass.model.manifest import Manifest
 
 TABLE_BATCH_ROWS = 8192
 IMAGE_BATCH_ROWS = 256
-NAMES_SHOWN = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,8 +238,7 @@ def _some(table: Table) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(map(shown, names[:NAMES_SHOWN])) + more
+    return first_few([shown(name) for name in names])
 
 
 def _require_target(table: Table, target: str | None) -> None:
