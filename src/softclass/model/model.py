@@ -18,7 +18,6 @@ from softclass.errors import (
     Note,
     Notes,
     TableError,
-    TableError,
     UsageError,
     shown,
 )

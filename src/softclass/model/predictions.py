@@ -143,7 +143,7 @@ def _count_formulas(block: pa.Table, notes: Notes, *, warn: bool) -> None:
             if count:
                 notes.add(
                     "SC841",
-                    "cells that begin like a formula of a spreadsheet",
+                    "cells that a spreadsheet would run as a formula",
                     column=name,
                     count=count,
                     hint="--spreadsheet-safe writes ' before them",
