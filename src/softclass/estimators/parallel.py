@@ -44,7 +44,7 @@ ONE = Workers()
 
 @cache
 def _controller() -> Any:
-    return ThreadpoolController()  # looks through all loaded libraries: a millisecond, once
+    return ThreadpoolController()  # looks through all loaded libraries once, 7 ms
 
 
 @contextmanager
