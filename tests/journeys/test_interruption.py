@@ -216,6 +216,18 @@ def test_fifty_signals_at_random_moments(name, trained, tmp_path):
     kill_at_random_moments(name, trained, tmp_path, times=50, seed=4)
 
 
+def test_a_reader_that_goes_away_does_not_stop_a_training(tmp_path):
+    command = " ".join([sys.executable, "-m", "softclass", "train", PENGUINS, "-t", "species", *QUICK, "-o", "run"])
+
+    shell = f"({command} 2>&1; echo $? >status) | head -1"
+    done = subprocess.run(shell, shell=True, cwd=tmp_path, capture_output=True, text=True)
+
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == ""
+    assert (tmp_path / "status").read_text() == "0\n"
+    assert (tmp_path / "run" / "model.onnx").is_file()
+
+
 def limited(size: int):
     """A disk that is full after so many bytes of one file."""
 

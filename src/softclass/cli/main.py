@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from softclass.cli.commands import COMMANDS
 from softclass.cli.layout import duration
-from softclass.cli.output import Screen
+from softclass.cli.output import Screen, discard
 from softclass.errors import CheckFailedError, SoftclassError, UsageError, nearest, shown
 
 INTERRUPTED = 130
@@ -41,7 +41,7 @@ def run() -> NoReturn:
             try:
                 stream.flush()
             except (OSError, ValueError):
-                _discard(stream.fileno())
+                discard(stream.fileno())
     sys.exit(status)
 
 
@@ -70,14 +70,14 @@ def main(arguments: Sequence[str]) -> int:
         screen.out.flush()
     except BrokenPipeError:
         # The reader has seen enough, as in `| head -1`.
-        _discard(sys.stdout.fileno())
+        discard(sys.stdout.fileno())
         return 0
     except (Exception, KeyboardInterrupt) as error:
         # Nobody may be left to read it, as in `softclass trian 2>&1 | true`.
         try:
             return _tell(error, arguments, screen)
         except BrokenPipeError:
-            _discard(sys.stderr.fileno())
+            discard(sys.stderr.fileno())
             return error.exit_status if isinstance(error, SoftclassError) else 1
     return status
 
@@ -233,10 +233,3 @@ def _occupy_standard_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - for the life of the process
-
-
-def _discard(number: int) -> None:
-    """Let what is still to be written to a closed stream go nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, number)
-    os.close(nowhere)

@@ -49,11 +49,14 @@ class Stream:
         return self.width if self.is_terminal else None
 
     def write(self, text: str) -> None:
-        """Write text as it is."""
+        """Write text as it is; if its reader has gone, as in `| head -1`, it goes nowhere and the work goes on."""
         if self.file is not None:
-            self.file.write(text)
-            # At once, so that `> log 2>&1` keeps results and notes in order.
-            self.file.flush()
+            try:
+                self.file.write(text)
+                # At once, so that `> log 2>&1` keeps results and notes in order.
+                self.file.flush()
+            except BrokenPipeError:
+                discard(self.file.fileno())
 
     def flush(self) -> None:
         """Hand on what is still held back."""
@@ -178,6 +181,13 @@ class Screen:
             return open(os.devnull, "wb")
         self.out.file.flush()
         return self.out.file.buffer
+
+
+def discard(number: int) -> None:
+    """Let what is still to be written to a closed stream go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)
 
 
 def _plain(text: str, style: str) -> str:
