@@ -19,7 +19,7 @@ import numpy.typing as npt
 from softclass._typing import Columns
 from softclass.data import facts
 from softclass.data.column import Column, Schema
-from softclass.data.split import splitmix64
+from softclass.data.row_order import splitmix64
 from softclass.data.statistics import centre_and_scale, median
 from softclass.errors import ModelFileError, Notes, TableError, shown
 

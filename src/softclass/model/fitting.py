@@ -14,8 +14,8 @@ import numpy.typing as npt
 from softclass._typing import Columns
 from softclass.data.pixels import PixelPreprocessing, fit_pixel_preprocessing
 from softclass.data.preprocessing import Preprocessing, fit_preprocessing
+from softclass.data.row_order import row_order, splitmix64
 from softclass.data.schema import Schema
-from softclass.data.split import row_order, splitmix64
 from softclass.errors import Notes
 from softclass.estimators.regularization import choose_c
 from softclass.estimators.softmax_regression import SoftmaxRegression

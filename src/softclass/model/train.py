@@ -18,8 +18,9 @@ from softclass import __version__
 from softclass.data.images import ImageOptions
 from softclass.data.leaks import find_leaks, note_conflicts
 from softclass.data.preprocessing import Preprocessing
+from softclass.data.row_order import row_order
 from softclass.data.schema import SchemaOptions
-from softclass.data.split import Parts, SplitOptions, count_shared_rows, row_order, split
+from softclass.data.split import Parts, SplitOptions, count_shared_rows, split
 from softclass.data.table import ReadOptions
 from softclass.errors import CheckFailedError, DataError, Note, Notes, UsageError, shown
 from softclass.estimators.threads import limited_threads
