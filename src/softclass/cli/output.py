@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO, TextIO
 
-from softclass.cli.layout import cells, wrapped
+from softclass.cli.layout import cells, counted, wrapped
 from softclass.errors import Note, SoftclassError
 
 Paint = Callable[[str, str], str]
@@ -162,7 +162,8 @@ class Screen:
         """Say how many notes were not shown: a table of many columns has much to note of the same kind."""
         for code, count in Counter(note.code for note in self.notes).items():
             if count > NOTES_OF_A_CODE and not self.verbose and self.emit is None:
-                more = Note(code, f"and {count - NOTES_OF_A_CODE:,} more notes of this kind; -v shows each of them")
+                words = counted(count - NOTES_OF_A_CODE, "more note")
+                more = Note(code, f"and {words} of this kind; -v shows each of them")
                 self.remark(note_text(more, self.err.paint, self.err.room))
 
     def error(self, error: SoftclassError) -> None:
