@@ -61,3 +61,24 @@ def test_training_predicting_and_reporting_reach_for_nothing(tmp_path: Path) -> 
     assert attempts == 0
     assert not (tmp_path / ".cache").exists()
     assert "report" in said
+
+
+STRACE = shutil.which("strace")
+
+
+@pytest.mark.skipif(STRACE is None, reason="no strace on this machine")
+def test_commands_on_images_open_no_socket(tmp_path: Path) -> None:
+    from softclass.data import samples
+
+    softclass = [str(STRACE), "-f", "-qq", "-e", "trace=network", "-o", "calls", sys.executable, "-m", "softclass"]
+    digits = str(samples.path("digits.npz"))
+    for command in (
+        ["train", digits, "--rows", "300", "--C", "1", "--no-report", "-o", "run"],
+        ["predict", "run", digits, "-o", "out.csv"],
+        ["report", "run"],
+    ):
+        done = subprocess.run([*softclass, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+        assert done.returncode == 0, done.stderr
+        calls = (tmp_path / "calls").read_text().splitlines()
+        assert [call for call in calls if "socket(" in call or "connect(" in call] == []
