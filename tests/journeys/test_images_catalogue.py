@@ -474,3 +474,15 @@ def test_I16_many_files_are_read_sorted_with_progress(softclass, model):
     assert files == sorted(files)
     assert len(files) == 1000
     assert '"name":"predicting","done":1000' in ran.err.replace(": ", ":").replace(", ", ",")
+
+
+def test_a_report_on_other_images_counts_those(softclass, model):
+    classes("other", 7)
+
+    ran = softclass("report", model, "--data", "other", "-o", "page.html")
+
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert ran.status == 0
+    assert "<h1>other</h1>" in page
+    assert '<data value="14">14</data> images' in page
+    assert '<data value="40">40</data> images' not in page

@@ -70,7 +70,8 @@ def report_facts(
         split_name="test" if evaluation is None else evaluation.split,
         created_with=f"softclass {__version__}",
         target=None if schema is None else schema.target,
-        n_rows=int(manifest.data["rows"]),
+        # Of the data that the page is named after: those of the training, or those it was asked to report on.
+        n_rows=int(manifest.data["rows"]) if evaluation is None or evaluation.split == "test" else evaluation.n,
         class_counts={} if examined is None else examined.class_counts,
         image=None if spec is None else (spec.height, spec.width, spec.channels),
         columns=_columns(model),
