@@ -14,9 +14,9 @@ from softclass.cli.options import Common, Reading, flag, option
 from softclass.cli.output import LABEL_WIDTH, Screen
 from softclass.cli.summary import calibration_words, class_words, column_lines, image_words
 from softclass.errors import Notes, UsageError, shown
+from softclass.model.run_files import MODEL_FILE
 
 WHERE = "softclass inspect"
-MODEL_FILE = "model.onnx"
 CLASSES_LISTED = 20
 
 

@@ -12,6 +12,7 @@ from softclass.cli.layout import shown_path
 from softclass.cli.options import Common, Reading, flag, off, option
 from softclass.cli.output import Screen
 from softclass.errors import Notes, UsageError, shown
+from softclass.model.run_files import MODEL_FILE
 
 OUTPUT = Group("Output", sort_key=1)
 ROWS = Group("Rows", sort_key=2)
@@ -25,7 +26,6 @@ FORMATS = {
     ".feather": "arrow",
 }
 WHERE = "softclass predict"
-MODEL_FILE = "model.onnx"
 
 
 def predict(

@@ -11,6 +11,7 @@ from softclass.cli.evaluation_text import evaluation_lines
 from softclass.cli.layout import cells, counted, duration, figure, jsonable, padded, shown_path, size, wrapped
 from softclass.cli.output import LABEL_WIDTH, Screen
 from softclass.errors import shown
+from softclass.model.run_files import MODEL_FILE
 
 COLUMNS_LISTED = 40
 CLASSES_LISTED = 6
@@ -117,8 +118,8 @@ class Summary:
     def _say_wrote(self, *, path: Any, files: Mapping[str, int], seconds: float) -> None:
         self._say_folds(Path(path, "metrics.json"))
         listed = [
-            f"{name} {size(files[name])}" if name == "model.onnx" else name
-            for name in sorted(files, key=lambda name: (name != "model.onnx", name))
+            f"{name} {size(files[name])}" if name == MODEL_FILE else name
+            for name in sorted(files, key=lambda name: (name != MODEL_FILE, name))
         ]
         run = shown_path(path)
         self.screen.labelled("wrote", f"{run}   {' · '.join(listed)}   {duration(seconds)}")

@@ -9,12 +9,11 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
+from softclass.data.compression import BOMB_BYTES, BOMB_RATIO
 from softclass.data.folders import MAX_FILE_BYTES, Listing, as_text, is_passed_over, open_data_file
 from softclass.errors import ImageError, shown
 
 # An archive that unpacks to more than 1 GiB and 200 times its own size is a bomb; images hardly shrink at all.
-BOMB_BYTES = 2**30
-BOMB_RATIO = 200
 _ENCRYPTED, _UTF8 = 0x1, 0x800  # bits of a member's flags
 _WINDOWS = 0
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)

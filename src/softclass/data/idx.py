@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from softclass.data.compression import BOMB_BYTES, BOMB_RATIO
 from softclass.data.folders import open_data_file
 from softclass.data.signatures import HEAD_BYTES, looks_like_gzip
 from softclass.errors import ImageError, shown
@@ -19,7 +20,6 @@ from softclass.errors import ImageError, shown
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MAX_AXES = 5
 _DEFLATE_RATIO = 1032  # no deflate stream unpacks to more
-_BOMB_BYTES, _BOMB_RATIO = 2**30, 200
 _BLOCK = 2**20
 
 
@@ -64,7 +64,7 @@ def _read(file: BinaryIO, name: str, size: int, *, is_gzip: bool) -> npt.NDArray
     left = size - 4 - 4 * len(shape)
     if not is_gzip and n_bytes != left:
         raise _malformed(name, f"{stated}, and {left:,} follow it")
-    if is_gzip and (n_bytes > _DEFLATE_RATIO * size or (n_bytes > _BOMB_BYTES and n_bytes > _BOMB_RATIO * size)):
+    if is_gzip and (n_bytes > _DEFLATE_RATIO * size or (n_bytes > BOMB_BYTES and n_bytes > BOMB_RATIO * size)):
         raise _malformed(name, f"{stated}, out of {size:,} compressed ones")
     values = np.empty(n_bytes, dtype=np.uint8)
     view, filled = values.data, 0

@@ -11,8 +11,8 @@ from softclass.data.preprocessing import BooleanStep, CategoryStep, Preprocessin
 from softclass.errors import ModelFileError, shown
 from softclass.model.manifest import Manifest
 from softclass.model.shapes import BATCH, Shape
-from softclass.model.wire import HINT, Graph
-from softclass.model.wire_table import DOUBLE, FLOAT, STRING, TYPE_NAMES, UINT8
+from softclass.model.wire import Graph
+from softclass.model.wire_table import DOUBLE, FLOAT, HINT, STRING, TYPE_NAMES, UINT8
 
 
 def check_agreement(graph: Graph, shapes: dict[str, Shape], manifest: Manifest) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from softclass.errors import ModelFileError, shown
+from softclass.model.wire_table import HINT
 
 MAX_DEPTH = 32
 MAX_BYTES = 16 * 2**20
-HINT = "softclass never writes this: get the file again from where it was trained"
 
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")

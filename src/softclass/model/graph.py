@@ -30,14 +30,10 @@ from softclass.data.preprocessing import (
 )
 from softclass.errors import InternalError
 from softclass.model.layers import feature_order
+from softclass.model.wire_table import IR_VERSION, OPSETS
 from softclass.networks.architecture import Dense
 
 _NumericStep: TypeAlias = NumberStep | BooleanStep | DatetimeStep
-
-OPSET = 18
-ML_OPSET = 3
-IR_VERSION = 9
-MAX_BYTES = 2**31 - 1  # a protobuf message cannot be longer
 
 
 @dataclass
@@ -138,7 +134,7 @@ def build_feature_graph(preprocessing: Preprocessing | PixelPreprocessing, image
 def _finish(work: _Nodes, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> bytes:
     """Put the model together, have it checked, and return its bytes."""
     graph = helper.make_graph(work.nodes, "softclass", inputs, outputs, work.constants)
-    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
+    opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
     model.producer_name, model.producer_version = "softclass", __version__
     try:

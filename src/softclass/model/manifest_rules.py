@@ -10,8 +10,9 @@ from softclass.data.image_set import ImageSpec
 from softclass.data.pixels import PixelPreprocessing
 from softclass.data.preprocessing import Preprocessing
 from softclass.errors import ModelFileError, Note, shown
-from softclass.model.canonical import HINT, invalid
+from softclass.model.canonical import invalid
 from softclass.model.wire import newer
+from softclass.model.wire_table import HINT
 from softclass.trust.evaluation import Evaluation
 from softclass.trust.temperature import Temperature
 

@@ -27,14 +27,11 @@ from softclass.model.file import SEAL_BYTES, OpenedModel, open_model, save_bytes
 from softclass.model.manifest import Manifest
 from softclass.model.predictions import check_prediction_options, prediction_table
 from softclass.model.rows import Rows, read_rows, refuse_table_options
+from softclass.model.run_files import CONFIG_FILE, MODEL_FILE, PREDICTIONS_FILE
 from softclass.model.session import Session
 from softclass.model.warned import tell, warn_of
 from softclass.trust.evaluation import Evaluation, evaluate
 from softclass.trust.temperature import Temperature
-
-MODEL_FILE = "model.onnx"
-PREDICTIONS_FILE = "predictions-test.parquet"
-CONFIG_FILE = "config.toml"
 
 
 def load(

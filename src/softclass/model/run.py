@@ -18,17 +18,20 @@ from softclass import __version__
 from softclass.data.files import atomic_directory, atomic_write
 from softclass.data.table import Table
 from softclass.errors import Notes, UsageError, shown
-from softclass.model.model import CONFIG_FILE, MODEL_FILE, PREDICTIONS_FILE, Model
+from softclass.model.model import Model
 from softclass.model.predictions import write_predictions
-
-METRICS_FILE = "metrics.json"
-REPORT_FILE = "report.html"
-HISTORY_FILE = "history.jsonl"
-SCHEMA_FILE = "schema.json"
-REJECTS_FILE = "rejects.csv"
-ENVIRONMENT_FILE = "environment.txt"
-# What a directory must hold to count as a run of ours, which --overwrite may replace.
-MARKS = (MODEL_FILE, METRICS_FILE, CONFIG_FILE)
+from softclass.model.run_files import (
+    CONFIG_FILE,
+    ENVIRONMENT_FILE,
+    HISTORY_FILE,
+    MARKS,
+    METRICS_FILE,
+    MODEL_FILE,
+    PREDICTIONS_FILE,
+    REJECTS_FILE,
+    REPORT_FILE,
+    SCHEMA_FILE,
+)
 
 
 def is_run(path: Path) -> bool:

@@ -19,6 +19,7 @@ from softclass.model.wire_table import (
     ATTRIBUTE_INT,
     DOUBLE,
     FLOAT,
+    HINT,
     INITIALIZER_TYPES,
     IR_VERSION,
     ITEM_BYTES,
@@ -38,7 +39,6 @@ from softclass.model.wire_table import (
     Field,
 )
 
-HINT = "softclass never writes this: get the file again from where it was trained"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.+]{0,30}")
 _LIMITS = {"name": MAX_NAME_BYTES, "text": MAX_TEXT_BYTES, "facts": MAX_FACTS_BYTES, "raw": 2**31}

@@ -15,6 +15,7 @@ VARINT, LENGTH = 0, 2  # the wire types of protobuf that occur
 IR_VERSION = 9
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 PRODUCER = "softclass"
+HINT = "softclass never writes this: get the file again from where it was trained"
 
 MAX_NAME_BYTES = 4096
 MAX_TEXT_BYTES = 2**20  # of a category or class name; a cell of a table cannot be longer
