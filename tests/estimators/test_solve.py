@@ -92,7 +92,8 @@ def test_past_deadline_keeps_the_best_so_far(way, monkeypatch):
     WAYS[way](monkeypatch)
     heard = []
 
-    model = SoftmaxRegression().fit_watched(X, y, deadline=time.monotonic() - 1, progress=lambda *facts: heard.append(facts))
+    over = time.monotonic() - 1
+    model = SoftmaxRegression().fit_watched(X, y, deadline=over, progress=lambda *facts: heard.append(facts))
 
     assert not model.converged_
     assert model.objective_ < np.log(4)
