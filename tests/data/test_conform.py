@@ -209,3 +209,11 @@ def test_the_line_counts_the_batches_before():
 
     with pytest.raises(TableError, match=re.escape("t.csv, line 8194, column")):
         encode_columns(table, Schema("y", (), (NUMBER,)), Notes())
+
+
+def test_one_name_is_not_offered_for_two_columns():
+    schema = Schema("y", (), (Column("x", "x", "number", 0), Column("c", "c", "number", 0)))
+    with pytest.raises(TableError, match=re.escape('Rename "q", or pass --rename q=x')) as caught:
+        encode_columns(text_table({"q": ["1"]}), schema, Notes())
+
+    assert "q=c" not in str(caught.value)

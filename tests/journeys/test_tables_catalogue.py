@@ -371,6 +371,7 @@ NOT_TAKEN = {
     "infinite": ([1.0, np.inf] * 30, '[SC308] dict, row 2, column "z": must be a finite number; got inf'),
     "surrogate": (["a", "b\ud800"] * 30, '[SC304] dict, row 2, column "z": a text must be Unicode; "b\\ud800" holds'),
     "nul": (["a", "b\0c"] * 30, '[SC306] dict, row 2, column "z": a text must not hold a NUL character'),
+    "nul-in-numpy": (np.array(["a", "b\0c"] * 30), '[SC306] dict, row 2, column "z": a text must not hold a NUL'),
     "short": ([1, 2], "[SC302] dict: columns must have equally many rows"),
 }
 

@@ -10,7 +10,14 @@ import pytest
 
 from softclass.data.schema import Label
 from softclass.errors import Notes, UsageError
-from softclass.model.options import check_options, class_weights, config_text, parse_duration, parse_image_size
+from softclass.model.options import (
+    check_options,
+    check_types,
+    class_weights,
+    config_text,
+    parse_duration,
+    parse_image_size,
+)
 from softclass.model.train import DEFAULTS
 
 CLASSES = (Label("1", "integer"), Label("2", "integer"))
@@ -116,3 +123,25 @@ def test_data_in_memory_leave_a_comment() -> None:
     text = config_text(given(data={"a": [1]}), DEFAULTS, {}, "0.1.0")
 
     assert "# data: dict in memory" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": "x"}, 'train: --seed must be a whole number; got "x"'),
+        ({"seed": True}, "train: --seed must be a whole number; got True"),
+        ({"rows": 1.5}, "train: --rows must be a whole number; got 1.5"),
+        ({"tol": None}, "train: --tol must be a number; got None"),
+        ({"group": 3}, "train: --group must be a text; got 3"),
+        ({"header": "no"}, 'train: --no-header must be True or False; got "no"'),
+        ({"C": [1]}, 'train: --C must be a positive number or "auto"; got [1]'),
+        ({"output": 3}, "train: --output must be a path; got 3"),
+        ({"drop": "ab"}, "train: --drop must be a list of texts; got \"ab\". Pass drop=['ab']"),
+        ({"drop": [3]}, "train: --drop must be a list of texts; got [3]"),
+        ({"class_weight": 2}, 'train: --class-weight must be "balanced", a mapping or a JSON file; got 2'),
+        ({"progress": "bar"}, 'train: progress must be a function of an event and its facts; got "bar"'),
+    ],
+)
+def test_values_of_another_type_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=f"^{re.escape(f'[SC207] {message}')}$"):
+        check_types(given(**options), DEFAULTS)

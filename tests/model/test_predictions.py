@@ -120,9 +120,7 @@ def test_formulas_are_noted_and_made_safe_on_request() -> None:
     plain, notes = written([table()], "csv")
     safe, silent = written([table()], "csv", safe=True)
 
-    assert [note.message for note in notes] == [
-        'column "prediction": 1 cell that a spreadsheet would run as a formula'
-    ]
+    assert [note.message for note in notes] == ['column "prediction": 1 cell that a spreadsheet would run as a formula']
     assert (b'"=x""y"' in plain, b'"\'=x""y"' in safe, len(silent)) == (True, True, 0)
 
 

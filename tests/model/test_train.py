@@ -506,3 +506,14 @@ def test_equal_rows_are_fitted_as_one_with_their_weight(monkeypatch: pytest.Monk
 
     expected, found = (read_layers(m.body, m.manifest.preprocessing())[0].weight for m in (apart, merged))
     assert_close(expected, found, rtol=0, atol=1e-6)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    plain = train(WIDE, "y", C=1.0, seed=3, progress=quiet)
+
+    assert train(WIDE, "y", C=np.float64(1.0), seed=np.int64(3), progress=quiet).digest == plain.digest
+
+
+def test_weights_that_are_words_are_refused() -> None:
+    with pytest.raises(TableError, match=re.escape("[SC316] dict: sample weights must be a column or an array of num")):
+        train(WIDE, "y", sample_weight=["a"] * 160, progress=quiet)

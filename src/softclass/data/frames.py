@@ -142,6 +142,8 @@ def _to_arrow(values: Any, column: str, name: str) -> tuple[pa.Array | pa.Chunke
         raise TableError("SC331", message, where=f'{name}, column "{shown(column)}"')
     if isinstance(values, np.ndarray) and not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder("="))
+    if isinstance(values, np.ndarray) and values.dtype.kind == "U":
+        values = values.tolist()  # Arrow would cut the text of an array at a NUL
     try:
         if hasattr(values, "__arrow_c_stream__") and not hasattr(values, "iloc"):  # pandas: NaN is missing there
             return pa.chunked_array(values), False

@@ -174,7 +174,12 @@ def read_table_examples(
         weights = _numbers_of(table, weight_column, read, "SC316")
         weights = checked_weights(weights, table.n_rows, table.name, place=table.place, column=weight_column)
     elif sample_weight is not None:
-        weights = checked_weights(np.asarray(sample_weight, dtype=np.float64), table.n_rows, table.name)
+        try:
+            given = np.asarray(sample_weight, dtype=np.float64)
+        except (TypeError, ValueError):
+            message = "sample weights must be a column or an array of numbers"
+            raise TableError("SC316", message, where=shown(table.name)) from None
+        weights = checked_weights(given, table.n_rows, table.name)
     return Examples(
         name=table.name,
         inputs=encode_columns(table, schema, notes),
@@ -309,7 +314,10 @@ def _with_target_column(data: Any, target: Any) -> Mapping[str, Any]:
             "the name of the target column",
             where="train",
         )
-    labels = np.asarray(target)
+    try:
+        labels = np.asarray(target)
+    except ValueError:  # lists of several lengths
+        raise UsageError("SC203", "one label a row is needed; got lists of different lengths", where="train") from None
     if labels.shape != (len(data),):
         raise UsageError(
             "SC203", f"one label a row is needed; got {labels.shape} for data of shape {data.shape}", where="train"

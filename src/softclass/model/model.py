@@ -71,6 +71,9 @@ def load(
     ...
     softclass.errors.PathError: [SC603] no-such-model.onnx: ...
     """
+    if not isinstance(path, str | Path):
+        message = f"a model is opened by its path; got the type {type(path).__name__}"
+        raise UsageError("SC207", message, where="load")
     where = Path(path)
     if where.is_dir():
         if not (where / MODEL_FILE).exists():

@@ -10,6 +10,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from softclass.data.files import check_local_path, read_bytes
 from softclass.data.schema import Label
 from softclass.errors import Notes, UsageError, nearest, shown
@@ -83,6 +85,8 @@ def check_options(given: Mapping[str, Any], task: str, defaults: Mapping[str, An
     for name, low in (("seed", 0), ("rows", 0), ("max_iter", 1), ("max_categories", 1)):
         if given[name] < low:
             raise _out_of_range(name, f"at least {low}", given[name])
+    if given["seed"] >= 2**63:
+        raise _out_of_range("seed", "below 2^63", given["seed"])
     if given["cv"] != 0 and given["cv"] < 2:
         raise _out_of_range("cv", "0 or at least 2", given["cv"])
     if not 0 < given["tol"] < 1:
@@ -111,7 +115,8 @@ def check_types(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
         if not isinstance(value, allowed) or isinstance(value, bool) != (allowed is bool):
             raise UsageError("SC207", f"{option_name(name)} must be {rule}; got {_shown_value(value)}", where="train")
     for name in LISTS:
-        if isinstance(given[name], str | bytes) or not isinstance(given[name], Sequence):
+        texts = isinstance(given[name], Sequence) and all(isinstance(one, str) for one in given[name])
+        if isinstance(given[name], str | bytes) or not texts:
             hint = f"Pass {name}=[{given[name]!r}]" if isinstance(given[name], str) else ""
             message = f"{option_name(name)} must be a list of texts; got {_shown_value(given[name])}"
             raise UsageError("SC207", message, where="train", hint=hint)
@@ -121,6 +126,11 @@ def check_types(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
     if given["progress"] is not None and not callable(given["progress"]):
         message = f"progress must be a function of an event and its facts; got {_shown_value(given['progress'])}"
         raise UsageError("SC207", message, where="train")
+
+
+def plain_number(value: Any) -> Any:
+    """Return a number of NumPy as one of Python, which every file can hold, and anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _shown_value(value: Any) -> str:

@@ -54,6 +54,7 @@ from softclass.model.options import (
     config_text,
     parse_duration,
     parse_image_size,
+    plain_number,
 )
 from softclass.model.run import Stopwatch, check_output, metrics_of, write_run
 from softclass.model.session import Session
@@ -228,6 +229,8 @@ def train(
     >>> model.evaluation.accuracy > 0.95
     True
     """
+    seed, rows, cv, max_iter, max_categories = map(plain_number, (seed, rows, cv, max_iter, max_categories))
+    C, tol, test, calibration = map(plain_number, (C, tol, test, calibration))
     given = dict(locals())
     check_types(given, DEFAULTS)
     notes = _Told(progress)
