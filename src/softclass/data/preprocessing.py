@@ -289,7 +289,7 @@ def count_unseen(
     >>> preprocessing = Preprocessing((CategoryStep("sex", ("female", "male"), 0, 0),))
     >>> count_unseen({"sex": np.array(["male", "x", ""], dtype=object)}, preprocessing, notes)
     >>> [note.message for note in notes]
-    ['column "sex": 1 cells of categories never seen in training count as "other": "x"']
+    ['column "sex": 1 cell of categories never seen in training count as "other": "x"']
     """
     for step in preprocessing.steps:
         if not isinstance(step, CategoryStep):

@@ -450,9 +450,14 @@ def _classes_with_rows(examples: Examples, parts: Parts, notes: Notes) -> tuple[
     counts = np.bincount(examples.targets[parts.fit], weights, minlength=len(examples.classes))
     if counts.all():
         return examples, parts
-    for label, count in zip(examples.classes, counts, strict=True):
-        if count == 0:
-            notes.add("SC804", f'class "{shown(label.name)}" has no row in the fit part; the model does not know it')
+    absent = [f'"{shown(label.name)}"' for label, count in zip(examples.classes, counts, strict=True) if count == 0]
+    if len(absent) == 1:
+        notes.add("SC804", f"class {absent[0]} has no row in the fit part; the model does not know it")
+    else:
+        more = f" and {len(absent) - 5:,} more" if len(absent) > 5 else ""
+        listed = ", ".join(absent[:5]) + more
+        text = f"classes have no row in the fit part; the model does not know them: {listed}"
+        notes.add("SC804", text, count=len(absent))
     classes = tuple(label for label, count in zip(examples.classes, counts, strict=True) if count)
     examples = examples.with_classes(classes)
     if len(classes) < 2:
