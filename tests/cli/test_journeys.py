@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -88,7 +89,8 @@ def test_standard_input_gives_the_bytes_of_the_file(command, run):
 
 
 def test_a_reader_of_predictions_that_closes_the_pipe(run):
-    shell = f"({' '.join(SOFTCLASS)} predict {run} {PENGUINS} --batch-size 1 2>err; echo $? >status) | head -1"
+    predict = shlex.join([*SOFTCLASS, "predict", str(run), str(PENGUINS), "--batch-size", "1"])
+    shell = f"({predict} 2>err; echo $? >status) | head -1"
     done = subprocess.run(shell, shell=True, capture_output=True, text=True)
 
     assert done.stdout.startswith("row,prediction")
@@ -170,7 +172,7 @@ def test_predict_loads_nothing_of_training(run):
 
 
 def test_inspect_a_pipe(run):
-    shell = f"cat {PENGUINS} | {' '.join(SOFTCLASS)} inspect /dev/stdin"
+    shell = f"cat {shlex.quote(str(PENGUINS))} | {shlex.join(SOFTCLASS)} inspect /dev/stdin"
     done = subprocess.run(shell, shell=True, capture_output=True, text=True)
 
     assert (done.returncode, "target   species" in done.stdout) == (0, True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -151,13 +152,13 @@ def test_strict_makes_a_note_a_failure(command, fake, tmp_path):
 
 
 def test_without_standard_output_nothing_breaks():
-    done = subprocess.run("exec >&-; exec " + " ".join(SOFTCLASS) + " --help", shell=True, capture_output=True)
+    done = subprocess.run("exec >&-; exec " + shlex.join(SOFTCLASS) + " --help", shell=True, capture_output=True)
 
     assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_reader_that_closes_the_pipe_ends_us_silently():
-    pipe = f"{' '.join(SOFTCLASS)} explain 2>err; echo $? >status"
+    pipe = f"{shlex.join(SOFTCLASS)} explain 2>err; echo $? >status"
     done = subprocess.run(f"({pipe}) | head -1", shell=True, capture_output=True, text=True)
 
     assert done.stdout.startswith("SC100")
@@ -165,7 +166,7 @@ def test_a_reader_that_closes_the_pipe_ends_us_silently():
 
 
 def test_an_error_that_nobody_reads_keeps_its_status():
-    shell = f"({' '.join(SOFTCLASS)} trian; echo $? >status) 2>&1 | true"
+    shell = f"({shlex.join(SOFTCLASS)} trian; echo $? >status) 2>&1 | true"
     subprocess.run(shell, shell=True, check=True)
 
     assert Path("status").read_text() == "2\n"
@@ -174,7 +175,7 @@ def test_an_error_that_nobody_reads_keeps_its_status():
 def test_full_disk_behind_standard_output():
     if not os.path.exists("/dev/full"):
         pytest.skip("this system has no /dev/full")
-    done = subprocess.run(" ".join(SOFTCLASS) + " explain >/dev/full", shell=True, capture_output=True, text=True)
+    done = subprocess.run(shlex.join(SOFTCLASS) + " explain >/dev/full", shell=True, capture_output=True, text=True)
 
     assert (done.returncode, "error[SC604]" in done.stderr) == (6, True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -84,7 +85,7 @@ def expected(run, file) -> np.ndarray:
 def test_a_pipe_gives_the_bytes_of_the_file(run, file, expected):
     folder = Path(library.__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": str(folder)}
-    pipe = f"cat {file} | {' '.join(COMMAND)} predict {run} -"
+    pipe = f"cat {shlex.quote(str(file))} | {shlex.join(COMMAND)} predict {shlex.quote(str(run))} -"
     piped = subprocess.run(pipe, shell=True, capture_output=True, check=True, env=environment)
     from_file = subprocess.run([*COMMAND, "predict", run, file], capture_output=True, check=True, env=environment)
 

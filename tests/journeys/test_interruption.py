@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -217,7 +218,9 @@ def test_fifty_signals_at_random_moments(name, trained, tmp_path):
 
 
 def test_a_reader_that_goes_away_does_not_stop_a_training(tmp_path):
-    command = " ".join([sys.executable, "-m", "softclass", "train", PENGUINS, "-t", "species", *QUICK, "-o", "run"])
+    command = shlex.join(
+        [sys.executable, "-m", "softclass", "train", str(PENGUINS), "-t", "species", *QUICK, "-o", "run"]
+    )
 
     shell = f"({command} 2>&1; echo $? >status) | head -1"
     done = subprocess.run(shell, shell=True, cwd=tmp_path, capture_output=True, text=True)
