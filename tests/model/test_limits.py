@@ -48,6 +48,12 @@ def test_limits_are_metric_equals_number(text: str) -> None:
         parse_limits(text)
 
 
+@pytest.mark.parametrize("limit", ["x", True, None])
+def test_limits_of_python_callers_are_numbers(limit: object) -> None:
+    with pytest.raises(UsageError, match=re.escape("[SC207] --fail-under needs a number for accuracy; got ")):
+        parse_limits({"accuracy": limit})  # type: ignore[dict-item]
+
+
 def test_a_million_classes_of_many_features_are_refused_before_the_work() -> None:
     with pytest.raises(TooLargeError, match=re.escape("[SC606] big.csv: needs ")):
         check_memory(1000, 100_000, 1_000_000, "big.csv")

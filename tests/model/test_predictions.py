@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
 
-from softclass.errors import Notes
-from softclass.model.predictions import FORMATS, prediction_table, write_predictions
+from softclass.errors import Notes, UsageError
+from softclass.model.predictions import FORMATS, check_prediction_options, prediction_table, write_predictions
 
 CLASSES = ["a,b", '=x"y', "é"]
 LOGITS = np.array([[1, 3, 2], [5, 0.1, 5], [0, 0, 1e-3]], dtype=np.float32)
@@ -134,3 +135,24 @@ def test_a_pipe_gets_an_arrow_stream() -> None:
     data, _ = written([table(), table()], "arrow", seekable=False)
 
     assert pa.ipc.open_stream(io.BytesIO(data)).read_all().num_rows == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"top_k": "a"}, "[SC207] --top-k must be a whole number; got 'a' of type str"),
+        ({"top_k": 0}, "[SC207] --top-k must be at least 1; got 0"),
+        ({"batch_rows": 1.5}, "[SC207] --batch-size must be a whole number; got 1.5 of type float"),
+        (
+            {"rename": 3},
+            "[SC207] --rename must be a mapping of name in the data to name in the model; got 3 of type int",
+        ),
+        ({"unseen": "keep"}, '[SC207] --unseen must be other or fail; got "keep"'),
+        ({"top_k": 2, "proba": False}, "[SC203] --top-k and --no-proba exclude each other"),
+    ],
+)
+def test_bad_options_of_a_prediction_are_refused(options: dict[str, Any], message: str) -> None:
+    given = {"top_k": None, "proba": True, "unseen": "other", "batch_rows": None, "rename": None, **options}
+
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+        check_prediction_options(**given)

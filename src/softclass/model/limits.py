@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from numbers import Real
 from typing import Any
 
 from softclass.errors import CheckFailedError, TooLargeError, UsageError, nearest, shown
@@ -28,6 +29,9 @@ def parse_limits(value: str | Mapping[str, float] | None) -> dict[str, float]:
     if value is None:
         return {}
     if not isinstance(value, str):
+        for name, limit in value.items():
+            if isinstance(limit, bool) or not isinstance(limit, Real):
+                raise UsageError("SC207", f"--fail-under needs a number for {shown(name)}; got {shown(repr(limit))}")
         return {name: float(limit) for name, limit in value.items()}
     limits = {}
     for piece in value.split(","):

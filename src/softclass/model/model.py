@@ -25,7 +25,7 @@ from softclass.model.card import card_text
 from softclass.model.examined import Training, examine_data, examined_of_run
 from softclass.model.file import SEAL_BYTES, OpenedModel, open_model, save_bytes, seal
 from softclass.model.manifest import Manifest
-from softclass.model.predictions import check_prediction_options, prediction_table
+from softclass.model.predictions import check_prediction_options, check_whole, prediction_table
 from softclass.model.rows import Rows, read_rows, refuse_table_options
 from softclass.model.run_files import CONFIG_FILE, MODEL_FILE, PREDICTIONS_FILE
 from softclass.model.session import Session
@@ -364,7 +364,7 @@ class Model:
         DataError
             SC3xx, if the rows do not fit the model.
         """
-        check_prediction_options(top_k, proba, unseen, batch_rows)
+        check_prediction_options(top_k, proba, unseen, batch_rows, rename)
         collected = Notes() if notes is None else notes
         if self.manifest.task == "images":
             refuse_table_options(id=ids, keep=None if keep == "none" else keep)
@@ -453,6 +453,7 @@ class Model:
         DataError
             SC3xx, if the rows do not fit the model or have no label; SC301 if there are none.
         """
+        check_whole("--bootstrap", bootstrap, lowest=0)
         for option, name in (("target", target), ("by", by)):
             if name is not None and not isinstance(name, str):
                 message = f"--{option} must be the name of a column; got the type {type(name).__name__}"

@@ -10,6 +10,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -29,16 +30,34 @@ FORMULA = r"^[=+\-@\t\r]"
 NEEDS_QUOTES = '[",\r\n]'
 
 
-def check_prediction_options(top_k: int | None, proba: bool, unseen: str, batch_rows: int | None) -> None:
+def check_prediction_options(
+    top_k: int | None, proba: bool, unseen: str, batch_rows: int | None, rename: Mapping[str, str] | None
+) -> None:
     """Refuse options of a prediction that are out of range (SC207) or contradict each other (SC203)."""
-    if top_k is not None and top_k < 1:
-        raise UsageError("SC207", f"--top-k must be at least 1; got {top_k}")
+    check_whole("--top-k", top_k, lowest=1)
+    check_whole("--batch-size", batch_rows, lowest=1)
+    if rename is not None and not isinstance(rename, Mapping):
+        raise UsageError(
+            "SC207", f"--rename must be a mapping of name in the data to name in the model; got {_named(rename)}"
+        )
     if top_k is not None and not proba:
         raise UsageError("SC203", "--top-k and --no-proba exclude each other")
     if unseen not in ("other", "fail"):
         raise UsageError("SC207", f'--unseen must be other or fail; got "{shown(unseen)}"')
-    if batch_rows is not None and batch_rows < 1:
-        raise UsageError("SC207", f"--batch-size must be at least 1; got {batch_rows}")
+
+
+def check_whole(option: str, value: Any, *, lowest: int) -> None:
+    """Refuse what is neither None nor a whole number of at least `lowest` (SC207)."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise UsageError("SC207", f"{option} must be a whole number; got {_named(value)}")
+    if value < lowest:
+        raise UsageError("SC207", f"{option} must be at least {lowest}; got {value}")
+
+
+def _named(value: Any) -> str:
+    return f"{shown(repr(value))} of type {type(value).__name__}"
 
 
 def prediction_table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterable
 
@@ -14,12 +15,21 @@ WARNED = frozenset(
 
 
 def warn_of(notes: Notes) -> None:
-    """Give Python callers the notes that change what a number means."""
+    """Give Python callers the notes that change what a number means, at the line of theirs that called us."""
+    level = _level_of_caller()
     for note in notes:
         if note.code in WARNED:
             kind = CalibrationWarning if note.code == "SC821" else DataWarning
             hint = f". {note.hint}" if note.hint else ""
-            warnings.warn(f"[{note.code}] {note.message}{hint}", kind, stacklevel=3)
+            warnings.warn(f"[{note.code}] {note.message}{hint}", kind, stacklevel=level)
+
+
+def _level_of_caller() -> int:
+    """Number of frames between `warn_of` and the first line outside softclass, as ``stacklevel`` counts them."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "softclass":
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def tell(found: Iterable[Note], notes: Notes) -> None:
