@@ -302,8 +302,7 @@ def test_I10_an_empty_folder_is_no_class_and_parts_are_used(softclass):
 
     assert ran.status == 0
     assert 'note[SC836] 1 folder without images is no class: "train/empty"\n' in ran.err
-    assert "fit 24 · calibration 8" in ran.out
-    assert "test 10 (its own)" in ran.out
+    assert "parts    fit 24 · calibration 8 (its own) · test 10 (its own)\n" in ran.out
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system")

@@ -81,12 +81,13 @@ class Summary:
 
     def _say_parts(self, *, sizes: Mapping[str, int], **facts: Any) -> None:
         words = [f"{name} {count:,}" for name, count in sizes.items() if count or name == "fit"]
-        if facts.get("own_test"):
-            words = [f"{word} (its own)" if word.startswith("test ") else word for word in words]
+        own = [part for part in ("calibration", "test") if facts.get(f"own_{part}")]
+        words = [f"{word} (its own)" if word.split()[0] in own else word for word in words]
         for name in ("group", "time"):
             if facts.get(name):
                 words.append(f"by {name} {shown(facts[name])}")
-        words.append(f"{'stratified, ' if facts.get('stratified') else ''}seed {facts.get('seed', 0)}")
+        if len(own) < 2:  # else nothing was drawn
+            words.append(f"{'stratified, ' if facts.get('stratified') else ''}seed {facts.get('seed', 0)}")
         self.screen.labelled("parts", " · ".join(words))
 
     def _say_model(self, *, kind: str, n_features: int, n_classes: int, n_parameters: int) -> None:

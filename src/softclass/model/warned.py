@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+import inspect
 import warnings
 from collections.abc import Iterable
+from types import FrameType
 
 from softclass.errors import CalibrationWarning, DataWarning, Note, Notes
 
@@ -26,10 +27,14 @@ def warn_of(notes: Notes) -> None:
 
 def _level_of_caller() -> int:
     """Number of frames between `warn_of` and the first line outside softclass, as ``stacklevel`` counts them."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "softclass":
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and frame.f_back is not None and _is_ours(frame):
         frame, level = frame.f_back, level + 1
     return level
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == "softclass"
 
 
 def tell(found: Iterable[Note], notes: Notes) -> None:
