@@ -10,7 +10,6 @@ import copy
 import json
 import os
 import random
-import resource
 import sys
 import time
 from collections import Counter
@@ -19,6 +18,7 @@ from collections.abc import Callable
 import onnx
 
 from made_models import make_images, make_small, make_table
+from peak_memory import peak_bytes
 from softclass.errors import MachineError, ModelFileError
 from softclass.model.file import SEAL_BYTES, open_model, seal_bytes
 from softclass.model.session import Session
@@ -140,7 +140,7 @@ def main(count: int, seed: int, *, leaky: bool = False) -> None:
     sys.addaudithook(hook)
     counts: Counter[str] = Counter()
     slowest = 0.0
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_bytes()
     for _ in range(count):
         change = dice.choice((mutate, mutate, mutate_facts, mutate_graph))
         data = seal_bytes(change(dice.choice(bodies), dice))
@@ -154,7 +154,7 @@ def main(count: int, seed: int, *, leaky: bool = False) -> None:
         counts[outcome] += 1
         if outcome == "passed":
             counts["ran: " + _try(lambda data=data: _run(data))] += 1
-    grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    grown = peak_bytes() - before
     print(json.dumps({"counts": counts, "events": seen[:10], "slowest_s": slowest, "grown_bytes": grown}))
 
 
