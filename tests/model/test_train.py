@@ -517,3 +517,12 @@ def test_numbers_of_numpy_are_numbers() -> None:
 def test_weights_that_are_words_are_refused() -> None:
     with pytest.raises(TableError, match=re.escape("[SC316] dict: sample weights must be a column or an array of num")):
         train(WIDE, "y", sample_weight=["a"] * 160, progress=quiet)
+
+
+def test_the_probabilities_of_the_test_part_are_those_of_the_graph(tmp_path: Path, penguins: Model) -> None:
+    train(PENGUINS, "species", output=tmp_path / "run", report=False, progress=quiet)
+
+    found = pa.parquet.read_table(tmp_path / "run" / "predictions-test.parquet")
+    expected = penguins.predict_proba(PENGUINS)[plan(PENGUINS, "species").parts.test]
+    written = np.stack([found.column(f"proba_{name}").to_numpy() for name in penguins.classes], axis=1)
+    assert_bit_equal(expected, written)

@@ -15,12 +15,11 @@ from softclass.data.images import ImageSet
 from softclass.data.table import ReadOptions, Table
 from softclass.errors import Note, Notes
 from softclass.functions.cross_entropy import cross_entropy
-from softclass.functions.softmax import softmax
 from softclass.model.examples import Examples, Inputs
 from softclass.model.manifest import Manifest
 from softclass.model.predictions import prediction_table, read_predictions
 from softclass.model.rows import read_rows
-from softclass.model.session import Session
+from softclass.model.session import Outputs, Session
 from softclass.model.warned import warn_of
 from softclass.trust.evaluation import Evaluation, evaluate
 
@@ -53,6 +52,8 @@ class Examined:
         Rows of each class in the whole data.
     places : sequence of str, optional
         Where each row stands, if neither table nor images say so.
+    probabilities : float32 array of shape (n_rows, n_classes), optional
+        As the graph gave them.
     """
 
     evaluation: Evaluation
@@ -66,6 +67,7 @@ class Examined:
     row_numbers: npt.NDArray[np.int64] | None = None
     class_counts: Mapping[str, int] = field(default_factory=dict)
     places: Sequence[str] | None = None
+    probabilities: npt.NDArray[np.float32] | None = None
 
     def place(self, row: int) -> str:
         """Where a row stands in the user's data."""
@@ -100,6 +102,7 @@ class Examined:
 
     def predictions(self) -> Any:
         """Return the predictions file of these rows: every column as read, then what the model says, with logits."""
+        assert self.probabilities is not None  # noqa: S101 - in training they are there
         leading: dict[str, Any] = {}
         if self.images is not None:
             leading["file"] = list(self.images.files)
@@ -107,7 +110,7 @@ class Examined:
             leading = {"row": self._numbers(), **self.table.columns}
         return prediction_table(
             self.logits,
-            np.asarray(softmax(self.logits), dtype=np.float32),
+            self.probabilities,
             self.classes,
             leading,
             with_logits=True,
@@ -142,12 +145,12 @@ class Training:
 
 
 def examine(
-    tests: Examples, logits: npt.NDArray[np.float32], temperature: float, *, seed: int, class_counts: Mapping[str, int]
+    tests: Examples, outputs: Outputs, temperature: float, *, seed: int, class_counts: Mapping[str, int]
 ) -> Examined:
     """Put all figures of the test part together."""
     names = tests.class_names()
     evaluation = evaluate(
-        logits,
+        outputs.logits,
         tests.targets,
         names,
         temperature=temperature,
@@ -159,7 +162,7 @@ def examine(
     labels = None if tests.images is None else tests.images.labels
     return Examined(
         evaluation,
-        logits,
+        outputs.logits,
         tests.targets,
         tuple(names),
         labels,
@@ -168,6 +171,7 @@ def examine(
         inputs=tests.inputs,
         row_numbers=tests.row_numbers,
         class_counts=class_counts,
+        probabilities=outputs.probabilities,
     )
 
 

@@ -96,20 +96,24 @@ class Fitting:
         """Fit the weights on some rows, choosing C on a held-out share of them if asked to."""
         started = time.monotonic()
         self.say("phase", {"name": "fitting", "done": 0, "total": None})
+        features, targets = features_of(preprocessing, take_inputs(examples.inputs, rows)), examples.targets[rows]
+        weights = None if examples.weights is None else examples.weights[rows]
         choice = None
         if self.C == "auto":
             # On the rows as they come: held-out rows must repeat others as often as new rows will.
             choice = choose_c(
-                features_of(preprocessing, take_inputs(examples.inputs, rows)),
-                examples.targets[rows],
+                features,
+                targets,
                 n_classes=len(examples.classes),
-                sample_weight=None if examples.weights is None else examples.weights[rows],
+                sample_weight=weights,
                 class_weight=self.class_weight,
                 seed=self.seed,
                 deadline=self.deadline,
             )
-        rows, weights = distinct_rows(examples, rows)
-        features, targets = features_of(preprocessing, take_inputs(examples.inputs, rows)), examples.targets[rows]
+        merged = distinct_rows(examples.content_keys[rows], targets, weights)
+        if merged is not None:
+            kept, weights = merged
+            features, targets = features[kept], targets[kept]
         strength = choice.C if choice is not None else float(self.C)
         self.history.clear()
         estimator = SoftmaxRegression(
@@ -142,21 +146,23 @@ class Fitting:
         )
 
 
-def distinct_rows(examples: Examples, rows: Int64) -> tuple[Int64, npt.NDArray[np.float64] | None]:
+def distinct_rows(
+    keys: npt.NDArray[np.uint64], targets: Int64, weights: npt.NDArray[np.float64] | None
+) -> tuple[Int64, npt.NDArray[np.float64]] | None:
     """
     Put rows that are equal, label and all, together into one whose weight is the sum of theirs.
 
-    The objective stays the same, term by term. Logs and questionnaires repeat rows many times over: of the 393,217 fit
-    rows of the KDD Cup 99 sample 120,000 are left. Rows stay as they are if fewer than a tenth would go.
+    Return the first row of each kind and the weights, or None if fewer than a tenth of the rows would go. The
+    objective stays the same, term by term. Logs and questionnaires repeat rows many times over: of the 393,217 fit rows
+    of the KDD Cup 99 sample 119,518 are left.
     """
-    weights = None if examples.weights is None else examples.weights[rows]
-    keys = splitmix64(examples.content_keys[rows] ^ splitmix64(examples.targets[rows].astype(np.uint64)))
-    distinct, first, place = np.unique(keys, return_index=True, return_inverse=True)
-    if len(distinct) > WORTH_MERGING * len(rows):
-        return rows, weights
+    labelled = splitmix64(keys ^ splitmix64(targets.astype(np.uint64)))
+    distinct, first, place = np.unique(labelled, return_index=True, return_inverse=True)
+    if len(distinct) > WORTH_MERGING * len(targets):
+        return None
     summed = np.bincount(place, weights)
     in_order = np.argsort(first)
-    return rows[first[in_order]], summed[in_order].astype(np.float64)
+    return first[in_order], summed[in_order].astype(np.float64)
 
 
 def _note_outcome(estimator: SoftmaxRegression, deadline: float | None, notes: Notes) -> None:

@@ -56,6 +56,7 @@ from softclass.model.options import (
     parse_image_size,
     plain_number,
 )
+from softclass.model.rows import feeds_of
 from softclass.model.run import Stopwatch, check_output, metrics_of, write_run
 from softclass.model.session import Session
 from softclass.model.warned import warn_of
@@ -272,9 +273,9 @@ def train(
             session = Session(body, threads=threads)
         examined = None
         if planned.tests is not None:
-            logits = logits_of(session, preprocessing, planned.tests.inputs)
+            outputs = session.run(feeds_of(preprocessing, planned.tests.inputs))
             examined = examine(
-                planned.tests, logits, temperature.temperature, seed=seed, class_counts=examples.class_counts()
+                planned.tests, outputs, temperature.temperature, seed=seed, class_counts=examples.class_counts()
             )
         evaluation = None if examined is None else examined.evaluation
         say("test", {"evaluation": evaluation, "split": "test"})
