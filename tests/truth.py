@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import ml_dtypes
 import mpmath
 import numpy as np
 
@@ -81,3 +82,87 @@ def row_weight(target: Any, sample_weight: float, class_weight: Any) -> Any:
     if np.ndim(target) == 0:
         return mpmath.mpf(sample_weight) * weights[int(target)]
     return mpmath.mpf(sample_weight) * mpmath.fsum(w * q for w, q in zip(weights, exact(target), strict=True))
+
+
+# ---- whole arrays at once, in long double: 64 bits of significand, 11 more than float64
+EXTENDED = np.finfo(np.longdouble).nmant >= 63  # elsewhere long double is float64, which judges float32 and less
+
+
+class Rows(NamedTuple):
+    """What the functions give for rows of finite logits, classes last, as long doubles."""
+
+    probabilities: np.ndarray  # (..., K)
+    complements: np.ndarray  # (..., K): 1 - p, without its cancellation
+    log_probabilities: np.ndarray  # (..., K)
+    log_partition: np.ndarray  # (...)
+    labels: np.ndarray  # (...): the first class of the largest logit
+
+    def losses(self, targets: np.ndarray) -> np.ndarray:
+        """Return the loss of every row for class indices."""
+        return -np.take_along_axis(self.log_probabilities, np.asarray(targets)[..., None], axis=-1)[..., 0]
+
+    def gradients(self, targets: np.ndarray) -> np.ndarray:
+        """Return the derivative of every loss at its row."""
+        places = np.asarray(targets)[..., None]
+        gradients = self.probabilities.copy()
+        np.put_along_axis(gradients, places, -np.take_along_axis(self.complements, places, axis=-1), axis=-1)
+        return gradients
+
+
+def of_rows(logits: Any, temperature: float = 1.0) -> Rows:
+    """Return all results for rows of finite logits of any floating type, right to about 60 bits."""
+    z = np.asarray(logits).astype(np.longdouble)
+    m = z.max(axis=-1, keepdims=True)
+    d = z - m
+    back = d - z
+    lost = (z - (d - back)) - (m + back)  # z - m is d + lost exactly
+    d, lost = _divided(d, lost, np.longdouble(temperature))
+    weights = np.exp(d)
+    weights = weights + weights * lost
+    labels = z.argmax(axis=-1)
+    others = weights.copy()
+    np.put_along_axis(others, labels[..., None], 0, axis=-1)
+    rest = others.sum(axis=-1, keepdims=True)
+    log_rest = np.log1p(rest)
+    complements = (1 + (rest - weights)) / (1 + rest)
+    np.put_along_axis(complements, labels[..., None], rest / (1 + rest), axis=-1)
+    return Rows(
+        weights / (1 + rest),
+        complements,
+        d - log_rest + lost,
+        (m / np.longdouble(temperature) + log_rest)[..., 0],
+        labels,
+    )
+
+
+def _divided(value: np.ndarray, lost: np.ndarray, divisor: np.longdouble) -> tuple[np.ndarray, np.ndarray]:
+    """Return (value + lost) / divisor as a number and what its rounding lost."""
+    if divisor == 1:
+        return value, lost
+    quotient = value / divisor
+    remainder = value
+    for part in _parts_of_24_bits(quotient):  # products of two parts are exact
+        for factor in _parts_of_24_bits(divisor):
+            remainder = remainder - part * factor
+    return quotient, (remainder + lost) / divisor
+
+
+def _parts_of_24_bits(value: Any) -> list[Any]:
+    first = np.asarray(value, dtype=np.float32).astype(np.longdouble)
+    second = np.asarray(value - first, dtype=np.float32).astype(np.longdouble)
+    return [first, second, value - first - second]
+
+
+def rounded(values: np.ndarray, dtype: Any) -> np.ndarray:
+    """Return long doubles correctly rounded to `dtype`, also to those types to which NumPy rounds twice."""
+    units = np.rint(np.asarray(values, dtype=np.longdouble) / spacing(values, dtype))
+    with np.errstate(over="ignore"):
+        return (units * spacing(values, dtype)).astype(np.float64).astype(dtype)
+
+
+def spacing(values: Any, dtype: Any) -> np.ndarray:
+    """Return the distance of neighbouring numbers of `dtype` round each exact value, as long doubles."""
+    facts = ml_dtypes.finfo(dtype)
+    _, exponents = np.frexp(np.abs(np.asarray(values, dtype=np.longdouble)))  # |value| in [2^(e-1), 2^e)
+    exponents = np.where(np.isfinite(values) & (np.asarray(values) != 0), exponents, facts.minexp)
+    return np.ldexp(np.longdouble(1), np.maximum(exponents - 1, facts.minexp) - facts.nmant)
