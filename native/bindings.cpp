@@ -6,13 +6,16 @@
 #include <nanobind/stl/tuple.h>
 
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <tuple>
 #include <vector>
 
-#include "cross_entropy.hpp"
-#include "softmax.hpp"
-#include "sum.hpp"
+#include "old/cross_entropy.hpp"
+#include "old/softmax.hpp"
+#include "old/sum.hpp"
+#include "targets.hpp"
+#include "threads.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -140,6 +143,20 @@ double sum(const Values<const double>& values) {
   return softclass::sum_of(values.data(), int64_t(values.shape(0)));
 }
 
+nb::tuple runnable_targets() {
+  nb::list names;
+  for (int t = 0; t < softclass::n_targets; ++t)
+    if (softclass::can_run(softclass::Target(t))) names.append(softclass::name_of(softclass::Target(t)));
+  return nb::tuple(names);
+}
+
+void choose_target(const char* name) {
+  for (int t = 0; t < softclass::n_targets; ++t)
+    if (std::strcmp(name, softclass::name_of(softclass::Target(t))) == 0 && softclass::set_target(softclass::Target(t)))
+      return;
+  throw nb::value_error("this machine cannot run that target");
+}
+
 template <class Real>
 void bind_softmax(nb::module_& m) {
   m.def("softmax", &softmax<Real>, "logits"_a.noconvert(), "temperature"_a, "out"_a.noconvert());
@@ -170,6 +187,12 @@ void bind_soft_row_weights(nb::module_& m) {
 }  // namespace
 
 NB_MODULE(_cpu, m) {
+  m.def("target", [] { return softclass::name_of(softclass::target()); });
+  m.def("targets", &runnable_targets);
+  m.def("set_target", &choose_target, "name"_a);
+  m.def("refused_wish", &softclass::refused_wish);
+  m.def("thread_count", &softclass::thread_count);
+  m.def("set_thread_count", &softclass::set_thread_count, "count"_a);
   bind_softmax<float>(m);
   bind_softmax<double>(m);
   m.def("index_row_weights", &index_row_weights, "targets"_a.noconvert(), "n_classes"_a,

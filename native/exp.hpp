@@ -1,52 +1,75 @@
-// exp of a difference z - m <= 0, in double precision and without a library call, so that compilers can vectorise it.
+// exp(d + e) for a difference d = z - m <= 0 of two logits (also -inf, NaN) and its rounding error e.
 #pragma once
 
-#include <cstdint>
-#include <cstring>
+#include "simd.hpp"
 
 namespace softclass {
+namespace SOFTCLASS_TARGET {
 
-// Smaller arguments give 0 in every type: exp(-745.14) is half of the smallest subnormal number.
-constexpr double smallest_exponent = -746.0;
-
-// 2^h for an integer h in [-1022, 1023]. Adding the magic number leaves h + 1023 in the low bits of the sum, where the
-// shift makes an exponent of it.
-inline double power_of_two(double h) noexcept {
-  const double shifted = h + (0x1.8p52 + 1023.0);
-  uint64_t bits;
-  std::memcpy(&bits, &shifted, sizeof bits);
-  bits <<= 52;
-  double power;
-  std::memcpy(&power, &bits, sizeof power);
-  return power;
+// z - m = value + error, exactly (two-sum, Knuth). Where z is infinite the error is NaN; exp_of_difference drops it.
+template <class V>
+struct Difference {
+  V value;
+  V error;
+};
+template <class V>
+SOFTCLASS_INLINE Difference<V> difference(V z, V m) {
+  const V d = z - m, b = d - z;
+  return {d, (z - (d - b)) - (m + b)};
 }
 
-// Nearest integer, for |x| < 2^51; needs IEEE addition in the given order.
-inline double nearest_integer(double x) noexcept { return (x + 0x1.8p52) - 0x1.8p52; }
+// (d + e) / T, with 1 / T as the unevaluated sum of two numbers: a single one would cost |d| / T roundings.
+template <class V>
+struct InverseTemperature {
+  V high;
+  V low;
+};
+template <class V>
+SOFTCLASS_INLINE Difference<V> scaled(Difference<V> d, InverseTemperature<V> beta) {
+  const V product = beta.high * d.value, zero = product - product;
+  const V rounding = fma(beta.high, d.value, zero - product);
+  return {product, (rounding + beta.low * d.value) + beta.high * d.error};
+}
 
-// exp(d + e) for d <= 0 (also -inf, NaN), e the rounding error of d. Relative error about 2^-53; subnormal results are
-// rounded once. Coefficients: Remez fit of (exp(t) - 1 - t) / t^2 on |t| <= log(2) / 2, relative error 2^-57.9.
-inline double exp_of_difference(double d, double e) noexcept {
-  const bool vanishes = d < smallest_exponent;
-  d = vanishes ? smallest_exponent : d;  // NaN stays
-  e = vanishes ? 0.0 : e;                // e is NaN where d is -inf
-  const double n = nearest_integer(d * 0x1.71547652b82fep+0);
-  double t = d - n * 0x1.62e42fee00000p-1;  // exact: 32 bits times 11 bits
-  t = t - n * 0x1.a39ef35793c76p-33;
+// At most 1.01 units in the last place for float. Cody and Waite reduction in two steps; the coefficients are a Remez fit
+// of (exp(t) - 1 - t) / t^2 on |t| <= log(2) / 2, relative error 2^-28.3.
+SOFTCLASS_INLINE Floats exp_of_difference(Floats d, Floats e) {
+  const Floats smallest = broadcast(-150.0f);  // exp(-104) is already half of the smallest subnormal number
+  const FloatMask vanishes = less(d, smallest);
+  e = zero_where(vanishes, e);
+  d = greater_of(smallest, d);  // NaN stays
+  const Floats n = round_to_even(d * broadcast(0x1.715476p+0f));
+  Floats t = fma(n, broadcast(-0x1.62e400p-1f), d);
+  t = fma(n, broadcast(-0x1.7f7d1cp-20f), t);
   t = t + e;
-  double q = 0x1.ad7f767dc8f4ap-26;
-  q = q * t + 0x1.28ad69a95aec3p-22;
-  q = q * t + 0x1.71df253e8750ap-19;
-  q = q * t + 0x1.a0199a15d32f0p-16;
-  q = q * t + 0x1.a01a012a67194p-13;
-  q = q * t + 0x1.6c16c18426cb0p-10;
-  q = q * t + 0x1.1111111127ba5p-7;
-  q = q * t + 0x1.555555555088ap-5;
-  q = q * t + 0x1.55555555554fap-3;
-  q = q * t + 0x1.000000000000ap-1;
-  const double near_one = 1.0 + (t + (t * t) * q);
-  const double half = nearest_integer(n * 0.5);
-  return near_one * power_of_two(half) * power_of_two(n - half);  // only the last product can round
+  Floats q = fma(t, broadcast(0x1.6a2434p-10f), broadcast(0x1.1239e2p-7f));
+  q = fma(q, t, broadcast(0x1.5558f2p-5f));
+  q = fma(q, t, broadcast(0x1.555492p-3f));
+  q = fma(q, t, broadcast(0x1.fffffcp-2f));
+  return times_power_of_two(broadcast(1.0f) + fma(t * t, q, t), n);
 }
 
+// At most 1.03 units in the last place for double; relative error of the fit 2^-57.9.
+SOFTCLASS_INLINE Doubles exp_of_difference(Doubles d, Doubles e) {
+  const Doubles smallest = broadcast(-746.0);
+  const DoubleMask vanishes = less(d, smallest);
+  e = zero_where(vanishes, e);
+  d = greater_of(smallest, d);
+  const Doubles n = round_to_even(d * broadcast(0x1.71547652b82fep+0));
+  Doubles t = fma(n, broadcast(-0x1.62e42fee00000p-1), d);
+  t = fma(n, broadcast(-0x1.a39ef35793c76p-33), t);
+  t = t + e;
+  Doubles q = fma(t, broadcast(0x1.ad7f767dc8f4ap-26), broadcast(0x1.28ad69a95aec3p-22));
+  q = fma(q, t, broadcast(0x1.71df253e8750ap-19));
+  q = fma(q, t, broadcast(0x1.a0199a15d32f0p-16));
+  q = fma(q, t, broadcast(0x1.a01a012a67194p-13));
+  q = fma(q, t, broadcast(0x1.6c16c18426cb0p-10));
+  q = fma(q, t, broadcast(0x1.1111111127ba5p-7));
+  q = fma(q, t, broadcast(0x1.555555555088ap-5));
+  q = fma(q, t, broadcast(0x1.55555555554fap-3));
+  q = fma(q, t, broadcast(0x1.000000000000ap-1));
+  return times_power_of_two(broadcast(1.0) + fma(t * t, q, t), n);
+}
+
+}  // namespace SOFTCLASS_TARGET
 }  // namespace softclass

@@ -1,0 +1,34 @@
+// Our own threads. A call hands out its tasks by a counter; the caller takes tasks like every worker and waits only for
+// tasks that have begun, so that a call ends even if no worker wakes.
+#pragma once
+
+#include <cstdint>
+
+namespace softclass {
+
+// Runs task(context, 0) ... task(context, n_tasks - 1), each once, on at most `threads` threads with the caller among
+// them; 0 means thread_count(). Which thread runs a task is not fixed: a task writes only what belongs to it. A call
+// from inside a task, or while another call holds the threads, runs on its own thread alone. Every task runs with the
+// arithmetic of IEEE 754: round to nearest, subnormal numbers kept, whatever the caller has set.
+using Task = void (*)(void* context, int64_t index);
+void run_tasks(int64_t n_tasks, int threads, Task task, void* context) noexcept;
+
+// Threads of the process: what set_thread_count said, else SOFTCLASS_NUM_THREADS, else OMP_NUM_THREADS, else the cores
+// that this process may use (affinity, quota of its control group).
+int thread_count() noexcept;
+void set_thread_count(int count) noexcept;
+
+// Memory of this thread, aligned to 64 bytes, at least so large; the next request of the same slot may move it. Null if
+// there is none to be had. Slots: 0 and 1 for kernels, 2 for what calls kernels.
+constexpr int scratch_slots = 3;
+void* scratch(int slot, int64_t bytes) noexcept;
+
+// Calls body(index) for each task.
+template <class Body>
+static inline void parallel(int64_t n_tasks, int threads, const Body& body) noexcept {
+  run_tasks(
+      n_tasks, threads, [](void* context, int64_t index) { (*static_cast<const Body*>(context))(index); },
+      const_cast<Body*>(&body));
+}
+
+}  // namespace softclass
