@@ -230,6 +230,45 @@ def check_row_weights(where: str, row_weights: npt.NDArray[np.float64]) -> None:
     )
 
 
+def raise_bad_weight(where: str, name: str, shape: tuple[int, ...], first: int, value: float, n_bad: int) -> NoReturn:
+    """Raise SC142 for a weight that is negative or not finite, at the flat index `first`, and the `n_bad` others."""
+    raise OptionError(
+        "SC142",
+        f"`{name}` must be finite and not negative; got {value:g}{_place(shape, first)} "
+        f"({n_bad} of {math.prod(shape)} are not)",
+        where=where,
+    )
+
+
+def raise_zero_weights(where: str, name: str, size: int) -> NoReturn:
+    """Raise SC142 for weights that are all zero."""
+    raise OptionError("SC142", f"`{name}` must not be all zero; got {size} zeros", where=where)
+
+
+def raise_infinite_row_weights(where: str, n_bad: int, n_rows: int) -> NoReturn:
+    """Raise SC142 because the product of two finite weights is infinite."""
+    raise OptionError(
+        "SC142",
+        f"`sample_weight` times `class_weight` must be finite; got {n_bad} of {n_rows} rows where it is not",
+        where=where,
+        hint="Only ratios of weights matter: divide them by their largest",
+    )
+
+
+def raise_not_differentiable(where: str, name: str) -> NoReturn:
+    """Raise SC141 for an argument that asks for a gradient and has none."""
+    raise OptionError(
+        "SC141", f"`{name}` must not require a gradient: there is none in it", where=where, hint="Detach it"
+    )
+
+
+def raise_overlap(where: str) -> NoReturn:
+    """Raise SC141 for an `out` that lies partly in the logits."""
+    raise OptionError(
+        "SC141", "`out` must be `logits` itself or lie apart from it; got an array that overlaps it partly", where=where
+    )
+
+
 def _place(shape: tuple[int, ...], flat_index: int) -> str:
     """Return " at index 3", " at index (0, 3)", or nothing for a single number."""
     place = tuple(int(i) for i in np.unravel_index(flat_index, shape)) if shape else ()
