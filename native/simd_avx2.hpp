@@ -157,6 +157,27 @@ SOFTCLASS_INLINE void store_quarters(double* p, int64_t step, Doubles x) {
   _mm_storeu_pd(p, _mm256_castpd256_pd128(x.v));
   _mm_storeu_pd(p + step, _mm256_extractf128_pd(x.v, 1));
 }
+template <int Count>
+SOFTCLASS_INLINE void store_start(float* p, __m128 x) {
+  static_assert(Count >= 1 && Count <= 3, "a whole quarter is for store_quarters");
+  if constexpr (Count == 1) {
+    _mm_store_ss(p, x);
+  } else {
+    _mm_storel_pi(reinterpret_cast<__m64*>(p), x);
+    if constexpr (Count == 3) _mm_store_ss(p + 2, _mm_movehl_ps(x, x));
+  }
+}
+template <int Count>
+SOFTCLASS_INLINE void store_starts(float* p, int64_t step, Floats x) {
+  store_start<Count>(p, _mm256_castps256_ps128(x.v));
+  store_start<Count>(p + step, _mm256_extractf128_ps(x.v, 1));
+}
+template <int Count>
+SOFTCLASS_INLINE void store_starts(double* p, int64_t step, Doubles x) {
+  static_assert(Count == 1, "a whole quarter is for store_quarters");
+  _mm_store_sd(p, _mm256_castpd256_pd128(x.v));
+  _mm_store_sd(p + step, _mm256_extractf128_pd(x.v, 1));
+}
 SOFTCLASS_INLINE void transpose_quarters(Floats* a) {
   const __m256 t0 = _mm256_unpacklo_ps(a[0].v, a[1].v), t1 = _mm256_unpackhi_ps(a[0].v, a[1].v);
   const __m256 t2 = _mm256_unpacklo_ps(a[2].v, a[3].v), t3 = _mm256_unpackhi_ps(a[2].v, a[3].v);

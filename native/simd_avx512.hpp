@@ -146,6 +146,32 @@ SOFTCLASS_INLINE void store_quarters(double* p, int64_t step, Doubles x) {
   _mm_storeu_pd(p + 2 * step, _mm512_extractf64x2_pd(x.v, 2));
   _mm_storeu_pd(p + 3 * step, _mm512_extractf64x2_pd(x.v, 3));
 }
+// Only the first Count elements of every quarter: 1 to 3 floats, 1 double.
+template <int Count>
+SOFTCLASS_INLINE void store_start(float* p, __m128 x) {
+  static_assert(Count >= 1 && Count <= 3, "a whole quarter is for store_quarters");
+  if constexpr (Count == 1) {
+    _mm_store_ss(p, x);
+  } else {
+    _mm_storel_pi(reinterpret_cast<__m64*>(p), x);
+    if constexpr (Count == 3) _mm_store_ss(p + 2, _mm_movehl_ps(x, x));
+  }
+}
+template <int Count>
+SOFTCLASS_INLINE void store_starts(float* p, int64_t step, Floats x) {
+  store_start<Count>(p, _mm512_castps512_ps128(x.v));
+  store_start<Count>(p + step, _mm512_extractf32x4_ps(x.v, 1));
+  store_start<Count>(p + 2 * step, _mm512_extractf32x4_ps(x.v, 2));
+  store_start<Count>(p + 3 * step, _mm512_extractf32x4_ps(x.v, 3));
+}
+template <int Count>
+SOFTCLASS_INLINE void store_starts(double* p, int64_t step, Doubles x) {
+  static_assert(Count == 1, "a whole quarter is for store_quarters");
+  _mm_store_sd(p, _mm512_castpd512_pd128(x.v));
+  _mm_store_sd(p + step, _mm512_extractf64x2_pd(x.v, 1));
+  _mm_store_sd(p + 2 * step, _mm512_extractf64x2_pd(x.v, 2));
+  _mm_store_sd(p + 3 * step, _mm512_extractf64x2_pd(x.v, 3));
+}
 // 4 x 4 floats, 2 x 2 doubles, transposed inside every quarter.
 SOFTCLASS_INLINE void transpose_quarters(Floats* a) {
   const __m512 t0 = _mm512_unpacklo_ps(a[0].v, a[1].v), t1 = _mm512_unpackhi_ps(a[0].v, a[1].v);

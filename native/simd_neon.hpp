@@ -147,6 +147,21 @@ SOFTCLASS_INLINE Floats load_quarters(const float* p, int64_t) { return load(p);
 SOFTCLASS_INLINE Doubles load_quarters(const double* p, int64_t) { return load(p); }
 SOFTCLASS_INLINE void store_quarters(float* p, int64_t, Floats x) { store(p, x); }
 SOFTCLASS_INLINE void store_quarters(double* p, int64_t, Doubles x) { store(p, x); }
+template <int Count>
+SOFTCLASS_INLINE void store_starts(float* p, int64_t, Floats x) {
+  static_assert(Count >= 1 && Count <= 3, "a whole quarter is for store_quarters");
+  if constexpr (Count == 1) {
+    vst1q_lane_f32(p, x.v, 0);
+  } else {
+    vst1_f32(p, vget_low_f32(x.v));
+    if constexpr (Count == 3) vst1q_lane_f32(p + 2, x.v, 2);
+  }
+}
+template <int Count>
+SOFTCLASS_INLINE void store_starts(double* p, int64_t, Doubles x) {
+  static_assert(Count == 1, "a whole quarter is for store_quarters");
+  vst1q_lane_f64(p, x.v, 0);
+}
 SOFTCLASS_INLINE void transpose_quarters(Floats* a) {
   const float64x2_t t0 = vreinterpretq_f64_f32(vzip1q_f32(a[0].v, a[1].v));
   const float64x2_t t1 = vreinterpretq_f64_f32(vzip2q_f32(a[0].v, a[1].v));

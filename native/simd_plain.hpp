@@ -136,6 +136,10 @@ SOFTCLASS_LANEWISE(FloatPicks, load_picks, (Floats, const int64_t* p), p[l])
 SOFTCLASS_MASKWISE(FloatMask, picks, (FloatPicks x, int c), x.v[l] == c)
 SOFTCLASS_MASKWISE(DoubleMask, picks, (DoublePicks x, int c), x.v[l] == c)
 
+template <int Count, class Real, class V>
+SOFTCLASS_INLINE void store_starts(Real* p, int64_t, V x) {
+  memcpy(p, x.v, size_t(Count) * sizeof(Real));
+}
 SOFTCLASS_INLINE void transpose_quarters(Floats* a) {
   for (int r = 0; r < 4; ++r)
     for (int c = r + 1; c < 4; ++c) {
