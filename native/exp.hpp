@@ -31,9 +31,16 @@ SOFTCLASS_INLINE Difference<V> scaled(Difference<V> d, InverseTemperature<V> bet
   return {product, (rounding + beta.low * d.value) + beta.high * d.error};
 }
 
-// At most 1.01 units in the last place for float. Cody and Waite reduction in two steps; the coefficients are a Remez fit
-// of (exp(t) - 1 - t) / t^2 on |t| <= log(2) / 2, relative error 2^-28.3.
-SOFTCLASS_INLINE Floats exp_of_difference(Floats d, Floats e) {
+// exp(d + e) = (1 + tail) 2^n.
+template <class V>
+struct ReducedExp {
+  V tail;
+  V n;
+};
+
+// Cody and Waite reduction in two steps; the coefficients are a Remez fit of (exp(t) - 1 - t) / t^2 on
+// |t| <= log(2) / 2, relative error 2^-28.3.
+SOFTCLASS_INLINE ReducedExp<Floats> reduced_exp(Floats d, Floats e) {
   const Floats smallest = broadcast(-150.0f);  // exp(-104) is already half of the smallest subnormal number
   const FloatMask vanishes = less(d, smallest);
   e = zero_where(vanishes, e);
@@ -46,11 +53,11 @@ SOFTCLASS_INLINE Floats exp_of_difference(Floats d, Floats e) {
   q = fma(q, t, broadcast(0x1.5558f2p-5f));
   q = fma(q, t, broadcast(0x1.555492p-3f));
   q = fma(q, t, broadcast(0x1.fffffcp-2f));
-  return times_power_of_two(broadcast(1.0f) + fma(t * t, q, t), n);
+  return {fma(t * t, q, t), n};
 }
 
-// At most 1.03 units in the last place for double; relative error of the fit 2^-57.9.
-SOFTCLASS_INLINE Doubles exp_of_difference(Doubles d, Doubles e) {
+// The same for double; relative error of the fit 2^-57.9.
+SOFTCLASS_INLINE ReducedExp<Doubles> reduced_exp(Doubles d, Doubles e) {
   const Doubles smallest = broadcast(-746.0);
   const DoubleMask vanishes = less(d, smallest);
   e = zero_where(vanishes, e);
@@ -68,7 +75,31 @@ SOFTCLASS_INLINE Doubles exp_of_difference(Doubles d, Doubles e) {
   q = fma(q, t, broadcast(0x1.555555555088ap-5));
   q = fma(q, t, broadcast(0x1.55555555554fap-3));
   q = fma(q, t, broadcast(0x1.000000000000ap-1));
-  return times_power_of_two(broadcast(1.0) + fma(t * t, q, t), n);
+  return {fma(t * t, q, t), n};
+}
+
+SOFTCLASS_INLINE Floats one_like(Floats) { return broadcast(1.0f); }
+SOFTCLASS_INLINE Doubles one_like(Doubles) { return broadcast(1.0); }
+
+// At most 1.01 units in the last place for float, 1.03 for double.
+template <class V>
+SOFTCLASS_INLINE V exp_of_difference(V d, V e) {
+  const ReducedExp<V> x = reduced_exp(d, e);
+  return times_power_of_two(one_like(d) + x.tail, x.n);
+}
+
+// The same number, and what its last addition rounded away: together right to about half a unit. A sum of few terms
+// needs it where its logarithm shall be right to one unit.
+template <class V>
+struct ExpPair {
+  V value;
+  V low;
+};
+template <class V>
+SOFTCLASS_INLINE ExpPair<V> exp_pair_of_difference(V d, V e) {
+  const ReducedExp<V> x = reduced_exp(d, e);
+  const V near_one = one_like(d) + x.tail, low = x.tail - (near_one - one_like(d));
+  return {times_power_of_two(near_one, x.n), times_power_of_two(low, x.n)};
 }
 
 }  // namespace SOFTCLASS_TARGET
