@@ -90,8 +90,11 @@ def prepared(xp: Any, logits: Any, axis: Any, where: Any, dtype: Any) -> tuple[A
         order = others + axes
         back = tuple(order.index(a) for a in range(z.ndim))
         moved = tuple(z.shape[a] for a in order)
-        joined = (*(z.shape[a] for a in others), math.prod(z.shape[a] for a in axes))
-        layout = Layout(len(joined) - 1, back, moved, *_row_shapes(z.shape, axes))
+        n_classes = 1
+        for a in axes:
+            n_classes *= z.shape[a]
+        joined = tuple(z.shape[a] for a in others) + (n_classes,)  # noqa: RUF005 - torch.compile reads this one
+        layout = Layout(len(others), back, moved, *_row_shapes(z.shape, axes))
         z = xp.reshape(xp.permute_dims(z, order), joined)
         is_in = None if is_in is None else xp.reshape(xp.permute_dims(is_in, order), joined)
     else:
@@ -136,11 +139,12 @@ def row(xp: Any, z: Any, axis: int, temperature: float, index: Any = None) -> Ro
         followed = xp.where((index == k) & ~is_edge, xp.take_along_axis(z, index, axis=axis), 0.0)
         origin = origin + (followed - constant(xp, followed))
     d, error = _difference(xp, z, origin, temperature)
-    # One +inf takes all; of two, or of -inf only, nothing is known: NaN, with the slope NaN.
+    # One +inf takes all; of two, or of -inf only, nothing is known: NaN, and a slope of NaN.
     is_largest = fixed == m
     n_largest = xp.sum(xp.astype(is_largest, m.dtype), axis=axis, keepdims=True)
+    takes_all = (m == math.inf) & (n_largest == 1)
     limit = xp.where(is_largest, 0.0, xp.full_like(fixed, -math.inf))
-    d = xp.where(is_edge, xp.where((m > 0) & (n_largest == 1), limit, z * math.nan), d)
+    d = xp.where(takes_all, limit, d * xp.where(is_edge & ~takes_all, xp.full_like(m, math.nan), 1.0))
     error = xp.where(is_edge, 0.0, error)
     e = xp.exp(d)
     e = e + e * error  # exp(error) to first order: |error| is half a spacing of d
