@@ -1,0 +1,407 @@
+"""What the concept pages say is so: their code runs, their numbers are computed, their figures are made again."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import importlib.util
+import math
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+import softclass
+import truth
+
+# The pages use these; until they are all there, there is nothing to compare.
+NEEDED = {"LogPartition", "cross_entropy_value_and_gradient", "linear_cross_entropy", "softmax_jacobian", "softmax_vjp"}
+if not all(hasattr(softclass, name) for name in NEEDED):
+    pytest.skip("functions of the concept pages are not there yet", allow_module_level=True)
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "docs" / "concepts"
+SCRIPT = ROOT / "scripts" / "make_figures.py"
+PAGES = sorted(FOLDER.glob("*.md"))
+FIGURES = sorted(FOLDER.glob("images/*.svg"))
+NUMBER = re.compile(r"(?<![\w.,^{])\d+(?:,\d{3})+(?:\.\d+)?|(?<![\w.])\d+\.\d+(?:\.\d+)?(?:e-?\d+)?|(?<![\w.])\de-\d+")
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+each_figure = pytest.mark.parametrize("figure", FIGURES, ids=lambda path: path.name)
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def prose_of(page: Path) -> str:
+    """The text on one line, without code, addresses and the list of sources."""
+    text = re.sub(r"```.*?```", " ", text_of(page).split("## Sources")[0], flags=re.DOTALL)
+    text = re.sub(r"\]\([^)]*\)", "]", text)
+    return re.sub(r"\s+", " ", text)
+
+
+# --- code ---
+
+
+@each_page
+def test_the_code_runs_and_prints_what_is_shown(page: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", text_of(page), flags=re.DOTALL)
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    runner, said = doctest.DocTestRunner(optionflags=flags), []
+    names: dict[str, Any] = {}
+    for number, block in enumerate(blocks, start=1):
+        test = doctest.DocTestParser().get_doctest(block, {}, f"block {number}", str(page), 0)
+        test.globs = names
+        runner.run(test, out=said.append, clear_globs=False)
+
+    assert said == []
+    assert len(blocks) >= 4
+    assert runner.summarize(verbose=False).failed == 0
+
+
+# --- numbers ---
+
+LOGITS = np.array([2.0, 1.0, 0.1])
+TEN = math.log(1e-9)  # of log(p + 1e-9)
+
+
+def trailing(lead: float, n_classes: int = 10) -> list[float]:
+    """Logits in which class 1 leads class 0, the target, and all others."""
+    return [0.0, lead] + [0.0] * (n_classes - 2)
+
+
+def with_epsilon(lead: float) -> tuple[float, float]:
+    """Loss and push of -log(p + 1e-9) on such a row."""
+    p = float(truth.probabilities(trailing(lead))[0])
+    return -math.log(p + 1e-9), (1 - p) * p / (p + 1e-9)
+
+
+def from_logits(lead: float) -> tuple[float, float]:
+    """Loss and push of softclass on such a row."""
+    loss, gradient = softclass.cross_entropy_value_and_gradient(np.array(trailing(lead)), 0)
+    return float(loss), -float(gradient[0])
+
+
+def squared_push(lead: float) -> float:
+    """Push of half the squared error on such a row: p_t times the squared distance."""
+    p = [float(value) for value in truth.probabilities(trailing(lead))]
+    return p[0] * ((1 - p[0]) ** 2 + sum(value**2 for value in p[1:]))
+
+
+def steps_to_half(lead: float, loss: str, step: float = 0.5) -> int:
+    """Gradient steps on the ten logits of such a row until its target has more than half of the probability."""
+    target, wrong, other = 0.0, lead, 0.0  # the eight others stay equal
+    for count in range(100_000):
+        largest = max(target, wrong, other)
+        e = math.exp(target - largest), math.exp(wrong - largest), math.exp(other - largest)
+        total = e[0] + e[1] + 8 * e[2]
+        p = e[0] / total, e[1] / total, e[2] / total
+        if p[0] > 0.5:
+            return count
+        g = [p[0] - 1, p[1], p[2]]
+        if loss == "epsilon":
+            g = [value * p[0] / (p[0] + 1e-9) for value in g]
+        if loss == "squared":
+            mean = p[0] * g[0] + p[1] * g[1] + 8 * p[2] * g[2]
+            g = [a * (b - mean) for a, b in zip(p, g, strict=True)]
+        target, wrong, other = target - step * g[0], wrong - step * g[1], other - step * g[2]
+    raise AssertionError("never")
+
+
+def softmax_phrases() -> Iterator[str]:
+    e, p = np.exp(LOGITS), softclass.softmax(LOGITS)
+    yield f"exponentials are {e[0]:.3f}, {e[1]:.3f} and {e[2]:.3f}, their sum is {e.sum():.3f}"
+    yield f"sum are {p[0]:.3f}, {p[1]:.3f} and {p[2]:.3f}:"
+    yield f"factor of $e \\approx {math.e:.3f}$, {math.log(10):.3f} nats are a factor of 10"
+    share = LOGITS / LOGITS.sum()
+    yield f"divided by {LOGITS.sum():.1f}, it gives the first class {p[0]:.3f} instead of {share[0]:.3f}"
+    yield f"the last one {p[2]:.3f} instead of {share[2]:.3f}"
+    yield f"probabilities {p[0]:.3f}, {p[1]:.3f} and {p[2]:.3f} from above"
+    yield f"${p[0]:.3f} \\cdot (1 - {p[0]:.3f}) = {p[0] * (1 - p[0]):.4f}$"
+    yield f"$-{p[0]:.3f} \\cdot {p[1]:.4f} = {-p[0] * p[1]:.4f}$"
+
+
+def cross_entropy_phrases() -> Iterator[str]:
+    yield f"$\\log 10 = {math.log(10):.3f}$ nats"
+    yield f"$\\log 2 = {math.log(2):.3f}$"
+    p = float(softclass.softmax(LOGITS)[0])
+    yield f"right class had {p:.3f}, so its logit is pushed up with $1 - {p:.3f} = {1 - p:.3f}$"
+    yield f"pushes with {from_logits(10)[1]:.3f} and squared error with {squared_push(10):.6f}"
+    yield f"$\\ell_\\varepsilon \\le -\\log \\varepsilon = {-TEN:.2f}$ nats"
+    yield f"once the lead $m$ of a wrong class exceeds {-TEN:.2f} nats"
+    for lead in (10, 20, 25, 30):
+        (loss, push), (capped, starved) = from_logits(lead), with_epsilon(lead)
+        small = f"{starved:.4f}" if starved > 1e-3 else f"{starved:.6f}"
+        yield f"| {lead} | {loss:.4f} | {capped:.4f} | {push:.4f} | {small} |"
+    true, epsilon = ([steps_to_half(lead, loss) for lead in (20, 25, 30)] for loss in ("true", "epsilon"))
+    yield f"from a lead of 20 nats it takes {true[0]} steps with the true loss and {epsilon[0]} with $\\varepsilon$"
+    yield f"from 25 nats {true[1]} and {epsilon[1]}; from 30 nats {true[2]} and {epsilon[2]:,}."
+    yield f"Squared error needs {steps_to_half(12, 'squared'):,} steps from a lead of 12 nats"
+    yield f"where cross-entropy needs {steps_to_half(12, 'true')}."
+    yield f"$p_t$ itself is 0 from a lead of about {150 * math.log(2):.0f} nats"  # half of the smallest float32
+    smoothed = [float(share) for share in truth.smoothed(0, 10, 0.1)]
+    yield f"which is {math.log(1 + 10 * 0.9 / 0.1):.2f} nats for ten classes and $\\varepsilon = 0.1$"
+    yield f"the entropy of the smoothed target, {-sum(q * math.log(q) for q in smoothed):.3f} nats"
+
+
+def numerics_phrases() -> Iterator[str]:
+    largest = math.log(float(np.finfo(np.float32).max)), math.log(float(np.finfo(np.float64).max))
+    yield f"overflows in float32 above $z = {largest[0]:.1f}$ and in float64 above {largest[1]:.1f}"
+    yield f"$2^{{{math.log2(np.spacing(np.float32(64))):.0f}}}$ apart"
+    yield f"at $m = 10^6$ a float32 is a multiple of {np.spacing(np.float32(1e6)):g}"
+    yield f"largest float16 is {np.finfo(np.float16).max:,.0f}"
+    first = float(truth.log_probabilities([0.0, -20.0, -20.0])[0])
+    yield f"| {first:.4e} | | gradient of the loss of that row, target 0 |"
+    yield f"| first entry {float(truth.row_gradient([0.0, -20.0, -20.0], 0)[0]):.4e} |"
+    yield f"softmax 0 in SciPy and JAX, right in PyTorch | {math.log(70000):.4f}; {1 / 70000:.2e} |"
+    yield f"PyTorch, Optax: NaN | {float(0.5 * (truth.row_loss([0, 1], 0) + truth.row_loss([0, 1], 1))):.4f} |"
+    yield f"since it is returned in bfloat16 | {math.log(100_000):.4f} |"
+
+
+# Numbers that are chosen, not computed: inputs, sizes, versions, and the bounds that the tests of the functions hold.
+CHOSEN = {
+    "softmax.md": {"0.1", "100,000"},
+    "cross-entropy.md": {"0.5", "100,000"},
+    "numerics.md": {
+        *("0.5", "100,000", "70,000", "1,024", "0.1"),
+        *("2.13.0", "1.17.1", "0.10.2", "0.2.8"),
+        *("2.0612e-09", "9e-06", "11.5"),  # of other libraries; test_what_others_do
+        *("2.5", "1.5", "3.5", "99.9", "1e-9"),  # bounds, which tests/functions hold
+    },
+}
+PHRASES: dict[str, Callable[[], Iterator[str]]] = {
+    "softmax.md": softmax_phrases,
+    "cross-entropy.md": cross_entropy_phrases,
+    "numerics.md": numerics_phrases,
+}
+
+
+def test_every_page_has_its_numbers_computed() -> None:
+    assert sorted(PHRASES) == sorted(CHOSEN) == [page.name for page in PAGES]
+
+
+@each_page
+def test_the_numbers_of_the_text_are_right(page: Path) -> None:
+    prose = prose_of(page)
+
+    assert [phrase for phrase in PHRASES[page.name]() if phrase not in prose] == []
+
+
+@each_page
+def test_no_number_of_the_text_is_left_out(page: Path) -> None:
+    prose = prose_of(page)
+    for phrase in PHRASES[page.name]():
+        prose = prose.replace(phrase, " ")
+
+    assert sorted(set(NUMBER.findall(prose)) - CHOSEN[page.name]) == []
+
+
+# --- what other libraries do ---
+
+VERSIONS = {"torch": "2.13.0", "scipy": "1.17.1", "jax": "0.10.2", "optax": "0.2.8"}
+CONFIDENT = np.array([0.0, -20.0, -20.0], dtype=np.float32)
+HALVES = np.zeros(70000, dtype=np.float16)
+
+
+def peer(name: str) -> Any:
+    """The library, or a skip where it is absent or another version than the page names."""
+    library = pytest.importorskip(name)
+    found = library.__version__.split("+")[0]
+    if found != VERSIONS[name]:
+        pytest.skip(f"the page speaks of {name} {VERSIONS[name]}; this is {found}")
+    return library
+
+
+def of_torch(function: str, values: Any, *arguments: Any) -> Any:
+    library = peer("torch")
+    return getattr(library, function)(library.tensor(values), *arguments).numpy()
+
+
+def of_scipy(function: str, values: Any) -> Any:
+    peer("scipy")
+    with np.errstate(all="ignore"):
+        return getattr(importlib.import_module("scipy.special"), function)(values, axis=-1)
+
+
+def of_jax(function: str, values: Any) -> Any:
+    return np.asarray(getattr(peer("jax").nn, function)(values, axis=-1))
+
+
+def figures_script() -> Any:
+    """The script as a module: what it compares with is the page's claim."""
+    spec = importlib.util.spec_from_file_location("make_figures", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["make_figures"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def spread_error(softmax: Callable[[Any], Any]) -> int:
+    script = figures_script()
+    logits = script.spread_logits(80.0)
+    return round(script.worst_ulps(logits, softmax(logits)))
+
+
+def torch_gradient(logits: Any, targets: Any) -> Any:
+    torch = peer("torch")
+    leaf = torch.tensor(logits, requires_grad=True)
+    torch.nn.functional.cross_entropy(leaf, torch.tensor(targets)).backward()
+    return leaf.grad.numpy()
+
+
+def torch_many_classes() -> bool:
+    logits = (np.random.default_rng(0).standard_normal((4, 100_000)) * 5).astype(np.float32)
+    found = of_torch("softmax", logits, 1)
+    sums = found.astype(np.float64).sum(axis=1)
+    return figures_script().worst_ulps(logits, found) > 100 and 1e-6 < abs(sums - 1).max() < 1e-5
+
+
+def optax_index(index: int) -> float:
+    peer("jax")
+    losses = peer("optax").softmax_cross_entropy_with_integer_labels(
+        np.array([[0.0, 1.0, 2.0]], dtype=np.float32), np.array([index])
+    )
+    return float(losses[0])
+
+
+def optax_soft() -> float:
+    peer("jax")
+    logits, targets = np.array([0.0, 1.0, -np.inf], dtype=np.float32), np.array([0.5, 0.5, 0.0], dtype=np.float32)
+    return float(peer("optax").softmax_cross_entropy(logits, targets))
+
+
+def torch_soft() -> float:
+    torch = peer("torch")
+    loss = torch.nn.functional.cross_entropy(torch.tensor([[0.0, 1.0, -math.inf]]), torch.tensor([[0.5, 0.5, 0.0]]))
+    return float(loss)
+
+
+def optax_bfloat16() -> float:
+    logits = peer("jax").numpy.zeros((1, 100_000), dtype="bfloat16")
+    return float(peer("optax").softmax_cross_entropy_with_integer_labels(logits, np.array([0]))[0])
+
+
+def torch_bfloat16() -> float:
+    torch = peer("torch")
+    logits = torch.zeros((1, 100_000), dtype=torch.bfloat16)
+    return float(torch.nn.functional.cross_entropy(logits, torch.tensor([0])))
+
+
+NAN_ROW = np.array([[1.0, 2.0], [math.nan, 0.0]], dtype=np.float32)
+INFINITE = np.array([0.0, math.inf, 1.0], dtype=np.float32)
+OTHERS: dict[str, Callable[[], Any]] = {
+    "log_softmax torch": lambda: of_torch("log_softmax", CONFIDENT, 0)[0] == 0,
+    "log_softmax scipy": lambda: of_scipy("log_softmax", CONFIDENT)[0] == 0,
+    "log_softmax jax": lambda: of_jax("log_softmax", CONFIDENT)[0] == 0,
+    "gradient torch": lambda: (
+        [f"{value:.4e}" for value in torch_gradient(CONFIDENT[None], [0])[0]] == ["0.0000e+00"] + ["2.0612e-09"] * 2
+    ),
+    "spread torch": lambda: spread_error(lambda logits: of_torch("softmax", logits, 1)) == 66,
+    "spread scipy": lambda: spread_error(lambda logits: of_scipy("softmax", logits)) == 66,
+    "spread jax": lambda: spread_error(lambda logits: of_jax("softmax", logits)) == 66,
+    "many classes torch": torch_many_classes,
+    "float16 logsumexp torch": lambda: of_torch("logsumexp", HALVES, 0) == math.inf,
+    "float16 logsumexp scipy": lambda: of_scipy("logsumexp", HALVES) == math.inf,
+    "float16 logsumexp jax": lambda: of_jax("logsumexp", HALVES) == math.inf,
+    "float16 softmax torch": lambda: of_torch("softmax", HALVES, 0)[0] == np.float16(1 / 70000),
+    "float16 softmax scipy": lambda: of_scipy("softmax", HALVES)[0] == 0,
+    "float16 softmax jax": lambda: of_jax("softmax", HALVES)[0] == 0,
+    "one inf torch": lambda: np.isnan(of_torch("softmax", INFINITE, 0)).all(),
+    "one inf scipy": lambda: np.isnan(of_scipy("softmax", INFINITE)).all(),
+    "one inf jax": lambda: np.isnan(of_jax("softmax", INFINITE)).all(),
+    "ignored row torch": lambda: np.isnan(torch_gradient(NAN_ROW, [0, -100])).tolist() == [[False] * 2, [True] * 2],
+    "zero target torch": lambda: math.isnan(torch_soft()),
+    "zero target optax": lambda: math.isnan(optax_soft()),
+    "index -1 optax": lambda: math.isclose(optax_index(-1), optax_index(2)),
+    "index 7 optax": lambda: math.isnan(optax_index(7)),
+    "bfloat16 torch": lambda: torch_bfloat16() == 11.5,
+    "bfloat16 optax": lambda: optax_bfloat16() == 11.5,
+    "logsumexp scipy is right": lambda: of_scipy("logsumexp", np.array([0.0, -40.0])) > 4e-18,
+}
+
+
+@pytest.mark.parametrize("claim", OTHERS)
+def test_what_others_do(claim: str) -> None:
+    assert OTHERS[claim]()
+
+
+# --- figures and links ---
+
+
+def test_the_figures_are_what_the_script_makes() -> None:
+    done = subprocess.run([sys.executable, SCRIPT, "--check"], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{len(FIGURES)} figures: as made\n", "")
+
+
+@each_figure
+def test_a_figure_says_what_it_shows_and_follows_the_page(figure: Path) -> None:
+    name = "{http://www.w3.org/2000/svg}"
+    root = ElementTree.parse(figure).getroot()
+
+    assert all(len(root.findtext(f"{name}{part}", "")) > 20 for part in ("title", "desc"))
+    assert "prefers-color-scheme: dark" in root.findtext(f"{name}style", "")
+
+
+def start_of(text: ElementTree.Element) -> float:
+    """The left end of a text, by an estimate of its width."""
+    at, length, kinds = float(text.get("x", "")), 8.4 * len(text.text or ""), text.get("class", "").split()
+    return at - length if "end" in kinds else at - length / 2 if "middle" in kinds else at
+
+
+@each_figure
+def test_words_stay_inside_their_figure(figure: Path) -> None:
+    """By an estimate of 8.4 px a letter, a little more than letters of 14 px take."""
+    width = 720.0
+    texts = list(ElementTree.parse(figure).getroot().iter("{http://www.w3.org/2000/svg}text"))
+
+    assert len(texts) > 10
+    assert [text.text for text in texts if not 0 <= start_of(text) <= width - 8.4 * len(text.text or "")] == []
+
+
+def test_every_figure_stands_on_a_page() -> None:
+    shown = [name for page in PAGES for name in re.findall(r"!\[[^\]]{10,}\]\(images/([^)]+)\)", text_of(page))]
+
+    assert sorted(shown) == [figure.name for figure in FIGURES]
+
+
+def anchors(page: Path) -> set[str]:
+    """The names that headings get on GitHub."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text_of(page), flags=re.DOTALL), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def leads_somewhere(page: Path, link: str) -> bool:
+    """Whether a link inside the repository meets a file, and a heading in it; others are only looked at."""
+    if link.startswith("https://"):
+        return True
+    path, _, anchor = link.partition("#")
+    target = page.parent / path if path else page
+    return target.exists() and (not anchor or anchor in anchors(target))
+
+
+@each_page
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)]+)\)", text_of(page))
+
+    assert [link for link in links if not leads_somewhere(page, link)] == []
+
+
+@each_page
+def test_pages_are_short_and_their_formulas_survive_markdown(page: Path) -> None:
+    """Inside $...$ Markdown takes backslashes before punctuation away, and a bar ends a cell of a table."""
+    lines = text_of(page).splitlines()
+    inline = re.findall(r"(?<!\$)\$([^$\n]+)\$(?!\$)", "\n".join(lines))
+
+    assert 120 <= len(lines) <= 250
+    assert [line for line in lines if len(line) > 160] == []
+    assert [formula for formula in inline if re.search(r"\\[^a-zA-Z]|\|", formula)] == []
