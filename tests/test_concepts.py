@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import functools
 import importlib
 import importlib.util
 import math
@@ -163,6 +164,7 @@ def numerics_phrases() -> Iterator[str]:
     yield f"softmax 0 in SciPy and JAX, right in PyTorch | {math.log(70000):.4f}; {1 / 70000:.2e} |"
     yield f"PyTorch, Optax: NaN | {float(0.5 * (truth.row_loss([0, 1], 0) + truth.row_loss([0, 1], 1))):.4f} |"
     yield f"since it is returned in bfloat16 | {math.log(100_000):.4f} |"
+    yield f"in chunks of 16: 4.0; of its choice: 6.97 | {math.log(1024):.4f} |"
 
 
 # Numbers that are chosen, not computed: inputs, sizes, versions, and the bounds that the tests of the functions hold.
@@ -172,7 +174,7 @@ CHOSEN = {
     "numerics.md": {
         *("0.5", "100,000", "70,000", "1,024", "0.1"),
         *("2.13.0", "1.17.1", "0.10.2", "0.2.8"),
-        *("2.0612e-09", "9e-06", "11.5"),  # of other libraries; test_what_others_do
+        *("2.0612e-09", "9e-06", "11.5", "4.0", "8,192"),  # of other libraries; test_what_others_do
         *("2.5", "1.5", "3.5", "99.9", "1e-9"),  # bounds, which tests/functions hold
     },
 }
@@ -296,6 +298,29 @@ def torch_bfloat16() -> float:
     return float(torch.nn.functional.cross_entropy(logits, torch.tensor([0])))
 
 
+def torch_chunks(rows: int | None) -> Any:
+    """Its linear_cross_entropy in chunks of so many rows, or of its own choice."""
+    torch = peer("torch")
+    options = torch.nn.modules.linear_cross_entropy_options.LinearCrossEntropyOptions(batch_chunk_size=rows)
+    return functools.partial(torch.nn.functional.linear_cross_entropy, options=options)
+
+
+def torch_chunked_loss(rows: int | None) -> float:
+    torch = peer("torch")
+    features, weight = torch.zeros((8192, 64), dtype=torch.bfloat16), torch.zeros((1024, 64), dtype=torch.bfloat16)
+    return round(float(torch_chunks(rows)(features, weight, torch.zeros(8192, dtype=torch.long))), 2)
+
+
+def torch_tangent(rows: int) -> float:
+    """The derivative of the loss along the weight of a right class; `rows` of 2 in a chunk."""
+    torch = peer("torch")
+    features, weight = torch.eye(2, dtype=torch.float64), torch.zeros((3, 2), dtype=torch.float64)
+    tangent, targets = torch.zeros_like(weight), torch.tensor([0, 1])
+    tangent[0, 0] = 1.0
+    loss = torch_chunks(rows) if rows < 2 else torch.nn.functional.linear_cross_entropy
+    return float(torch.func.jvp(lambda moved: loss(features, moved, targets), (weight,), (tangent,))[1])
+
+
 NAN_ROW = np.array([[1.0, 2.0], [math.nan, 0.0]], dtype=np.float32)
 INFINITE = np.array([0.0, math.inf, 1.0], dtype=np.float32)
 OTHERS: dict[str, Callable[[], Any]] = {
@@ -325,10 +350,13 @@ OTHERS: dict[str, Callable[[], Any]] = {
     "index 7 optax": lambda: math.isnan(optax_index(7)),
     "bfloat16 torch": lambda: torch_bfloat16() == 11.5,
     "bfloat16 optax": lambda: optax_bfloat16() == 11.5,
+    "bfloat16 chunks torch": lambda: (torch_chunked_loss(16), torch_chunked_loss(None)) == (4.0, 6.97),
+    "tangent torch": lambda: torch_tangent(1) == 0 and math.isclose(torch_tangent(2), -1 / 3),
     "logsumexp scipy is right": lambda: of_scipy("logsumexp", np.array([0.0, -40.0])) > 4e-18,
 }
 
 
+@pytest.mark.filterwarnings("ignore")  # they may warn of what they like
 @pytest.mark.parametrize("claim", OTHERS)
 def test_what_others_do(claim: str) -> None:
     assert OTHERS[claim]()
