@@ -333,7 +333,8 @@ def gradient(xp: Any, z: Any, targets: Weighed, axis: int, label_smoothing: floa
     p = xp.astype(r.e, r.rest.dtype) / (1 + r.rest)
     # At k, 1 - p is rest / (1 + rest): where p is near q, this keeps what their difference would lose.
     others = xp.sum(xp.where(r.is_first, 0.0, q), axis=axis, keepdims=True)
-    at_first = others - total * (r.rest / (1 + r.rest))
+    without_first = r.rest - xp.sum(xp.where(r.is_first, r.e - 1, 0.0), axis=axis, keepdims=True)  # the slope of k
+    at_first = others - total * (without_first / (1 + r.rest))
     slope = xp.where(r.is_first & (others < 0.5 * total), at_first, total * p - q)
     slope = xp.expand_dims(factor, axis=axis) * slope
     return xp.where(xp.expand_dims(targets.is_live, axis=axis), slope, 0.0)
@@ -357,7 +358,7 @@ def centred_product(xp: Any, p: Any, v: Any, axis: int) -> Any:
     """Return p (v - <p, v>), with v measured from its value at the largest p: nothing cancels there."""
     if p.shape[axis] == 0:
         return p
-    k = xp.argmax(constant(xp, p), axis=axis, keepdims=True)
+    k = xp.argmax(p, axis=axis, keepdims=True)
     w = v - xp.take_along_axis(v, k, axis=axis)
     mean = xp.sum(p * w, axis=axis, keepdims=True, dtype=wide_float(xp, p))
     return p * (w - xp.astype(mean, p.dtype))
