@@ -39,21 +39,21 @@ class RowWeights(NamedTuple):
 def softmax(logits: Rows, temperature: float) -> Rows:
     """Return the probabilities, (N, K)."""
     probabilities = np.empty_like(logits)
-    _cpu.softmax(logits, temperature, probabilities)
+    _cpu.softmax(logits, probabilities, 1, temperature)
     return probabilities
 
 
 def log_softmax(logits: Rows, temperature: float) -> Rows:
     """Return the logarithms of the probabilities, (N, K)."""
     log_probabilities = np.empty_like(logits)
-    _cpu.log_softmax(logits, temperature, log_probabilities)
+    _cpu.log_softmax(logits, log_probabilities, 1, temperature)
     return log_probabilities
 
 
 def logsumexp(logits: Rows) -> npt.NDArray[np.floating[Any]]:
     """Return log(sum(exp(row))) of every row, (N,), in the dtype of the logits."""
     values = np.empty(logits.shape[0], dtype=logits.dtype)
-    _cpu.logsumexp(logits, values)
+    _cpu.logsumexp(logits, values, 1)
     return values
 
 

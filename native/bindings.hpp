@@ -1,0 +1,11 @@
+// One file a word; bindings.cpp puts them into one module.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace softclass {
+
+void bind_softmax(nanobind::module_& m);
+void bind_old(nanobind::module_& m);
+
+}  // namespace softclass

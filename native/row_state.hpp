@@ -1,0 +1,157 @@
+// What a pass over a row, or over part of one, leaves behind, and how parts are put together. `maximum` = max z and
+// `rest` = sum of exp(z_i - maximum) over all classes but one that has the maximum. log1p(rest) keeps what 1 + rest would
+// lose.
+//
+//   maximum     rest      the row
+//   finite      >= 0
+//   any         NaN       contains NaN
+//   +inf        0; >= 1   exactly one +inf; more of them
+//   -inf        -1; >= 0  no class at all; all are -inf
+#pragma once
+
+#include "exp.hpp"
+#include "log1p.hpp"
+
+namespace softclass {
+namespace SOFTCLASS_TARGET {
+
+template <class Real>
+constexpr Real infinity = Real(__builtin_huge_val());
+template <class Real>
+SOFTCLASS_INLINE Real not_a_number() {
+  return Real(__builtin_nan(""));
+}
+template <class Real>
+SOFTCLASS_INLINE bool is_finite(Real x) {
+  return x - x == Real(0);
+}
+
+template <bool tempered, class V>
+SOFTCLASS_INLINE Difference<V> scaled_difference(V z, V m, InverseTemperature<V> beta) {
+  if constexpr (tempered) return scaled(difference(z, m), beta);
+  return difference(z, m);
+}
+
+struct RowState {
+  double maximum;
+  double rest;
+};
+SOFTCLASS_INLINE RowState empty_row() { return {-infinity<double>, -1.0}; }
+
+// With a temperature `rest` sums exp((z_i - maximum) / T).
+template <bool tempered>
+SOFTCLASS_INLINE RowState merge(RowState a, RowState b, InverseTemperature<Doubles> beta) {
+  if (b.maximum > a.maximum) {
+    const RowState kept = a;
+    a = b;
+    b = kept;
+  }
+  if (a.maximum == b.maximum) return {a.maximum, a.rest + b.rest + 1.0};
+  const Difference<Doubles> d =
+      scaled_difference<tempered>(broadcast(b.maximum), broadcast(a.maximum), beta);
+  return {a.maximum, a.rest + (1.0 + b.rest) * first(exp_of_difference(d.value, d.error))};  // a NaN in either stays
+}
+
+SOFTCLASS_INLINE RowState merge(RowState a, RowState b) {
+  return merge<false>(a, b, {broadcast(1.0), broadcast(0.0)});
+}
+
+// Sums of numbers that are given lane by lane. Of floats: in double. Of doubles: with what every addition rounds off.
+template <class V>
+struct Sum;
+template <>
+struct Sum<Floats> {
+  Doubles low, high;  // the two halves of the lanes
+};
+template <>
+struct Sum<Doubles> {
+  Doubles sum, lost;
+};
+SOFTCLASS_INLINE void clear(Sum<Floats>& total) { total.low = total.high = broadcast(0.0); }
+SOFTCLASS_INLINE void clear(Sum<Doubles>& total) { total.sum = total.lost = broadcast(0.0); }
+SOFTCLASS_INLINE void add_to(Sum<Floats>& total, Floats x) {
+  total.low = total.low + low_half(x);
+  total.high = total.high + high_half(x);
+}
+SOFTCLASS_INLINE void add_to(Sum<Doubles>& total, Doubles x) {
+  const Doubles sum = total.sum + x, back = sum - total.sum;
+  total.lost = total.lost + ((total.sum - (sum - back)) + (x - back));
+  total.sum = sum;
+}
+
+// The sum of a row whose element j was added to partial sum j mod `partial_sums`, whatever the number of lanes.
+constexpr int partial_sums = 16;
+struct Total {
+  double sum, lost;  // lost: what `sum` lacks; 0 for a row of floats
+  double sum_of_both() const { return sum + lost; }
+};
+constexpr int float_sums = partial_sums / Floats::lanes, double_sums = partial_sums / Doubles::lanes;
+SOFTCLASS_INLINE Total total_of(const Sum<Floats>* sums) {
+  Doubles parts[2 * float_sums];
+  for (int i = 0; i < float_sums; ++i) {
+    parts[2 * i] = sums[i].low;
+    parts[2 * i + 1] = sums[i].high;
+  }
+  return {tree_sum(parts, partial_sums), 0.0};
+}
+SOFTCLASS_INLINE Total total_of(const Sum<Doubles>* sums) {
+  double sum[partial_sums], lost[partial_sums];
+  for (int i = 0; i < double_sums; ++i) {
+    store(sum + i * Doubles::lanes, sums[i].sum);
+    store(lost + i * Doubles::lanes, sums[i].lost);
+  }
+  for (int half = partial_sums / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) {
+      const double a = sum[i], b = sum[i + half], both = a + b, back = both - a;
+      lost[i] += lost[i + half] + ((a - (both - back)) + (b - back));
+      sum[i] = both;
+    }
+  return {sum[0], lost[0]};
+}
+
+// 1 / total as the unevaluated sum of two numbers of the type of the elements: one alone would cost half a unit more.
+template <class V>
+struct Reciprocal {
+  V high, low;
+};
+SOFTCLASS_INLINE Reciprocal<Floats> reciprocal(Sum<Floats> total) {
+  const Doubles one = broadcast(1.0), a = one / total.low, b = one / total.high;
+  const Floats high = narrow(a, b);
+  return {high, narrow(a - low_half(high), b - high_half(high))};
+}
+SOFTCLASS_INLINE Reciprocal<Doubles> reciprocal(Sum<Doubles> total) {
+  const Doubles one = broadcast(1.0), zero = broadcast(0.0);
+  const Doubles sum = total.sum + total.lost, lost = total.lost - (sum - total.sum);
+  const Doubles high = one / sum;
+  return {high, high * (fma(zero - high, sum, one) - high * lost)};
+}
+template <class V>
+SOFTCLASS_INLINE V times(V x, Reciprocal<V> r) {
+  return fma(x, r.high, x * r.low);
+}
+SOFTCLASS_INLINE Sum<Floats> spread(Floats, Total total) { return {broadcast(total.sum), broadcast(total.sum)}; }
+SOFTCLASS_INLINE Sum<Doubles> spread(Doubles, Total total) { return {broadcast(total.sum), broadcast(total.lost)}; }
+
+// L = log1p(rest), as a number of the type of the elements and what it lacks.
+template <class V>
+struct LogRest {
+  V high, low;
+};
+SOFTCLASS_INLINE LogRest<Floats> log_rest(Sum<Floats> rest) {
+  const Doubles a = log1p_for_float(rest.low), b = log1p_for_float(rest.high);
+  const Floats high = narrow(a, b);
+  return {high, narrow(a - low_half(high), b - high_half(high))};
+}
+SOFTCLASS_INLINE LogRest<Doubles> log_rest(Sum<Doubles> rest) {
+  return {log1p_for_double(rest.sum + rest.lost), broadcast(0.0)};
+}
+// m + L, rounded once.
+SOFTCLASS_INLINE Floats log_partition(Floats m, Sum<Floats> rest) {
+  return narrow(low_half(m) + log1p_for_float(rest.low), high_half(m) + log1p_for_float(rest.high));
+}
+SOFTCLASS_INLINE Doubles log_partition(Doubles m, Sum<Doubles> rest) {
+  return m + log1p_for_double(rest.sum + rest.lost);
+}
+
+}  // namespace SOFTCLASS_TARGET
+}  // namespace softclass

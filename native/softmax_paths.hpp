@@ -1,0 +1,225 @@
+// Which kernel computes a layout. All of them give a row the same bits, so that the choice is one of speed alone.
+#pragma once
+
+#include "softmax_blocks.hpp"
+
+namespace softclass {
+namespace SOFTCLASS_TARGET {
+
+constexpr int64_t task_elements = 32768, serial_elements = 65536;
+
+// body(first, count) for pieces of `n` units of `unit` elements each, on the threads if there is enough work. Pieces are
+// multiples of `multiple`.
+template <class Body>
+SOFTCLASS_INLINE void in_tasks(int64_t n, int64_t unit, int64_t multiple, int threads, const Body& body) {
+  if (n * unit < serial_elements) return parallel(1, 1, [&](int64_t) { body(int64_t(0), n); });
+  int64_t piece = task_elements / unit / multiple * multiple;
+  if (piece < multiple) piece = multiple;
+  parallel((n + piece - 1) / piece, threads, [&](int64_t task) {
+    const int64_t first = task * piece;
+    body(first, n - first < piece ? n - first : piece);
+  });
+}
+
+template <Output output, bool tempered, class Real>
+class SoftmaxPaths {
+ public:
+  explicit SoftmaxPaths(const SoftmaxJob& job)
+      : job_(job), layout_(job.layout), N_(layout_.n_rows), K_(layout_.n_classes) {}
+
+  void run() const {
+    if (N_ == 0) return;
+    if (K_ == 0) return output == Output::log_partition ? fill_empty() : void();
+    if (K_ > longest_row) return blocks();
+    const bool is_plain = !job_.has_where && layout_.is_aligned && layout_.element[0] == own && layout_.element[1] == own;
+    if (is_plain && K_ > 1 && K_ <= most_vertical && rows_are_even()) return few_classes();
+    if (is_plain && K_ > most_vertical && layout_.has_unit_classes(0) && (is_partition || layout_.has_unit_classes(1)))
+      return rows();
+    if (is_plain && rows_are_side_by_side()) return side_by_side();
+    staged();
+  }
+
+ private:
+  using V = Vector<Real>;
+  static constexpr bool is_partition = output == Output::log_partition;
+  static constexpr Element own = sizeof(Real) == 4 ? Element::float32 : Element::float64;
+  static constexpr int64_t size = sizeof(Real);
+
+  const Real* logits(int64_t row) const { return reinterpret_cast<const Real*>(row_of(layout_, 0, row)); }
+  Real* result(int64_t row) const { return reinterpret_cast<Real*>(row_of(layout_, 1, row)); }
+
+  InverseTemperature<V> beta() const {
+    // 1 / T as a pair. What 1 - T (1 / T) leaves is exact in double by fma.
+    const double high = 1.0 / job_.temperature;
+    const double left = first(fma(broadcast(-high), broadcast(job_.temperature), broadcast(1.0)));
+    if constexpr (sizeof(Real) == 8) return {broadcast(high), broadcast(left * high)};
+    const float own_high = float(high);
+    return {broadcast(Real(own_high)), broadcast(Real((high - double(own_high)) + left * high))};
+  }
+  InverseTemperature<Doubles> wide_beta() const {
+    const double high = 1.0 / job_.temperature;
+    const double left = first(fma(broadcast(-high), broadcast(job_.temperature), broadcast(1.0)));
+    return {broadcast(high), broadcast(left * high)};
+  }
+
+  // One row axis, rows ascending and not overlapping.
+  bool rows_are_even() const {
+    const Axis& axis = layout_.rows[0];
+    if (layout_.n_row_axes != 1 || !layout_.has_unit_classes(0) || (N_ > 1 && axis.strides[0] < K_ * size)) return false;
+    if (is_partition) return N_ == 1 || axis.strides[1] == size;
+    return layout_.has_unit_classes(1) && (N_ == 1 || axis.strides[1] >= K_ * size);
+  }
+  bool rows_are_side_by_side() const {
+    const Axis& axis = layout_.last_rows();
+    return layout_.n_class_axes == 1 && axis.strides[0] == size && axis.strides[1] == size && axis.length >= 4;
+  }
+
+  void fill_empty() const {
+    const Real nothing = -infinity<Real>;
+    for (int64_t i = 0; i < N_; ++i) write_elements(layout_.element[1], &nothing, 1, row_of(layout_, 1, i), 0);
+  }
+
+  template <int K>
+  void few_classes_of() const {
+    const InverseTemperature<V> b = beta();
+    const int64_t z_stride = N_ == 1 ? K_ : layout_.rows[0].strides[0] / size;
+    const int64_t y_stride = is_partition ? 1 : N_ == 1 ? K_ : layout_.rows[0].strides[1] / size;
+    in_tasks(N_, K_, 16, job_.threads, [&](int64_t first, int64_t count) {
+      softmax_few_classes<K, output, tempered>(logits(first), z_stride, count, first + count < N_, int(K_),
+                                               result(first), y_stride, result(first), b);
+    });
+  }
+  void few_classes() const {
+    if constexpr (!tempered && is_unrolled<Real>) {
+      switch (K_) {
+#define SOFTCLASS_CASE(K) \
+  case K: return few_classes_of<K>();
+        SOFTCLASS_CASE(2) SOFTCLASS_CASE(3) SOFTCLASS_CASE(4) SOFTCLASS_CASE(5) SOFTCLASS_CASE(6)
+        SOFTCLASS_CASE(7) SOFTCLASS_CASE(8) SOFTCLASS_CASE(9) SOFTCLASS_CASE(10) SOFTCLASS_CASE(11)
+        SOFTCLASS_CASE(12) SOFTCLASS_CASE(13) SOFTCLASS_CASE(14) SOFTCLASS_CASE(15) SOFTCLASS_CASE(16)
+#undef SOFTCLASS_CASE
+      }
+    }
+    few_classes_of<0>();
+  }
+
+  void rows() const {
+    const InverseTemperature<V> b = beta();
+    in_tasks(N_, K_, 1, job_.threads, [&](int64_t first, int64_t count) {
+      for (int64_t i = first; i < first + count; ++i)
+        softmax_row<output, tempered>(logits(i), K_, result(i), logits(i + 1 < N_ ? i + 1 : i), b);
+    });
+  }
+
+  void side_by_side() const {
+    const InverseTemperature<V> b = beta();
+    const int64_t z_step = layout_.classes[0].strides[0] / size, y_step = layout_.classes[0].strides[1] / size;
+    const int64_t inner = layout_.last_rows().length, vectors = (inner + V::lanes - 1) / V::lanes;
+    in_tasks(N_ / inner * vectors, V::lanes * K_, 1, job_.threads, [&](int64_t first, int64_t count) {
+      for (int64_t u = first; u < first + count; ++u) {
+        const int64_t place = u % vectors * V::lanes, row = u / vectors * inner + place;
+        const int lanes = inner - place < V::lanes ? int(inner - place) : V::lanes;
+        if (K_ <= most_vertical)
+          softmax_side_by_side<0, output, tempered>(logits(row), z_step, int(K_), lanes, result(row), y_step, result(row),
+                                                    b);
+        else
+          softmax_columns<output, tempered>(logits(row), z_step, K_, lanes, result(row), y_step, result(row), b);
+      }
+    });
+  }
+
+  // Any layout and type: rows are copied to scratch, computed there and copied to the result.
+  void staged() const {
+    const InverseTemperature<V> b = beta();
+    const int64_t at_once = K_ <= most_vertical ? 64 : 1;
+    in_tasks(N_, K_, at_once, job_.threads, [&](int64_t first, int64_t count) {
+      const int64_t end = first + count;
+      Real* const z = static_cast<Real*>(scratch(0, (at_once * K_ + at_once) * size));
+      if (!z) return;
+      Real* const values = z + at_once * K_;
+      bool all_absent[64];
+      for (int64_t i = first; i < end; i += at_once) {
+        const int64_t n = end - i < at_once ? end - i : at_once;
+        read_rows(layout_, 0, i, n, z);
+        for (int64_t j = 0; j < n && job_.has_where; ++j)
+          all_absent[j] = mask_classes(layout_, 2, i + j, 0, K_, z + j * K_) == 0;
+        if (K_ <= most_vertical)
+          softmax_few_classes<0, output, tempered>(z, K_, n, false, int(K_), z, K_, values, b);
+        else
+          softmax_row<output, tempered>(z, K_, is_partition ? values : z, z, b);
+        if constexpr (is_partition) {
+          for (int64_t j = 0; j < n; ++j)
+            write_elements(layout_.element[1], values + j, 1, row_of(layout_, 1, i + j), 0);
+        } else {
+          for (int64_t j = 0; j < n && job_.has_where; ++j)
+            if (all_absent[j]) fill_row(z + j * K_, K_, output == Output::probabilities ? Real(0) : -infinity<Real>);
+          write_rows(layout_, 1, i, n, z);
+        }
+      }
+    });
+  }
+
+  struct Piece {
+    const Real* data;
+    int64_t count, n_present;
+  };
+  // The classes of block `block` of a row, read to scratch unless they can be read where they lie.
+  Piece block_of(int64_t row, int64_t block, Real* staged) const {
+    const int64_t begin = block * block_classes, left = K_ - begin, n = left < block_classes ? left : block_classes;
+    const bool is_plain = !job_.has_where && layout_.is_aligned && layout_.element[0] == own;
+    if (is_plain && layout_.has_unit_classes(0)) return {logits(row) + begin, n, n};
+    read_classes(layout_, 0, row, begin, n, staged);
+    return {staged, n, job_.has_where ? mask_classes(layout_, 2, row, begin, n, staged) : n};
+  }
+
+  void blocks() const {
+    const InverseTemperature<V> b = beta();
+    const int64_t per_row = (K_ + block_classes - 1) / block_classes;
+    RowState* const states = static_cast<RowState*>(scratch(2, N_ * per_row * int64_t(sizeof(RowState))));
+    if (!states) return;
+    parallel(N_ * per_row, job_.threads, [&](int64_t task) {
+      Real* const staged = static_cast<Real*>(scratch(0, block_classes * size));
+      if (!staged) return;
+      const Piece piece = block_of(task / per_row, task % per_row, staged);
+      states[task] = block_state<tempered>(piece.data, piece.count, piece.n_present, b);
+    });
+    parallel(1, 1, [&](int64_t) { merge_states(states, per_row); });
+    if constexpr (!is_partition) {
+      parallel(N_ * per_row, job_.threads, [&](int64_t task) {
+        Real* const staged = static_cast<Real*>(scratch(0, block_classes * size));
+        if (staged) apply_block(task / per_row, task % per_row, states[task / per_row * per_row], staged, b);
+      });
+    }
+  }
+  // The state of a row is left in the place of its first block.
+  void merge_states(RowState* states, int64_t per_row) const {
+    const InverseTemperature<Doubles> wide = wide_beta();
+    for (int64_t i = 0; i < N_; ++i, states += per_row) {
+      for (int64_t k = 1; k < per_row; ++k) states[0] = merge<tempered>(states[0], states[k], wide);
+      if constexpr (is_partition) {
+        const bool is_edge = !is_finite(states->maximum) || states->rest != states->rest;
+        const Real value = states->rest != states->rest ? not_a_number<Real>()
+                           : is_edge                    ? Real(states->maximum)
+                                     : Real(states->maximum + partition_log(states->rest));
+        write_elements(layout_.element[1], &value, 1, row_of(layout_, 1, i), 0);
+      }
+    }
+  }
+  static double partition_log(double rest) {
+    return sizeof(Real) == 4 ? log1p_for_float(rest) : log1p_for_double(rest);
+  }
+  void apply_block(int64_t row, int64_t block, RowState state, Real* staged, InverseTemperature<V> b) const {
+    const Piece piece = block_of(row, block, staged);
+    const bool is_direct = layout_.is_aligned && layout_.element[1] == own && layout_.has_unit_classes(1);
+    Real* const y = is_direct ? result(row) + block * block_classes : staged;
+    apply_state<output, tempered>(piece.data, piece.count, state, y, b);
+    if (!is_direct) write_classes(layout_, 1, row, block * block_classes, piece.count, y);
+  }
+
+  const SoftmaxJob& job_;
+  const Layout& layout_;
+  const int64_t N_, K_;
+};
+
+}  // namespace SOFTCLASS_TARGET
+}  // namespace softclass
