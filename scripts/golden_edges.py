@@ -98,7 +98,7 @@ def _where_edges() -> list[dict[str, Any]]:
         _family(
             "where leaves one +inf", [inf, 0, inf], [1, 0, 0], [0, -inf, -inf], inf, [0] * 3, where=[True, True, False]
         ),
-        _family("where leaves a NaN", [nan, 1], [nan, 0], [nan, -inf], nan, [nan, nan], where=[True, False]),
+        _family("where leaves a NaN", [nan, 1], *[[nan] * 2] * 2, nan, [nan] * 2, where=[True, False]),
         _family("where False on all", [1, 2, 3], *none, where=[False] * 3),
         _family("where False on all, NaN and +inf", [nan, inf, -inf], *none, where=[False] * 3),
     ]
