@@ -79,9 +79,6 @@ def once(command: Sequence[str]) -> Measured:
 
 def save(benchmark: str, measured: Mapping[str, Measured], facts: Mapping[str, object]) -> Path:
     """Write the results beside facts about the machine; return the file."""
-    folder = RESULTS / f"{platform.system().lower()}-{platform.machine()}-{os.cpu_count()}cores"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{benchmark}.json"
     document = {
         "python": platform.python_version(),
         "commit": subprocess.run(
@@ -90,7 +87,26 @@ def save(benchmark: str, measured: Mapping[str, Measured], facts: Mapping[str, o
         **facts,
         "measured": {name: asdict(one) for name, one in measured.items()},
     }
-    path.write_text(json.dumps(document, indent=1) + "\n")
+    return _place(benchmark, json.dumps(document, indent=1) + "\n")
+
+
+def write(benchmark: str, document: Mapping[str, object]) -> Path:
+    """Write results made by `rounds`, one line an entry of a list; return the file."""
+    entries = [f"{json.dumps(key)}: {_lines(value)}" for key, value in document.items()]
+    return _place(benchmark, "{\n" + ",\n".join(entries) + "\n}\n")
+
+
+def _lines(value: object) -> str:
+    if isinstance(value, list):
+        return "[\n" + ",\n".join(json.dumps(one) for one in value) + "\n]"
+    return json.dumps(value, indent=1)
+
+
+def _place(benchmark: str, text: str) -> Path:
+    folder = RESULTS / f"{platform.system().lower()}-{platform.machine()}-{os.cpu_count()}cores"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{benchmark}.json"
+    path.write_text(text)
     return path
 
 

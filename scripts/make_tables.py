@@ -1,0 +1,157 @@
+"""Make the table of benchmarks in README.md and README.zh-CN.md again from benchmarks/results.
+
+python scripts/make_tables.py            writes both
+python scripts/make_tables.py --check    says whether they are what would be written; exit status 1 if not
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import statistics
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+MACHINE = ROOT / "benchmarks" / "results" / "linux-x86_64-2cores"
+BEGIN, END = "<!-- made by scripts/make_tables.py -->", "<!-- end of what it made -->"
+MISSING = "–"
+
+# Function -> file of results, ours on tensors, ours into a given result, PyTorch at its best, name in accuracy.json.
+FUNCTIONS = {
+    "softmax": ("softmax", "softclass on torch out", "torch out", "softmax"),
+    "log_softmax": ("softmax", "softclass on torch out", "torch out", "log_softmax"),
+    "logsumexp": ("softmax", "softclass on torch", "torch out", "logsumexp"),
+    "cross_entropy": ("cross_entropy", "softclass on torch", "torch", "loss"),
+    "cross_entropy_value_and_gradient": ("cross_entropy", "softclass out", "torch by hand out", "gradient"),
+}
+WORDS = {
+    "README.md": {
+        "head": [
+            "float32, {threads}",
+            "PyTorch",
+            "PyTorch at its best",
+            "SciPy",
+            "JAX",
+            "copies",
+            "error in ulp (PyTorch)",
+        ],
+        "threads": ["1 thread", "{} threads"],
+        "text": (
+            "Time of the peer / time of softclass, above 1 softclass is faster: geometric means over {n} shapes from "
+            "1 x 10 to 128 x 128,256, medians of {rounds} interleaved rounds, {processor}, commit {commit}. *PyTorch*: "
+            "fresh result, or forward and backward, or all logits at once; *at its best*: into a result that is there, "
+            "by hand without autograd, or in chunks. *Copies*: our time in copies of the same array. *Error*: the "
+            "worst of all scales and numbers of classes. More: [benchmarks](benchmarks/README.md)."
+        ),
+    },
+    "README.zh-CN.md": {
+        "head": ["float32，{threads}", "PyTorch", "PyTorch 的最佳用法", "SciPy", "JAX", "拷贝", "误差 ulp（PyTorch）"],
+        "threads": ["1 线程", "{} 线程"],
+        "text": (
+            "对方用时 / softclass 用时，大于 1 表示 softclass 更快：从 1 x 10 到 128 x 128,256 共 {n} 种形状的"
+            "几何平均，{rounds} 轮交替测量的中位数，{processor}，提交 {commit}。*PyTorch*：新建结果，或前向加反向，"
+            "或一次存下全部 logits；*最佳用法*：写入已有数组，或不用 autograd 手写，或分块。"
+            "*拷贝*：我们的用时相当于拷贝同一数组几次。*误差*：所有尺度和类别数中最差的。更多：[基准](benchmarks/README.md)。"
+        ),
+    },
+}
+
+
+def table(words: dict[str, Any]) -> str:
+    """Return the table and what it means, in one language."""
+    results = {name: json.loads((MACHINE / f"{name}.json").read_text()) for name in _names()}
+    facts, threads = results["softmax"]["facts"], results["softmax"]["facts"]["cores"]
+    said = words["threads"][threads > 1].format(threads)
+    head = [cell.format(threads=said) for cell in words["head"]]
+    rows = [*_functions(results, threads), *_linear(results, threads)]
+    grid = _points(results["softmax"], "softmax", threads)
+    text = words["text"].format(
+        n=len(grid), rounds=max(point["rounds"] for point in grid), processor=facts["processor"].partition(" (")[0],
+        commit=facts["commit"],
+    )  # fmt: skip
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + f"\n\n{textwrap.fill(text, 120)}\n"
+
+
+def _names() -> list[str]:
+    return [*dict.fromkeys(file for file, *_ in FUNCTIONS.values()), "linear_cross_entropy", "accuracy"]
+
+
+def _functions(results: dict[str, Any], threads: int) -> Iterator[list[str]]:
+    accuracy = results["accuracy"]["points"]
+    for name, (file, given, best, judged) in FUNCTIONS.items():
+        points = _points(results[file], name, threads)
+        own = {who: max(_worst(accuracy, judged, who)) for who in ("softclass", "torch")}
+        ratios = (("torch", "softclass on torch"), (best, given), ("scipy", "softclass"), ("jax", "softclass"))
+        cells = [_mean([_ratio(point, *pair) for point in points]) for pair in ratios]
+        large = [point for point in points if point["shape"][0] * point["shape"][1] > 1_000_000]
+        copies = [point["copies"][given] for point in large]
+        error = f"{own['softclass']:.2f} ({own['torch']:.2g})"
+        yield [f"`{name}`", *cells, f"{statistics.geometric_mean(copies):.1f}", error]
+
+
+def _linear(results: dict[str, Any], threads: int) -> Iterator[list[str]]:
+    for point in results["linear_cross_entropy"]["points"]:
+        if not point["setting"].startswith(f"{threads} "):
+            continue
+        chunked = [name for name in point["ratios"] if name.startswith("torch chunked")]
+        dense = _ratio(point, "torch dense", "softclass on torch")
+        best = min(_ratio(point, name, "softclass on torch") for name in chunked)
+        name = f"`linear_cross_entropy` {point['operation']}"
+        yield [name, _mean([dense]), _mean([best]), *[MISSING] * 4]
+
+
+def _points(results: dict[str, Any], operation: str, threads: int) -> list[dict[str, Any]]:
+    setting = f"{threads} thread{'s' * (threads > 1)}"
+    wanted = (operation, "float32", setting)
+    return [one for one in results["points"] if (one["operation"], one["dtype"], one["setting"]) == wanted]
+
+
+def _ratio(point: dict[str, Any], peer: str, own: str) -> float:
+    return float(point["ratios"].get(peer, {}).get(own, {}).get("median", math.nan))
+
+
+def _mean(ratios: list[float]) -> str:
+    if any(math.isnan(ratio) for ratio in ratios):
+        return MISSING
+    return f"{statistics.geometric_mean(ratios):.1f}"
+
+
+def _worst(points: list[dict[str, Any]], function: str, who: str) -> Iterator[float]:
+    for point in points:
+        if (point["function"], point["dtype"]) == (function, "float32"):
+            yield point["worst_ulp"][who]
+
+
+def put(text: str, made: str) -> str:
+    """Return the document with what stands between the marks replaced."""
+    between = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+    if len(between.findall(text)) != 1:
+        raise SystemExit(f"the document needs `{BEGIN}` and `{END}`, once")
+    replacement: Callable[[re.Match[str]], str] = lambda _: f"{BEGIN}\n{made}{END}"  # noqa: E731
+    return between.sub(replacement, text)
+
+
+def main() -> int:
+    """Write the documents, or compare them."""
+    status = 0
+    for name, words in WORDS.items():
+        path = ROOT / name
+        text = path.read_text(encoding="utf-8")
+        wanted = put(text, table(words))
+        if sys.argv[1:] == ["--check"]:
+            print(f"{name}: {'as made' if text == wanted else 'differs; run scripts/make_tables.py'}")
+            status |= text != wanted
+        else:
+            path.write_text(wanted, encoding="utf-8")
+            print(f"{name}: written")
+    return int(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
