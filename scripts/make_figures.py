@@ -336,7 +336,7 @@ def error_in_ulps() -> str:
     rows = [spread_logits(float(spread)) for spread in spreads]
     ours = [worst_ulps(logits, softclass.softmax(logits)) for logits in rows]
     usual = [worst_ulps(logits, usual_softmax(logits)) for logits in rows]
-    plot = Plot(Axis(0, 80, 60, 690), Axis(0.35, 128, 330, 50, log=True))
+    plot = Plot(Axis(0, 80, 60, 690), Axis(0.5, 128, 330, 50, log=True))
     return picture(
         400,
         "Where the digits of an ordinary softmax go",
@@ -355,7 +355,7 @@ def error_in_ulps() -> str:
             plot.curve(spreads, usual, "other"),
             plot.curve(spreads, ours, "key"),
             plot.words(63, 64, "exp(z − max) / sum, in float32", "name other end", -8),
-            plot.words(60, 1.0, "softclass.softmax", "name key", 0, 22),
+            plot.words(79, 0.8, "softclass.softmax", "name key end"),
             plot.words(79, BOUND, f"{BOUND} ulp: what is promised", "note end", 0, -8),
         ],
     )
