@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     from . import errors as errors
     from .estimators.softmax_regression import SoftmaxRegression as SoftmaxRegression
     from .functions.cross_entropy import cross_entropy as cross_entropy
+    from .functions.derivatives import LinearGradients as LinearGradients
+    from .functions.derivatives import cross_entropy_hvp as cross_entropy_hvp
+    from .functions.derivatives import cross_entropy_value_and_gradient as cross_entropy_value_and_gradient
+    from .functions.derivatives import linear_cross_entropy_hvp as linear_cross_entropy_hvp
+    from .functions.derivatives import (
+        linear_cross_entropy_value_and_gradient as linear_cross_entropy_value_and_gradient,
+    )
+    from .functions.derivatives import softmax_jacobian as softmax_jacobian
+    from .functions.derivatives import softmax_jvp as softmax_jvp
+    from .functions.derivatives import softmax_vjp as softmax_vjp
+    from .functions.linear_cross_entropy import linear_cross_entropy as linear_cross_entropy
+    from .functions.log_partition import LogPartition as LogPartition
     from .functions.softmax import log_softmax as log_softmax
     from .functions.softmax import logsumexp as logsumexp
     from .functions.softmax import softmax as softmax
@@ -26,27 +38,47 @@ __version__ = "0.1.0"
 # The same names as above, for run time and for ``import *``; a test compares the lists.
 _ROOM_OF = {
     "Evaluation": "trust.evaluation",
+    "LinearGradients": "functions.derivatives",
+    "LogPartition": "functions.log_partition",
     "Model": "model.model",
     "SoftmaxRegression": "estimators.softmax_regression",
     "cross_entropy": "functions.cross_entropy",
+    "cross_entropy_hvp": "functions.derivatives",
+    "cross_entropy_value_and_gradient": "functions.derivatives",
+    "linear_cross_entropy": "functions.linear_cross_entropy",
+    "linear_cross_entropy_hvp": "functions.derivatives",
+    "linear_cross_entropy_value_and_gradient": "functions.derivatives",
     "load": "model.model",
     "log_softmax": "functions.softmax",
     "logsumexp": "functions.softmax",
     "softmax": "functions.softmax",
+    "softmax_jacobian": "functions.derivatives",
+    "softmax_jvp": "functions.derivatives",
+    "softmax_vjp": "functions.derivatives",
     "train": "model.train",
 }
 
 
 __all__ = [
     "Evaluation",
+    "LinearGradients",
+    "LogPartition",
     "Model",
     "SoftmaxRegression",
     "cross_entropy",
+    "cross_entropy_hvp",
+    "cross_entropy_value_and_gradient",
     "errors",
+    "linear_cross_entropy",
+    "linear_cross_entropy_hvp",
+    "linear_cross_entropy_value_and_gradient",
     "load",
     "log_softmax",
     "logsumexp",
     "softmax",
+    "softmax_jacobian",
+    "softmax_jvp",
+    "softmax_vjp",
     "train",
 ]
 

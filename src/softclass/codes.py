@@ -42,6 +42,7 @@ CODES: dict[str, Code] = {
     "SC102": Code(ShapeError, "wrong number of axes", "The argument has too many or too few axes, for example a single number where a row of logits is needed."),
     "SC103": Code(ShapeError, "too few rows", "The function needs more rows than it was given."),
     "SC111": Code(DTypeError, "data type not taken", "Logits are floating-point or integer arrays; bool, complex, text and objects are refused. Class indices are integers."),
+    "SC112": Code(DTypeError, "mixed libraries or devices", "The arrays of one call come from one library (NumPy, PyTorch, JAX, ...) and one device: nothing is moved or converted unasked. Nested lists and numbers count as NumPy."),
     "SC113": Code(DTypeError, "not an array", "The argument cannot be read as an array."),
     "SC121": Code(TargetError, "class index out of range", "Class indices lie in [0, n_classes). If these are labels, fit SoftmaxRegression, which encodes them."),
     "SC122": Code(TargetError, "not a distribution", "A soft target is a row of non-negative numbers that sum to one."),

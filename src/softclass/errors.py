@@ -9,7 +9,7 @@ the command line. No code is ever used for two things.
     ├── InternalError (RuntimeError)          SC100
     ├── InputError (ValueError)               arguments of Python calls
     │   ├── ShapeError                        SC101-103
-    │   ├── DTypeError (TypeError)            SC111, SC113
+    │   ├── DTypeError (TypeError)            SC111-113
     │   ├── TargetError                       SC121-122
     │   ├── NotFiniteError                    SC131
     │   └── OptionError                       SC141-142

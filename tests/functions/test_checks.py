@@ -11,12 +11,17 @@ import numpy as np
 import pytest
 
 from softclass.errors import DTypeError, InputError, OptionError, ShapeError, TargetError
-from softclass.functions.cross_entropy import cross_entropy, cross_entropy_value_and_gradient
+from softclass.functions.cross_entropy import cross_entropy
+from softclass.functions.derivatives import cross_entropy_value_and_gradient
 from softclass.functions.softmax import log_softmax, logsumexp, softmax
 
 LOGITS = np.array([[2.0, 1.0, 0.1], [1.0, 3.0, 0.2]])
-FLOATS = "`logits` must be an array of float16, float32, float64 or integers"
+FLOATS = "`logits` must be an array of float16, bfloat16, float32, float64 or integers"
 AS_NUMBERS = "If the values are meant as numbers, pass them as such: np.asarray(logits, dtype=float)"
+AXES = (
+    "`axis` must be an integer in [-2, 2), several different ones as a tuple, or None for all, "
+    "for `logits` of shape (2, 3)"
+)
 LABELS = "If these are labels, fit SoftmaxRegression, which encodes them"
 SHAPE_OF_INDICES = (
     "integer `targets` are class indices and must have the shape of `logits` without its class axis; got `targets`"
@@ -62,13 +67,17 @@ CASES: dict[str, tuple[type[Exception], Call, str]] = {
     "axis too large": (
         OptionError,
         lambda: softmax(LOGITS, axis=2),
-        "[SC141] softmax: `axis` must be an integer in [-2, 2) for `logits` of shape (2, 3); got 2",
+        f"[SC141] softmax: {AXES}; got 2",
     ),
-    "axis None": (
+    "axis of a loss": (
         OptionError,
-        lambda: logsumexp(LOGITS, axis=None),  # type: ignore[arg-type]
-        "[SC141] logsumexp: `axis` must be an integer in [-2, 2) for `logits` of shape (2, 3); got None",
+        loss([0, 1], axis=None),
+        "[SC141] cross_entropy: `axis` must be an integer in [-2, 2) for `logits` of shape (2, 3); got None",
     ),
+    "axis twice": (OptionError, lambda: logsumexp(LOGITS, axis=(1, -1)), f"[SC141] logsumexp: {AXES}; got (1, -1)"),
+    "no axis": (OptionError, lambda: log_softmax(LOGITS, axis=()), f"[SC141] log_softmax: {AXES}; got ()"),
+    "axis True": (OptionError, lambda: softmax(LOGITS, axis=True), f"[SC141] softmax: {AXES}; got True"),
+    "axis 1.0": (OptionError, lambda: softmax(LOGITS, axis=1.0), f"[SC141] softmax: {AXES}; got 1.0"),
     "temperature 0": (
         OptionError,
         lambda: log_softmax(LOGITS, temperature=0),
@@ -142,13 +151,13 @@ CASES: dict[str, tuple[type[Exception], Call, str]] = {
     "labels": (
         DTypeError,
         loss(["a", "b"]),
-        "[SC111] cross_entropy: `targets` must be integers (class indices) or float16, float32, float64 "
+        "[SC111] cross_entropy: `targets` must be integers (class indices) or float16, bfloat16, float32, float64 "
         f"(probabilities); got text. {LABELS}",
     ),
     "bool targets": (
         DTypeError,
         loss([True, False]),
-        "[SC111] cross_entropy: `targets` must be integers (class indices) or float16, float32, float64 "
+        "[SC111] cross_entropy: `targets` must be integers (class indices) or float16, bfloat16, float32, float64 "
         f"(probabilities); got bool. {LABELS}",
     ),
     "too few indices": (

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asserts import assert_bit_equal, assert_close, assert_ulp
-from softclass.functions.cross_entropy import cross_entropy, cross_entropy_value_and_gradient
+from softclass.functions.cross_entropy import cross_entropy
+from softclass.functions.derivatives import cross_entropy_value_and_gradient
 from softclass.functions.softmax import softmax
 from truth import as_longdouble, row_gradient, row_loss, row_weight
 

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from softclass.estimators.parallel import ONE, Workers
 from softclass.estimators.scaling import BLOCK_BYTES, Array, ScaledFeatures
-from softclass.functions.cross_entropy import cross_entropy, cross_entropy_value_and_gradient
+from softclass.functions.cross_entropy import cross_entropy
+from softclass.functions.derivatives import cross_entropy_value_and_gradient
 from softclass.functions.softmax import softmax
 
 

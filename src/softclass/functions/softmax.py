@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+from softclass.functions.checks import (
+    as_axes,
+    as_flag,
+    as_floats,
+    as_result_type,
+    as_temperature,
+    as_where,
+    check_out,
+)
+from softclass.functions.libraries import twin_of
 
-from softclass._typing import Probabilities
-from softclass.functions.checks import Array, as_logits, as_temperature
-from softclass.functions.rows import from_rows, to_rows
-from softclass.kernels import cpu
+ONE = 1.0  # the very object tells a call that leaves the temperature out, without a look at the value
 
 
-def softmax(logits: npt.ArrayLike, *, axis: int = -1, temperature: float = 1.0) -> Probabilities:
+def softmax(
+    logits: Any,
+    *,
+    axis: int | tuple[int, ...] | None = -1,
+    temperature: float = ONE,
+    where: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+) -> Any:
     r"""
     Softmax of the logits: the probabilities of the classes.
 
@@ -22,24 +35,31 @@ def softmax(logits: npt.ArrayLike, *, axis: int = -1, temperature: float = 1.0) 
     Parameters
     ----------
     logits : array of shape (..., n_classes, ...)
-        In float16, float32, float64 or integers, or nested lists. ``-inf`` is a class that cannot be. Any strides,
-        read-only or not; never written.
-    axis : int, default -1
-        The axis of the classes.
+        In float16, bfloat16, float32, float64 or integers; NumPy (also nested lists), PyTorch, JAX or any array-API
+        library. ``-inf`` is a class that cannot be. Any strides, read-only or not; never written.
+    axis : int, tuple of int or None, default -1
+        The axis of the classes. Several axes count as one, None stands for all.
     temperature : float, default 1.0
         Finite and above 0. Above 1 the probabilities come closer together, below 1 they move apart.
+    where : bool array, optional
+        Broadcastable to `logits`. False is a class that is absent: probability 0, no influence on the others.
+    dtype : dtype, optional
+        The type of the result: float16, bfloat16, float32 or float64; what is computed is never below float32.
+    out : array of the shape and dtype of the result, optional
+        Where the result is written; it may be `logits`. NumPy, and PyTorch where no gradient is wanted.
 
     Returns
     -------
     float array of the shape of `logits`
-        In the dtype of `logits`, float64 for integers; sums to 1 along `axis`. A row with NaN, with several ``+inf`` or
-        with ``-inf`` only has no probabilities: all NaN. One ``+inf`` takes all probability.
+        In `dtype`, else in that of `logits`, for integers the default float of the library (NumPy: float64). Sums to 1
+        along `axis`. A row with NaN, with several ``+inf`` or with ``-inf`` only has no probabilities: all NaN. One
+        ``+inf`` takes all probability. A row of which every class is absent is all 0.
 
     Raises
     ------
     DTypeError, InputError, ShapeError, OptionError
-        SC111, SC113, if `logits` are no array of numbers; SC102, if they have no axis; SC141, if `axis` or
-        `temperature` is out of range.
+        SC111, SC113, if an argument is no array of its type; SC112, if arrays of several libraries or devices are
+        mixed; SC101, if shapes disagree; SC102, if `logits` have no axis; SC141, if an option is out of range.
 
     See Also
     --------
@@ -48,9 +68,12 @@ def softmax(logits: npt.ArrayLike, *, axis: int = -1, temperature: float = 1.0) 
 
     Notes
     -----
-    Memory: the result; a copy of `logits` unless they are contiguous along `axis`.
-    Numerics: the maximum is subtracted before the temperature is applied, so nothing overflows. float32 results are
-    within 3 units in the last place, float64 within 4, float16 are float32 results rounded.
+    Memory: the result. Gradient: :math:`p \odot (g - \langle p, g \rangle) / T` for a cotangent :math:`g`, see
+    `softmax_vjp`. PyTorch and JAX differentiate to any order; `temperature` has no derivative.
+
+    Numerics: the maximum is subtracted before the temperature is applied, so nothing overflows, and what that
+    subtraction rounds away is put back. float32 results are within 3 units in the last place, float64 within 4, float16
+    and bfloat16 are float32 results rounded. A row of ``-inf`` only has no limit, so it is NaN.
 
     Examples
     --------
@@ -59,14 +82,31 @@ def softmax(logits: npt.ArrayLike, *, axis: int = -1, temperature: float = 1.0) 
     array([[0.659 , 0.2424, 0.0986]])
     >>> softmax([[1e4, 1e4, -1e4]])
     array([[0.5, 0.5, 0. ]])
+    >>> softmax([2.0, 1.0, 0.1], where=[True, True, False]).round(4)
+    array([0.7311, 0.2689, 0.    ])
     """
-    array, class_axis = as_logits("softmax", logits, axis)
-    divisor = as_temperature("softmax", temperature)
-    rows = to_rows(array, class_axis, compute_type(array))
-    return from_rows(cpu.softmax(rows, divisor), array, class_axis, element_type(array))
+    array = as_floats("softmax", "logits", logits)
+    axes = as_axes("softmax", axis, array)
+    if (
+        type(temperature) is not float
+        or temperature != 1.0
+        or where is not None
+        or dtype is not None
+        or out is not None
+    ):
+        temperature, where, dtype = _options("softmax", array, temperature, where, dtype, out)
+    return twin_of(array).softmax(array, axes, temperature, where, dtype, out)
 
 
-def log_softmax(logits: npt.ArrayLike, *, axis: int = -1, temperature: float = 1.0) -> Array:
+def log_softmax(
+    logits: Any,
+    *,
+    axis: int | tuple[int, ...] | None = -1,
+    temperature: float = ONE,
+    where: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+) -> Any:
     r"""
     Logarithm of the softmax of the logits: log probabilities, in nats.
 
@@ -75,17 +115,24 @@ def log_softmax(logits: npt.ArrayLike, *, axis: int = -1, temperature: float = 1
     Parameters
     ----------
     logits : array of shape (..., n_classes, ...)
-        In float16, float32, float64 or integers, or nested lists. Any strides, read-only or not; never written.
-    axis : int, default -1
-        The axis of the classes.
+        As for `softmax`.
+    axis : int, tuple of int or None, default -1
+        The axis of the classes. Several axes count as one, None stands for all.
     temperature : float, default 1.0
         Finite and above 0.
+    where : bool array, optional
+        Broadcastable to `logits`. False is a class that is absent: ``-inf``, no influence on the others.
+    dtype : dtype, optional
+        The type of the result: float16, bfloat16, float32 or float64; what is computed is never below float32.
+    out : array of the shape and dtype of the result, optional
+        Where the result is written; it may be `logits`. NumPy, and PyTorch where no gradient is wanted.
 
     Returns
     -------
     float array of the shape of `logits`
-        In the dtype of `logits`, float64 for integers; at most 0. ``-inf`` logits stay ``-inf``; a row with NaN, with
-        several ``+inf`` or with ``-inf`` only is all NaN.
+        In `dtype`, else in that of `logits`, for integers the default float of the library (NumPy: float64); at most 0.
+        ``-inf`` logits stay ``-inf``; a row with NaN, with several ``+inf`` or with ``-inf`` only is all NaN; a row of
+        which every class is absent is all ``-inf``.
 
     Raises
     ------
@@ -98,6 +145,8 @@ def log_softmax(logits: npt.ArrayLike, *, axis: int = -1, temperature: float = 1
 
     Notes
     -----
+    Memory: the result. Gradient: :math:`(g - p \sum_k g_k) / T` for a cotangent :math:`g`.
+
     Numerics: the logarithm of the largest probability is ``-log1p`` of the sum of the others, so it does not become 0
     when that probability rounds to 1. float32 results are within 1.5 units in the last place, float64 within 2.
 
@@ -109,13 +158,37 @@ def log_softmax(logits: npt.ArrayLike, *, axis: int = -1, temperature: float = 1
     >>> float(log_softmax([0.0, -20.0, -20.0])[0])
     -4.122307236...e-09
     """
-    array, class_axis = as_logits("log_softmax", logits, axis)
-    divisor = as_temperature("log_softmax", temperature)
-    rows = to_rows(array, class_axis, compute_type(array))
-    return from_rows(cpu.log_softmax(rows, divisor), array, class_axis, element_type(array))
+    array = as_floats("log_softmax", "logits", logits)
+    axes = as_axes("log_softmax", axis, array)
+    if (
+        type(temperature) is not float
+        or temperature != 1.0
+        or where is not None
+        or dtype is not None
+        or out is not None
+    ):
+        temperature, where, dtype = _options("log_softmax", array, temperature, where, dtype, out)
+    return twin_of(array).log_softmax(array, axes, temperature, where, dtype, out)
 
 
-def logsumexp(logits: npt.ArrayLike, *, axis: int = -1, keepdims: bool = False) -> Any:
+def _options(name: str, logits: Any, temperature: Any, where: Any, dtype: Any, out: Any) -> tuple[float, Any, Any]:
+    """Return temperature, where and dtype as the twins take them, and check `out`."""
+    temperature = as_temperature(name, temperature)
+    where = None if where is None else as_where(name, where, logits)
+    dtype = None if dtype is None else as_result_type(name, dtype, logits)
+    if out is not None:
+        check_out(name, out, logits, dtype)
+    return temperature, where, dtype
+
+
+def logsumexp(
+    logits: Any,
+    *,
+    axis: int | tuple[int, ...] | None = -1,
+    where: Any = None,
+    keepdims: bool = False,
+    dtype: Any = None,
+) -> Any:
     r"""
     Logarithm of the sum of the exponentials, in nats: the log partition function.
 
@@ -124,30 +197,37 @@ def logsumexp(logits: npt.ArrayLike, *, axis: int = -1, keepdims: bool = False) 
     Parameters
     ----------
     logits : array of shape (..., n_classes, ...)
-        In float16, float32, float64 or integers, or nested lists. Any strides, read-only or not; never written.
-    axis : int, default -1
-        The axis to sum over.
+        As for `softmax`.
+    axis : int, tuple of int or None, default -1
+        The axis to sum over, several, or all.
+    where : bool array, optional
+        Broadcastable to `logits`. False is a class that is absent from the sum.
     keepdims : bool, default False
-        Keep that axis, with length 1.
+        Keep the axes of the sum, with length 1.
+    dtype : dtype, optional
+        The type of the result: float16, bfloat16, float32 or float64; what is computed is never below float32.
 
     Returns
     -------
     float or float array of the shape of `logits` without `axis`
-        In float32 for float16 and float32, else float64. ``-inf`` for a row without classes or with ``-inf`` only,
-        ``+inf`` for a row with ``+inf``, NaN for a row with NaN.
+        In `dtype`, else in float32 for float16, bfloat16 and float32, float64 for float64, the default float of the
+        library for integers. ``-inf`` for a row without classes or with ``-inf`` only, ``+inf`` for a row with
+        ``+inf``, NaN for a row with NaN.
 
     Raises
     ------
     DTypeError, InputError, ShapeError, OptionError
-        SC111, SC113, if `logits` are no array of numbers; SC102, if they have no axis; SC141, if `axis` is out of
-        range.
+        As for `softmax`.
 
     See Also
     --------
     log_softmax : ``logits - logsumexp(logits)``, without its cancellation.
+    LogPartition : The same number in a form that can be merged.
 
     Notes
     -----
+    Memory: the result; the logits are read once. Gradient: the softmax.
+
     Numerics: the sum of maximum and ``log1p`` of the others is formed in float64. float32 results are within 1 unit in
     the last place, float64 within 1.5, or within one rounding of 1 where the two parts cancel.
 
@@ -159,18 +239,11 @@ def logsumexp(logits: npt.ArrayLike, *, axis: int = -1, keepdims: bool = False) 
     >>> logsumexp([[1e4, 1e4], [-1e4, -1e4]]).round(4)
     array([10000.6931, -9999.3069])
     """
-    array, class_axis = as_logits("logsumexp", logits, axis)
-    values = cpu.logsumexp(to_rows(array, class_axis, compute_type(array)))
-    shape = list(array.shape)
-    shape[class_axis : class_axis + 1] = [1] if keepdims else []
-    return values.reshape(shape)[()]  # [()] makes a number of an array without axes
-
-
-def compute_type(logits: Array) -> type[np.floating[Any]]:
-    """Return the type in which the kernels compute; also the type of sums and losses."""
-    return np.float32 if logits.dtype.kind == "f" and logits.dtype.itemsize <= 4 else np.float64
-
-
-def element_type(logits: Array) -> np.dtype[Any]:
-    """Return the type of results that have one element a logit."""
-    return logits.dtype.newbyteorder("=") if logits.dtype.kind == "f" else np.dtype(np.float64)
+    name = "logsumexp"
+    array = as_floats(name, "logits", logits)
+    axes = as_axes(name, axis, array)
+    if where is not None or dtype is not None or keepdims is not False:
+        where = None if where is None else as_where(name, where, array)
+        dtype = None if dtype is None else as_result_type(name, dtype, array)
+        keepdims = as_flag(name, "keepdims", keepdims)
+    return twin_of(array).logsumexp(array, axes, where, keepdims, dtype)
