@@ -34,6 +34,8 @@ NB_MODULE(_cpu, m) {
   m.def("refused_wish", &softclass::refused_wish);
   m.def("thread_count", &softclass::thread_count);
   m.def("set_thread_count", &softclass::set_thread_count, "count"_a);
+  softclass::bind_cross_entropy(m);
+  softclass::bind_linear(m);
   softclass::bind_softmax(m);
   softclass::bind_old(m);
 }

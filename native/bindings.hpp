@@ -5,6 +5,8 @@
 
 namespace softclass {
 
+void bind_cross_entropy(nanobind::module_& m);
+void bind_linear(nanobind::module_& m);
 void bind_softmax(nanobind::module_& m);
 void bind_old(nanobind::module_& m);
 

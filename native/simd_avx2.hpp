@@ -86,6 +86,12 @@ SOFTCLASS_INLINE Doubles times_power_of_two(Doubles x, Doubles n) {
   const Doubles half = round_to_even(multiply(n, broadcast(0.5)));
   return multiply(multiply(x, power_of_two(half)), power_of_two(subtract(n, half)));
 }
+SOFTCLASS_INLINE Floats as_exponent(Floats x) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x.v), 23))};
+}
+SOFTCLASS_INLINE Doubles as_exponent(Doubles x) {
+  return {_mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(x.v), 52))};
+}
 SOFTCLASS_INLINE Doubles exponent_of(Doubles x) {
   // The biased exponent, as the low bits of a double between 2^52 and 2^53.
   const __m256i biased = _mm256_srli_epi64(_mm256_castpd_si256(x.v), 52);

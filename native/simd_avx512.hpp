@@ -70,6 +70,13 @@ SOFTCLASS_INLINE Doubles round_to_even(Doubles x) {
 // x 2^n for whole n in [-2000, 127] (float: [-220, 127]), rounded once, subnormal results too.
 SOFTCLASS_INLINE Floats times_power_of_two(Floats x, Floats n) { return {_mm512_scalef_ps(x.v, n.v)}; }
 SOFTCLASS_INLINE Doubles times_power_of_two(Doubles x, Doubles n) { return {_mm512_scalef_pd(x.v, n.v)}; }
+// The lowest 9 (12) bits of x moved to the place of the exponent: a power of two, if they hold a biased exponent.
+SOFTCLASS_INLINE Floats as_exponent(Floats x) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(x.v), 23))};
+}
+SOFTCLASS_INLINE Doubles as_exponent(Doubles x) {
+  return {_mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(x.v), 52))};
+}
 // floor(log2(x)) of a normal x > 0.
 SOFTCLASS_INLINE Doubles exponent_of(Doubles x) { return {_mm512_getexp_pd(x.v)}; }
 

@@ -116,6 +116,12 @@ SOFTCLASS_INLINE Doubles times_power_of_two(Doubles x, Doubles n) {
   const Doubles half = round_to_even(multiply(n, broadcast(0.5)));
   return multiply(multiply(x, power_of_two(half)), power_of_two(subtract(n, half)));
 }
+SOFTCLASS_INLINE Floats as_exponent(Floats x) {
+  return {vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(x.v), 23))};
+}
+SOFTCLASS_INLINE Doubles as_exponent(Doubles x) {
+  return {vreinterpretq_f64_s64(vshlq_n_s64(vreinterpretq_s64_f64(x.v), 52))};
+}
 SOFTCLASS_INLINE Doubles exponent_of(Doubles x) {
   const int64x2_t biased = vreinterpretq_s64_u64(vshrq_n_u64(vreinterpretq_u64_f64(x.v), 52));
   return {vcvtq_f64_s64(vsubq_s64(biased, vdupq_n_s64(1023)))};

@@ -117,6 +117,8 @@ SOFTCLASS_INLINE Real times_power_of_two_lane(Real x, Real n) {
 }
 SOFTCLASS_LANEWISE(Floats, times_power_of_two, (Floats x, Floats n), times_power_of_two_lane(x.v[l], n.v[l]))
 SOFTCLASS_LANEWISE(Doubles, times_power_of_two, (Doubles x, Doubles n), times_power_of_two_lane(x.v[l], n.v[l]))
+SOFTCLASS_LANEWISE(Floats, as_exponent, (Floats x), same_bits<float>(same_bits<uint32_t>(x.v[l]) << 23))
+SOFTCLASS_LANEWISE(Doubles, as_exponent, (Doubles x), same_bits<double>(same_bits<uint64_t>(x.v[l]) << 52))
 SOFTCLASS_LANEWISE(Doubles, exponent_of, (Doubles x), double(int64_t(same_bits<uint64_t>(x.v[l]) >> 52) - 1023))
 
 SOFTCLASS_INLINE Doubles low_half(Floats x) { return {{double(x.v[0]), double(x.v[1])}}; }

@@ -8,7 +8,8 @@ import numpy.typing as npt
 _Rows: TypeAlias = npt.NDArray[np.floating[Any]]  # (N, K), float32 or float64
 _Floats: TypeAlias = npt.NDArray[Any]  # any shape and strides; float16, uint16 (bits of bfloat16), float32 or float64
 _Mask: TypeAlias = npt.NDArray[np.bool_]
-_Values: TypeAlias = npt.NDArray[np.float64]  # (N,) or (K,)
+_Values: TypeAlias = npt.NDArray[np.float64]  # a number a row, in C order of the rows; two for states; (K,) for classes
+_Targets: TypeAlias = npt.NDArray[Any]  # int64, an index a row in C order; or distributions: _Floats of the whole shape
 
 def target() -> str: ...
 def targets() -> tuple[str, ...]: ...
@@ -24,6 +25,53 @@ def log_softmax(
 ) -> None: ...
 def logsumexp(
     logits: _Floats, out: _Floats, axes: int | tuple[int, ...], where: _Mask | None = None, threads: int = 0
+) -> None: ...
+def softmax_vjp(
+    probabilities: _Floats, cotangent: _Floats, out: _Floats, axis: int | tuple[int, ...], factor: float, threads: int = 0
+) -> None: ...
+def cross_entropy(
+    logits: _Floats,
+    targets: _Targets,
+    axis: int,
+    sample_weight: _Values | None,
+    class_weight: _Values | None,
+    ignore_index: int | None,
+    label_smoothing: float,
+    weight_scale: float,
+    tolerance: float,
+    losses: _Values | None,
+    states: _Values | None,
+    threads: int = 0,
+) -> tuple[float, float, int, int]: ...
+def cross_entropy_and_gradient(
+    logits: _Floats,
+    targets: _Targets,
+    axis: int,
+    sample_weight: _Values | None,
+    class_weight: _Values | None,
+    ignore_index: int | None,
+    label_smoothing: float,
+    weight_scale: float,
+    tolerance: float,
+    mean: bool,
+    losses: _Values | None,
+    gradient: _Floats,
+    threads: int = 0,
+) -> tuple[float, float, int, int]: ...
+def cross_entropy_gradient(
+    logits: _Floats,
+    targets: _Targets,
+    axis: int,
+    sample_weight: _Values | None,
+    class_weight: _Values | None,
+    ignore_index: int | None,
+    label_smoothing: float,
+    weight_scale: float,
+    states: _Values,
+    upstream: _Values,
+    divisor: float,
+    gradient: _Floats,
+    threads: int = 0,
 ) -> None: ...
 def index_row_weights(
     targets: npt.NDArray[np.int64],
