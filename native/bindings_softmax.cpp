@@ -86,6 +86,23 @@ void logsumexp(nb::handle logits, nb::handle out, nb::handle axes, nb::handle wh
   run(job, from, result, is_class, where);
 }
 
+void softmax_vjp(nb::handle probabilities, nb::handle cotangent, nb::handle out, nb::handle axis, double factor,
+                 int threads) {
+  const Array p(probabilities, Array::read), g(cotangent, Array::read), to(out, Array::write);
+  if (!p.is_float() || !g.is_float() || !to.is_float()) throw nb::type_error("all arrays must be arrays of floats");
+  require(g.has_shape_of(p) && to.has_shape_of(p), "all arrays must have the same shape");
+  require(p.rank() <= most_axes, "arrays have too many axes");
+  bool is_class[most_axes];
+  mark_axes(axis, p.rank(), is_class);
+  const Strided operands[3] = {p.strided(), g.strided(), to.strided()};
+  VjpJob job;
+  job.factor = factor;
+  job.threads = threads;
+  lay_out(p.rank(), p.shape(), is_class, operands, 3, false, &job.layout);
+  const Unlocked unlocked(p.size());
+  chosen_softmax_kernels().softmax_vjp(job);
+}
+
 }  // namespace
 
 void bind_softmax(nb::module_& m) {
@@ -93,6 +110,7 @@ void bind_softmax(nb::module_& m) {
   m.def("log_softmax", &log_softmax, "logits"_a, "out"_a, "axes"_a, "temperature"_a, "where"_a = nb::none(),
         "threads"_a = 0);
   m.def("logsumexp", &logsumexp, "logits"_a, "out"_a, "axes"_a, "where"_a = nb::none(), "threads"_a = 0);
+  m.def("softmax_vjp", &softmax_vjp, "probabilities"_a, "cotangent"_a, "out"_a, "axis"_a, "factor"_a, "threads"_a = 0);
 }
 
 }  // namespace softclass

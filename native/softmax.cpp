@@ -5,6 +5,7 @@ namespace SOFTCLASS_TARGET {
 
 void softmax_float32(const SoftmaxJob& job);  // softmax_float32.cpp
 void softmax_float64(const SoftmaxJob& job);
+void softmax_vjp(const VjpJob& job);
 
 namespace {
 
@@ -20,7 +21,7 @@ void softmax(const SoftmaxJob& job) {
 
 }  // namespace
 
-extern const SoftmaxKernels softmax_kernels = {softmax, nullptr};
+extern const SoftmaxKernels softmax_kernels = {softmax, softmax_vjp};
 
 }  // namespace SOFTCLASS_TARGET
 }  // namespace softclass

@@ -73,6 +73,9 @@ def cross_entropy_gradient(
     gradient: _Floats,
     threads: int = 0,
 ) -> None: ...
+def softmax_vjp(
+    probabilities: _Floats, cotangent: _Floats, out: _Floats, axis: int | tuple[int, ...], factor: float, threads: int = 0
+) -> None: ...
 def index_row_weights(
     targets: npt.NDArray[np.int64],
     n_classes: int,
