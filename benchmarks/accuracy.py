@@ -23,6 +23,7 @@ CLASSES = (10, 100, 1000, 10_000, 100_000, 1_000_000)
 ELEMENTS = 400_000  # a point; at least two rows
 FUNCTIONS = ("softmax", "log_softmax", "logsumexp", "loss", "gradient")
 BOUNDS = {"softmax": 2.5, "log_softmax": 1.5, "logsumexp": 1.0, "loss": 1.0}  # ulp
+MEASURES = ("worst_ulp", "worst_ulp_of_1_or_more", "rounded_share")
 ROUNDED = 0.999  # share of the results in 16 bits that are the exact ones, rounded
 
 
@@ -66,21 +67,26 @@ def points_of(data: Rows, functions: Sequence[str], names: Sequence[str], scale:
     found = []
     for function in functions:
         row: dict[str, Any] = {"function": function, "dtype": data.dtype, "shape": list(data.logits.shape)}
-        row |= {"scale": scale, "worst_ulp": {}, "rounded_share": {}}
+        row |= {"scale": scale, **{measure: {} for measure in MEASURES}}
         for name, call in contestants(function, data, names).items():
-            worst, share = judged(call(), answers[function])
-            row["worst_ulp"][name], row["rounded_share"][name] = float(f"{worst:.4g}"), float(f"{share:.6g}")
+            for measure, value in zip(MEASURES, judged(call(), answers[function]), strict=True):
+                row[measure][name] = float(f"{value:.6g}")
         found.append(row)
     return found
 
 
-def judged(result: Any, wanted: Any) -> tuple[float, float]:
-    """Return the worst distance in units of the last place of the result, and the share that is correctly rounded."""
+def judged(result: Any, wanted: Any) -> tuple[float, float, float]:
+    """Return the worst distance in units of the last place, and what share of the results is correctly rounded.
+
+    The second distance is in units of the last place of 1 for smaller results: maximum and logarithm may cancel.
+    """
     found = peers.as_numpy(result)
     if hasattr(result, "dtype") and str(result.dtype).startswith("torch."):  # 16 bits came as float64, which is exact
         found = found.astype(peers.numpy_type(str(result.dtype).removeprefix("torch.")))
     share = np.mean(found == judge.truth.rounded(wanted, found.dtype))
-    return float(np.max(ulp_distance(wanted, found))), float(share)
+    distance = ulp_distance(wanted, found)
+    absolute = distance * judge.truth.spacing(wanted, found.dtype) / judge.truth.spacing(1.0, found.dtype)
+    return float(distance.max()), float(np.minimum(distance, absolute).max()), float(share)
 
 
 def every_single_value(dtype: str) -> Rows:
@@ -111,7 +117,7 @@ def summarise(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for dtype in ("float32", "float64"):
         for function, bound in {**BOUNDS, "gradient": 3.5 if dtype == "float32" else 5.0}.items():
             what = f"{function} {dtype}, worst over the grid"
-            reached = _over(found, function, dtype, "worst_ulp", max)
+            reached = _over(found, function, dtype, _unit(function), max)
             lines.append(Target(what, bound, "ulp", reached, "softclass", at_most=True).line())
     for dtype in ("float16", "bfloat16"):
         for function in ("softmax", "log_softmax", "gradient"):
@@ -119,10 +125,14 @@ def summarise(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
             what = f"{function} {dtype}, correctly rounded, worst point"
             lines.append(Target(what, ROUNDED, "", reached, "softclass").line())
         for function in ("logsumexp", "loss"):
-            reached = _over(found, function, dtype, "worst_ulp", max)
+            reached = _over(found, function, dtype, _unit(function), max)
             what = f"{function} {dtype}, worst over the grid, in the type of the result"
             lines.append(Target(what, 1.0, "ulp", reached, "softclass", at_most=True).line())
     return [line for line in lines if line["reached"]]
+
+
+def _unit(function: str) -> str:
+    return "worst_ulp_of_1_or_more" if function == "logsumexp" else "worst_ulp"
 
 
 def _over(
