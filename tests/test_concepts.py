@@ -176,8 +176,9 @@ def numerics_phrases() -> Iterator[str]:
     yield f"| {first:.4e} | | gradient of the loss of that row, target 0 |"
     yield f"| first entry {float(truth.row_gradient([0.0, -20.0, -20.0], 0)[0]):.4e} |"
     yield f"softmax 0 in SciPy and JAX, right in PyTorch | {math.log(70000):.4f}; {1 / 70000:.2e} |"
-    yield f"wrong by about 66 ulp | wrong by {worst_ulps(softclass.softmax, figures_script().spread_logits(80.0)):.1f} ulp |"
-    yield f"row sums by about 1e-05 | wrong by {worst_ulps(softclass.softmax, many_classes()):.1f} ulp |"
+    wide, many = (worst_ulps(softclass.softmax, logits) for logits in (spread_logits(), many_classes()))
+    yield f"wrong by about 66 ulp | wrong by {wide:.1f} ulp |"
+    yield f"row sums by about 1e-05 | wrong by {many:.1f} ulp |"
     yield f"PyTorch, Optax: NaN | {float(0.5 * (truth.row_loss([0, 1], 0) + truth.row_loss([0, 1], 1))):.4f} |"
     yield f"since it is returned in bfloat16 | {math.log(100_000):.4f} |"
     yield f"in chunks of 16: 4.0; of its choice: 6.97 | {math.log(1024):.4f} |"
@@ -271,8 +272,13 @@ def worst_ulps(softmax: Callable[[Any], Any], logits: Any) -> float:
     return float(figures_script().worst_ulps(logits, softmax(logits)))
 
 
+def spread_logits() -> Any:
+    """Those of the last point of the figure."""
+    return figures_script().spread_logits(80.0)
+
+
 def is_wrong_by_66_ulps(softmax: Callable[[Any], Any]) -> bool:
-    return 65 <= round(worst_ulps(softmax, figures_script().spread_logits(80.0))) <= 67
+    return 65 <= round(worst_ulps(softmax, spread_logits())) <= 67
 
 
 def torch_gradient(logits: Any, targets: Any) -> Any:
