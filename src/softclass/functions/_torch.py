@@ -50,7 +50,7 @@ def _family(
     _refuse_gradients(name, temperature=temperature)
     if out is not None and is_watched(logits):
         checks.raise_out_refused(name, "where a derivative is taken")
-    if logits.numel() == 0 or not runs_kernels(logits, where, out):
+    if logits.ndim == 0 or logits.numel() == 0 or not runs_kernels(logits, where, out):
         found: Tensor = getattr(reference, name)(logits, axis, temperature, where, dtype, out)
         return found
     dtype = formula.result_type(logits, dtype)
@@ -73,7 +73,7 @@ def logsumexp(
     dtype: torch.dtype | None,
 ) -> Tensor:
     """See softclass.logsumexp."""
-    if logits.numel() == 0 or not runs_kernels(logits, where):
+    if logits.ndim == 0 or logits.numel() == 0 or not runs_kernels(logits, where):
         found: Tensor = reference.logsumexp(logits, axis, where, keepdims, dtype)
         return found
     dtype = formula.sum_type(logits, dtype)

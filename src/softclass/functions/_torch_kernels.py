@@ -13,7 +13,7 @@ from torch.utils import _python_dispatch
 
 from softclass.functions import checks, formula
 from softclass.functions.namespaces import TORCH
-from softclass.kernels.cpu import _cpu
+from softclass.kernels import bridge as cpu
 
 PLAIN_TYPES = (Tensor, torch.nn.Parameter)
 # How far the sum of a row of target probabilities may lie from 1: float16 and bfloat16 have coarse steps below 1.
@@ -96,13 +96,13 @@ def _target_view(targets: Tensor) -> Any:
 
 def softmax(logits: Tensor, where: Tensor | None, axes: Any, temperature: float, out: Tensor) -> Tensor:
     """Write the probabilities to `out`."""
-    _cpu.softmax(view(logits), view(out), axes, temperature, view(where), torch.get_num_threads())
+    cpu.softmax(view(logits), view(out), axes, temperature, view(where), torch.get_num_threads())
     return out
 
 
 def log_softmax(logits: Tensor, where: Tensor | None, axes: Any, temperature: float, out: Tensor) -> Tensor:
     """Write the logarithms of the probabilities to `out`."""
-    _cpu.log_softmax(view(logits), view(out), axes, temperature, view(where), torch.get_num_threads())
+    cpu.log_softmax(view(logits), view(out), axes, temperature, view(where), torch.get_num_threads())
     return out
 
 
@@ -110,14 +110,14 @@ def logsumexp(logits: Tensor, where: Tensor | None, axes: tuple[int, ...], dtype
     """Return log(sum(exp)), without the class axes."""
     shape = [n for axis, n in enumerate(logits.shape) if axis not in axes]
     values = torch.empty(shape, dtype=torch.float64 if dtype == torch.float64 else torch.float32)
-    _cpu.logsumexp(view(logits), view(values), axes, view(where), torch.get_num_threads())
+    cpu.logsumexp(view(logits), view(values), axes, view(where), torch.get_num_threads())
     return values.to(dtype)
 
 
 def softmax_product(probabilities: Tensor, vector: Tensor, axis: int, factor: float) -> Tensor:
     """Return factor times p (v - <p, v>)."""
     out = torch.empty_like(probabilities)
-    _cpu.softmax_vjp(view(probabilities), view(vector), view(out), axis, factor, torch.get_num_threads())
+    cpu.softmax_vjp(view(probabilities), view(vector), view(out), axis, factor, torch.get_num_threads())
     return out
 
 
@@ -141,11 +141,11 @@ def cross_entropy(
     def run(scale: float) -> tuple[float, float, int, int]:
         if gradient is None:
             end = (view(losses), view(states), torch.get_num_threads())
-            found: tuple[float, float, int, int] = _cpu.cross_entropy(*start, scale, tolerance, *end)
+            found: tuple[float, float, int, int] = cpu.cross_entropy(*start, scale, tolerance, *end)
         else:
             mean = options.reduction == "mean"
             end = (mean, view(losses), view(gradient), torch.get_num_threads())
-            found = _cpu.cross_entropy_and_gradient(*start, scale, tolerance, *end)
+            found = cpu.cross_entropy_and_gradient(*start, scale, tolerance, *end)
         return found
 
     rows_of = _Rows(targets, logits.shape[options.axis], (targets, options.axis, sample_weight, class_weight))
@@ -166,7 +166,7 @@ def cross_entropy_gradient(
 ) -> Tensor:
     """Return upstream times the gradient of the loss, from the states of its first pass."""
     gradient = torch.empty_like(logits)
-    _cpu.cross_entropy_gradient(
+    cpu.cross_entropy_gradient(
         view(logits),
         _target_view(targets),
         options.axis,
@@ -205,7 +205,7 @@ def linear_cross_entropy(
     tolerance = SUM_TOLERANCE.get(targets.dtype, 1e-3)
 
     def run(scale: float) -> tuple[float, float, int, int]:
-        found: tuple[float, float, int, int] = _cpu.linear_cross_entropy(
+        found: tuple[float, float, int, int] = cpu.linear_cross_entropy(
             *start,
             options.ignore_index,
             options.label_smoothing,
@@ -240,7 +240,7 @@ def linear_cross_entropy_hvp(
     of_bias = None if bias is None else torch.empty(bias.shape, dtype=bias.dtype)
 
     def run(scale: float) -> tuple[float, float, int, int]:
-        found: tuple[float, float, int, int] = _cpu.linear_cross_entropy_hvp(
+        found: tuple[float, float, int, int] = cpu.linear_cross_entropy_hvp(
             *(view(array) for array in (features, weight, bias, weight_tangent, bias_tangent)),
             _target_view(targets),
             *weights,
@@ -291,7 +291,7 @@ def _checked(options: LossOptions, run: Run, rows: _Rows) -> LossSums:
     if options.reduction != "mean":
         return LossSums(loss, weight, 1.0)
     # Only the ratio of the weights counts: a power of two brings them back into range, exactly.
-    scale = math.ldexp(1.0, -math.frexp(float(omega.max()))[1])
+    scale = math.ldexp(1.0, min(1000, -math.frexp(float(omega.max()))[1]))
     loss, weight, _, _ = run(scale)
     return LossSums(loss, weight, scale)
 
