@@ -497,8 +497,12 @@ def log_partition_state(logits: Array, axis: int) -> tuple[Values, npt.NDArray[n
     states = np.empty((math.prod(shape), 2))
     any_class = np.zeros(shape, dtype=np.int64)
     cpu.cross_entropy(_bits(source), any_class, axis, None, None, None, 0.0, 1.0, SUM_TOLERANCE, None, states)
+    maximum, rest = states[:, 0].reshape(shape), states[:, 1].reshape(shape)
     first = np.asarray(np.argmax(source, axis=axis), dtype=np.int64)
-    return states[:, 0].reshape(shape), first, states[:, 1].reshape(shape)
+    if np.isinf(maximum).any():  # the number of equal infinities, less one; NaN has its own maximum, NaN
+        n_largest = (source == np.expand_dims(maximum, axis)).sum(axis=axis)
+        rest = np.where(np.isinf(maximum), n_largest - 1.0, rest)
+    return maximum, first, rest
 
 
 # ---- types and memory
