@@ -21,11 +21,6 @@ import pytest
 import softclass
 import truth
 
-# The pages use these; until they are all there, there is nothing to compare.
-NEEDED = {"LogPartition", "cross_entropy_value_and_gradient", "linear_cross_entropy", "softmax_jacobian", "softmax_vjp"}
-if not all(hasattr(softclass, name) for name in NEEDED):
-    pytest.skip("functions of the concept pages are not there yet", allow_module_level=True)
-
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "concepts"
 SCRIPT = ROOT / "scripts" / "make_figures.py"
@@ -334,7 +329,7 @@ def torch_chunks(rows: int | None) -> Any:
 
 def torch_chunked_loss(rows: int | None) -> float:
     torch = peer("torch")
-    features, weight = torch.zeros((8192, 8), dtype=torch.bfloat16), torch.zeros((1024, 8), dtype=torch.bfloat16)
+    features, weight = torch.zeros((8192, 64), dtype=torch.bfloat16), torch.zeros((1024, 64), dtype=torch.bfloat16)
     return round(float(torch_chunks(rows)(features, weight, torch.zeros(8192, dtype=torch.long))), 2)
 
 
