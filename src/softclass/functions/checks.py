@@ -29,6 +29,7 @@ from softclass.errors import DTypeError, InputError, OptionError, ShapeError, Ta
 Array = npt.NDArray[Any]
 Axes = int | tuple[int, ...]
 
+NUMBERS = "float16, bfloat16, float32, float64 or integers"
 REDUCTIONS = ("mean", "sum", "none")
 PARTS = ("weight", "bias", "features")
 # What people call the types of arrays that hold no numbers.
@@ -65,7 +66,7 @@ def as_floats(where: str, name: str, value: Any) -> Any:
     if type(value) is np.ndarray and value.dtype in PLAIN:
         return value
     array = as_array(where, name, value) if library_of(value) == "numpy" else value
-    check_number_type(where, name, array, "float16, bfloat16, float32, float64 or integers")
+    check_number_type(where, name, array, NUMBERS)
     return array
 
 
@@ -139,11 +140,13 @@ def _type_shown(array: Any) -> str:
     return KINDS.get(dtype.kind, shown(dtype)) if isinstance(dtype, np.dtype) else shown(dtype_name(dtype))
 
 
-def check_same_type(where: str, name: str, array: Any, first_name: str, first: Any) -> None:
-    """Raise SC111 unless both hold the same type of numbers; integers count as the default float."""
+def as_same_type(where: str, name: str, value: Any, first_name: str, first: Any) -> Any:
+    """Return another array of floats in the library and dtype of the first; integers count as the default float."""
+    array = as_companion(where, name, value, first_name, first)
+    check_number_type(where, name, array, NUMBERS)
     wanted, came = result_type(first), result_type(array)
     if wanted == came:
-        return
+        return array
     raise DTypeError(
         "SC111",
         f"`{name}` must have the dtype of `{first_name}`, {wanted}; got {came}",
@@ -428,7 +431,8 @@ def _raise_target_shape(
     if first_name == "logits":
         indices, floats, beside = "the shape of `logits` without its class axis", "the shape of `logits`", "`logits`"
     else:
-        indices, floats, beside = f"one index a row of `{first_name}`", "a row of probabilities for each", "logits"
+        indices, floats = f"one index a row of `{first_name}`", f"one row a row of `{first_name}`, one number a class"
+        beside = "logits"
     rule = (
         f"integer `targets` are class indices and must have {indices}"
         if is_integer(targets)

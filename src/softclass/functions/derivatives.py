@@ -8,20 +8,19 @@ from typing import Any
 
 from softclass.functions.checks import (
     as_axis,
-    as_companion,
     as_floats,
     as_logits,
+    as_same_type,
     as_targets,
     as_wrt,
     check_out,
-    check_same_type,
     check_shape,
     raise_no_axis,
     raise_tangent_of_nothing,
 )
 from softclass.functions.cross_entropy import checked_options
 from softclass.functions.libraries import twin_of
-from softclass.functions.linear_cross_entropy import as_parameter, checked_linear
+from softclass.functions.linear_cross_entropy import checked_linear
 
 
 def softmax_jacobian(probabilities: Any, *, axis: int = -1) -> Any:
@@ -546,12 +545,12 @@ def linear_cross_entropy_hvp(
         label_smoothing,
         reduction,
     )
-    direction = as_parameter(where, "weight_tangent", weight_tangent, checked.features)
+    direction = as_same_type(where, "weight_tangent", weight_tangent, "features", checked.features)
     check_shape(where, "weight_tangent", direction, tuple(checked.weight.shape), "have the shape of `weight`")
     if bias_tangent is not None:
         if bias is None:
             raise_tangent_of_nothing(where)
-        bias_tangent = as_parameter(where, "bias_tangent", bias_tangent, checked.features)
+        bias_tangent = as_same_type(where, "bias_tangent", bias_tangent, "features", checked.features)
         check_shape(where, "bias_tangent", bias_tangent, tuple(checked.bias.shape), "have the shape of `bias`")
     products = twin_of(checked.features).linear_cross_entropy_hvp(
         *checked[:3], direction, checked.bias, bias_tangent, *checked[4:]
@@ -569,7 +568,6 @@ def _probabilities(where: str, value: Any, axis: Any) -> tuple[Any, int]:
 
 def _alike(where: str, name: str, value: Any, first_name: str, first: Any) -> Any:
     """Return an array of the library, the shape and the dtype of the first."""
-    array = as_companion(where, name, value, first_name, first)
-    check_same_type(where, name, array, first_name, first)
+    array = as_same_type(where, name, value, first_name, first)
     check_shape(where, name, array, tuple(first.shape), f"have the shape of `{first_name}`")
     return array

@@ -6,16 +6,14 @@ from typing import Any, NamedTuple
 
 from softclass.functions.checks import (
     as_class_weight,
-    as_companion,
     as_floats,
     as_ignore_index,
     as_label_smoothing,
+    as_same_type,
     as_sample_weight,
     as_targets_of,
     check_linear_axes,
-    check_number_type,
     check_reduction,
-    check_same_type,
     check_shape,
 )
 from softclass.functions.libraries import twin_of
@@ -140,11 +138,11 @@ def checked_linear(
     """Return the arguments of a linear loss as the twins take them."""
     check_reduction(where, reduction)
     rows = as_floats(where, "features", features)
-    columns = as_parameter(where, "weight", weight, rows)
+    columns = as_same_type(where, "weight", weight, "features", rows)
     check_linear_axes(where, rows, columns)
     n_rows, n_classes = rows.shape[0], columns.shape[0]
     if bias is not None:
-        bias = as_parameter(where, "bias", bias, rows)
+        bias = as_same_type(where, "bias", bias, "features", rows)
         check_shape(where, "bias", bias, (n_classes,), "hold one number a class")
     labels = as_targets_of(where, targets, rows, (n_rows, n_classes), 1, "features")
     return Checked(
@@ -158,11 +156,3 @@ def checked_linear(
         as_label_smoothing(where, label_smoothing),
         reduction,
     )
-
-
-def as_parameter(where: str, name: str, value: Any, features: Any) -> Any:
-    """Return an array of the library and the dtype of the features."""
-    array = as_companion(where, name, value, "features", features)
-    check_number_type(where, name, array, "float16, bfloat16, float32, float64 or integers")
-    check_same_type(where, name, array, "features", features)
-    return array
