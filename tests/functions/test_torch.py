@@ -245,7 +245,7 @@ def test_compiled_value_gradient_hessian_and_tangent(name: str, backend: str) ->
 @pytest.mark.slow
 def test_compiled_by_inductor_with_autograd_outside() -> None:
     torch._dynamo.reset()
-    z = Z.to(torch.float32).requires_grad_()
+    z = Z.to(torch.float32, copy=True).requires_grad_()
     compiled = torch.compile(lambda z: cross_entropy(z, TARGETS, label_smoothing=0.1), fullgraph=True)
 
     loss = compiled(z)
@@ -311,7 +311,7 @@ def test_autocast_takes_what_comes() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_types_of_results(dtype: Any) -> None:
-    z = Z.to(dtype).requires_grad_()
+    z = Z.to(dtype, copy=True).requires_grad_()
     wide = torch.float64 if dtype == torch.float64 else torch.float32
 
     loss = cross_entropy(z, TARGETS)
@@ -324,8 +324,8 @@ def test_types_of_results(dtype: Any) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_gradients_in_half_precision_are_rounded_once(dtype: Any) -> None:
-    z = Z.to(dtype).requires_grad_()
-    exact = z.detach().to(F64).requires_grad_()
+    z = Z.to(dtype, copy=True).requires_grad_()
+    exact = z.detach().to(F64, copy=True).requires_grad_()
 
     cross_entropy(z, TARGETS, label_smoothing=0.1).backward()
     cross_entropy(exact, TARGETS, label_smoothing=0.1).backward()

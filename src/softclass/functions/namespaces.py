@@ -48,7 +48,8 @@ def is_integer(xp: Any, array: Any) -> bool:
     """Tell whether the array holds integers."""
     if xp is TORCH:
         return not (array.dtype.is_floating_point or array.dtype.is_complex)
-    return bool(xp.isdtype(array.dtype, "integral"))
+    kind = getattr(array.dtype, "kind", None)  # NumPy's isdtype does not take bfloat16, a type from elsewhere
+    return kind in ("i", "u") if kind is not None else bool(xp.isdtype(array.dtype, "integral"))
 
 
 def arange(xp: Any, stop: int, like: Any) -> Any:
