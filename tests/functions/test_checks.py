@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from softclass.errors import DTypeError, InputError, OptionError, ShapeError, TargetError
+from softclass.errors import DTypeError, InputError, OptionError, ShapeError, TargetError, UsageError
 from softclass.functions.cross_entropy import cross_entropy
 from softclass.functions.derivatives import cross_entropy_value_and_gradient
 from softclass.functions.softmax import log_softmax, logsumexp, softmax
 
+LINE = np.arange(5.0)
 LOGITS = np.array([[2.0, 1.0, 0.1], [1.0, 3.0, 0.2]])
 FLOATS = "`logits` must be an array of float16, bfloat16, float32, float64 or integers"
 AS_NUMBERS = "If the values are meant as numbers, pass them as such: np.asarray(logits, dtype=float)"
@@ -102,6 +103,78 @@ CASES: dict[str, tuple[type[Exception], Call, str]] = {
         OptionError,
         loss([0, 1], reduction="average"),
         '[SC141] cross_entropy: `reduction` must be "mean", "sum" or "none"; got \'average\'',
+    ),
+    "where of numbers": (
+        DTypeError,
+        lambda: softmax(LOGITS, where=[1, 0, 1]),
+        "[SC111] softmax: `where` must hold bool, False for classes that are absent; got int64",
+    ),
+    "where too large": (
+        ShapeError,
+        lambda: logsumexp(LOGITS[0], where=np.ones((2, 3), dtype=bool)),
+        "[SC101] logsumexp: `where` must be broadcastable to the shape of `logits`, (3,); got shape (2, 3)",
+    ),
+    "dtype": (
+        OptionError,
+        lambda: softmax(LOGITS, dtype=int),
+        "[SC141] softmax: `dtype` must be float16, bfloat16, float32, float64 or None; got <class 'int'>",
+    ),
+    "dtype by another name": (
+        OptionError,
+        lambda: logsumexp(LOGITS, dtype="quarter"),
+        "[SC141] logsumexp: `dtype` must be float16, bfloat16, float32, float64 or None; got 'quarter'",
+    ),
+    "keepdims": (
+        OptionError,
+        lambda: logsumexp(LOGITS, keepdims=1),  # type: ignore[arg-type]
+        "[SC141] logsumexp: `keepdims` must be True or False; got 1",
+    ),
+    "shape of out": (
+        ShapeError,
+        lambda: softmax(LOGITS, out=np.empty(3)),
+        "[SC101] softmax: `out` must have the shape of `logits`, shape (2, 3); got shape (3,)",
+    ),
+    "dtype of out": (
+        DTypeError,
+        lambda: softmax(LOGITS, out=np.empty((2, 3), dtype=np.float32)),
+        "[SC111] softmax: `out` must have the dtype of the result, float64; got float32. "
+        'Pass `dtype="float32"` for results of that type',
+    ),
+    "out of integers": (
+        DTypeError,
+        lambda: log_softmax(LOGITS, out=np.empty((2, 3), dtype=int)),
+        "[SC111] log_softmax: `out` must have the dtype of the result, float64; got int64",
+    ),
+    "out a list": (
+        OptionError,
+        lambda: softmax(LOGITS, out=[0.0]),
+        "[SC141] softmax: `out` must be an array; got list",
+    ),
+    "out overlaps": (
+        OptionError,
+        lambda: softmax(LINE[:-1], out=LINE[1:]),
+        "[SC141] softmax: `out` must be `logits` itself or lie apart from it; got an array that overlaps it partly",
+    ),
+    "out backwards": (
+        OptionError,
+        lambda: softmax(LINE, out=LINE[::-1]),
+        "[SC141] softmax: `out` must be `logits` itself or lie apart from it; got an array that overlaps it partly",
+    ),
+    "ignore_index": (
+        OptionError,
+        loss([0, 1], ignore_index=1.5),
+        "[SC141] cross_entropy: `ignore_index` must be an integer or None; got 1.5",
+    ),
+    "ignore_index beyond int64": (
+        OptionError,
+        loss([0, 1], ignore_index=2**63),
+        "[SC141] cross_entropy: `ignore_index` must be an integer or None; got 9223372036854775808",
+    ),
+    "ignore_index beside soft targets": (
+        UsageError,
+        loss([[1.0, 0, 0], [0, 1, 0]], ignore_index=0),
+        "[SC202] cross_entropy: `ignore_index` has no effect on floating-point `targets`, which are probabilities; "
+        "got 0. Give the rows that are not to count the `sample_weight` 0",
     ),
     # ---- targets
     "index outside": (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import ml_dtypes
 import mpmath
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asserts import assert_bit_equal, assert_close, assert_ulp
+from softclass.errors import TargetError
 from softclass.functions.cross_entropy import cross_entropy
 from softclass.functions.derivatives import cross_entropy_value_and_gradient
 from softclass.functions.softmax import softmax
@@ -414,3 +416,70 @@ def test_strided_and_read_only_arguments() -> None:
 
 def test_a_bool_sample_weight_is_a_mask() -> None:
     assert_bit_equal(cross_entropy(EXAMPLE[:1], [0]), cross_entropy(EXAMPLE, [0, 1], sample_weight=[True, False]))
+
+
+# ---- rows that are not there
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("ignored", [-100, 2, -1, 2**62])
+def test_an_ignored_row_changes_no_bit(ignored: int, reduction: str) -> None:
+    logits, targets = np.vstack([EXAMPLE[:1], GARBAGE, EXAMPLE[1:]]), np.array([0, ignored, 1])
+    loss, gradient = cross_entropy_value_and_gradient(EXAMPLE, [0, 1], reduction=reduction)
+
+    with_garbage, gradient_with = cross_entropy_value_and_gradient(
+        logits, targets, ignore_index=ignored, reduction=reduction
+    )
+
+    assert_bit_equal(loss, with_garbage)
+    assert_bit_equal(np.insert(gradient, 1, 0.0, axis=0), gradient_with)
+
+
+@pytest.mark.parametrize(("reduction", "expected"), [("mean", nan), ("sum", 0.0), ("none", [0.0, 0.0])])
+def test_when_every_row_is_ignored_the_gradient_is_zero(reduction: str, expected: Any) -> None:
+    loss, gradient = cross_entropy_value_and_gradient(EXAMPLE, [1, 1], ignore_index=1, reduction=reduction)
+
+    assert_bit_equal(np.array(expected, dtype=float), loss)
+    assert_bit_equal(np.zeros((2, 3)), gradient)
+
+
+def test_another_index_outside_is_still_refused() -> None:
+    with pytest.raises(TargetError, match="got -101 at index 1"):
+        cross_entropy(EXAMPLE, [-100, -101], ignore_index=-100)
+
+
+def test_an_index_beyond_int64_is_not_taken_for_the_ignored_one() -> None:
+    with pytest.raises(TargetError, match="got 18446744073709551615 at index 1"):
+        cross_entropy(EXAMPLE, np.array([0, 2**64 - 1], dtype=np.uint64), ignore_index=-1)
+
+
+def test_ignored_rows_do_not_weigh() -> None:
+    weights = {"sample_weight": [1.0, 2.0, 3.0], "class_weight": [1.0, 2.0, 4.0]}
+    logits = np.vstack([EXAMPLE, EXAMPLE[:1]])
+
+    expected = cross_entropy(logits[[0, 2]], [0, 1], sample_weight=[1.0, 3.0], class_weight=[1.0, 2.0, 4.0])
+
+    assert_bit_equal(expected, cross_entropy(logits, [0, 2, 1], ignore_index=2, **weights))
+
+
+@pytest.mark.parametrize("form", ["indices", "probabilities"])
+def test_bfloat16_losses_are_float32(form: str) -> None:
+    logits, indices, soft = problem("scale 5", 10, "f8")
+    targets = indices if form == "indices" else soft.astype(ml_dtypes.bfloat16)
+    given = logits.astype(ml_dtypes.bfloat16)
+    expected = cross_entropy(given.astype(np.float64), targets, reduction="none")
+
+    losses = cross_entropy(given, targets, reduction="none")
+
+    assert losses.dtype == np.float32
+    assert_ulp(expected, losses, ulps=1)
+
+
+@pytest.mark.parametrize("extreme", [[1e300, 1e-300, 1.0], [1e-310, 1e-310, 0.0], [1.7e308, 1.7e308, 1.7e308]])
+@pytest.mark.parametrize("form", ["indices", "probabilities"])
+def test_extreme_class_weights_keep_their_ratio(form: str, extreme: list[float]) -> None:
+    targets: Any = [1, 1] if form == "indices" else [[0.0, 1.0, 0.0]] * 2
+    expected = cross_entropy_value_and_gradient(EXAMPLE, [1, 1])
+
+    loss, gradient = cross_entropy_value_and_gradient(EXAMPLE, targets, class_weight=extreme)
+
+    assert_ulp(expected[0], loss, ulps=2)
+    assert_close(expected[1], gradient, rtol=1e-15, atol=1e-16)

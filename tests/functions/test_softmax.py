@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -272,6 +274,143 @@ def test_the_bits_of_a_row_depend_on_the_row_alone(n_classes: int, dtype: str) -
     logits = np.random.default_rng(2).normal(size=(33, n_classes)).astype(dtype)
 
     assert_bit_equal(np.stack([softmax(row) for row in logits]), softmax(logits))
+
+
+# ---- several axes
+@pytest.mark.parametrize("axis", [(0, 1), (2, 0), (-1, 1), (0, 1, 2), None])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_several_axes_count_as_one(name: str, axis: tuple[int, ...] | None) -> None:
+    logits = np.random.default_rng(6).normal(size=(3, 4, 5))
+    axes = (0, 1, 2) if axis is None else tuple(sorted(one % 3 for one in axis))
+    rest = tuple(one for one in range(3) if one not in axes)
+    moved = logits.transpose(*rest, *axes)
+    joined = FUNCTIONS[name](moved.reshape(*moved.shape[: len(rest)], -1)).reshape(moved.shape)
+
+    assert_close(joined.transpose(np.argsort((*rest, *axes))), FUNCTIONS[name](logits, axis=axis), rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("axis", [(0, 1), (-1, 0), None])
+def test_logsumexp_over_several_axes(axis: tuple[int, ...] | None, keepdims: bool) -> None:
+    logits = np.random.default_rng(7).normal(size=(3, 4, 5))
+    expected = np.log(np.exp(logits).sum(axis=axis, keepdims=keepdims))
+
+    assert_close(expected, logsumexp(logits, axis=axis, keepdims=keepdims), rtol=1e-14, atol=0)
+
+
+def test_a_single_number_is_one_class_if_all_axes_are_asked_for() -> None:
+    assert_bit_equal(np.array(1.0), np.asarray(softmax(3.0, axis=None)))
+    assert_bit_equal(np.array(0.0), np.asarray(log_softmax(3.0, axis=None)))
+    assert_bit_equal(np.array(3.0), np.asarray(logsumexp(3.0, axis=None, keepdims=True)))
+
+
+# ---- where
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_absent_classes_are_left_out(name: str, axis: int, dtype: str) -> None:
+    rng = np.random.default_rng(8)
+    logits, where = (rng.normal(size=(9, 9)) * 3).astype(dtype), rng.random((9, 9)) < 0.6
+    absent = {"softmax": 0.0, "log_softmax": -inf}[name]
+    expected = np.full((9, 9), absent, dtype=dtype)
+    for row in range(9):
+        place = (slice(None), row) if axis == 0 else (row, slice(None))
+        expected[place][where[place]] = FUNCTIONS[name](logits[place][where[place]])
+
+    garbage = np.where(where, logits, nan).astype(dtype)
+
+    assert_ulp(expected, FUNCTIONS[name](garbage, axis=axis, where=where), ulps=2)
+
+
+@pytest.mark.parametrize("where", [[True, True, False], [[True], [False]], True, False])
+def test_where_is_broadcast(where: Any) -> None:
+    logits = np.array([[2.0, 1.0, 0.1], [1.0, 3.0, 0.2]])
+    whole = np.broadcast_to(where, logits.shape)
+
+    assert_bit_equal(softmax(logits, where=whole), softmax(logits, where=where))
+    assert_bit_equal(logsumexp(logits, where=whole), logsumexp(logits, where=where))
+
+
+# ---- dtype
+TYPES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16, "float32": np.float32, "float64": np.float64}
+
+
+@pytest.mark.parametrize("result", TYPES)
+@pytest.mark.parametrize("given", [*TYPES, "int64"])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_result_has_the_dtype_that_is_asked_for(name: str, given: str, result: str) -> None:
+    logits = np.array([[1, 3, -2], [0, 0, 7]], dtype=TYPES.get(given, given))
+    exact = FUNCTIONS[name](logits.astype(np.float64))
+
+    found = FUNCTIONS[name](logits, dtype=TYPES[result])
+
+    assert found.dtype == TYPES[result]
+    assert_ulp(exact, found, ulps=0.51 if result.endswith("16") else 1.5)
+    assert_bit_equal(found, FUNCTIONS[name](logits, dtype=result))
+
+
+@pytest.mark.parametrize("result", TYPES)
+def test_logsumexp_has_the_dtype_that_is_asked_for(result: str) -> None:
+    logits = np.array([[1.0, 3.0, -2.0], [0.0, 0.0, 7.0]], dtype=np.float32)
+    found = logsumexp(logits, dtype=result)
+
+    assert found.dtype == TYPES[result]
+    assert_ulp(logsumexp(logits.astype(np.float64)), found, ulps=0.51 if result.endswith("16") else 1)
+
+
+def test_a_sum_beyond_half_precision_is_infinite_without_a_warning() -> None:
+    assert_bit_equal(np.float16(inf), logsumexp(np.array([1e6, 0.0], dtype="f4"), dtype=np.float16))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_bfloat16_is_rounded_from_float32(name: str) -> None:
+    logits = (np.random.default_rng(9).normal(size=(50, 7)) * 4).astype(ml_dtypes.bfloat16)
+    found = FUNCTIONS[name](logits)
+
+    assert found.dtype == ml_dtypes.bfloat16
+    assert_ulp(FUNCTIONS[name](logits.astype(np.float64)), found, ulps=0.51)
+    assert logsumexp(logits).dtype == np.float32
+
+
+# ---- out
+@pytest.mark.parametrize("dtype", [*TYPES.values(), np.dtype(">f4")])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_result_is_written_where_it_is_wanted(name: str, dtype: Any) -> None:
+    logits = (np.random.default_rng(10).normal(size=(6, 5)) * 3).astype(dtype)
+    expected = FUNCTIONS[name](logits)
+    wide = np.full((12, 10), 7, dtype=dtype)
+
+    found = FUNCTIONS[name](logits, out=wide[::2, ::2])
+
+    assert found.base is wide or found is wide
+    assert_bit_equal(expected, found.astype(expected.dtype))
+    assert (wide[1::2] == 7).all()
+    assert (wide[:, 1::2] == 7).all()
+
+
+@pytest.mark.parametrize("axis", [0, 1, (0, 1)])
+@pytest.mark.parametrize("n_classes", [3, 50, 700])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_out_may_be_the_logits(name: str, n_classes: int, axis: Any) -> None:
+    logits = (np.random.default_rng(11).normal(size=(6, n_classes)) * 3).astype(np.float32)
+    expected = FUNCTIONS[name](logits, axis=axis)
+
+    assert FUNCTIONS[name](logits, axis=axis, out=logits) is logits
+    assert_bit_equal(expected, logits)
+
+
+def test_out_takes_another_dtype_if_it_is_named() -> None:
+    out = np.empty(2, dtype=np.float16)
+
+    assert softmax(np.array([1.0, 1.0]), dtype=np.float16, out=out) is out
+    assert_bit_equal(np.array([0.5, 0.5], dtype=np.float16), out)
+
+
+def test_interleaved_arrays_do_not_overlap() -> None:
+    pairs = np.arange(8.0).reshape(4, 2)
+    expected = softmax(pairs[:, 0])
+
+    assert_bit_equal(expected, softmax(pairs[:, 0], out=pairs[:, 1]))
 
 
 # ---- properties

@@ -57,14 +57,15 @@ def _family(
     kernel: Any, logits: Array, axis: Axes, temperature: float, where: Any, dtype: Any, out: Array | None
 ) -> Array:
     source = _readable(logits)
-    if axis == ():  # a single number is a row of one class
-        source, axis = source.reshape(1), 0
-    result = np.empty_like(source, dtype=dtype) if out is None else out.reshape(source.shape)
+    result = np.empty_like(source, dtype=dtype) if out is None else out
     target = _writable(result)
-    kernel(_bits(source), _bits(target), axis, temperature, _spread(where, source.shape))
+    if axis == ():  # a single number is a row of one class
+        kernel(_bits(source).reshape(1), _bits(target).reshape(1), 0, temperature, _spread(where, (1,)))
+    else:
+        kernel(_bits(source), _bits(target), axis, temperature, _spread(where, source.shape))
     if target is not result:
         result[...] = target
-    return result.reshape(logits.shape)
+    return result
 
 
 def logsumexp(logits: Array, axis: Axes, where: Any, keepdims: bool, dtype: Any) -> Any:
