@@ -50,6 +50,27 @@ SOFTCLASS_INLINE Doubles log1p_for_double(Doubles s) {
   return r.j * broadcast(0x1.62e42fee00000p-1) - ((h - (w * (h + series) + low)) - r.f);
 }
 
+// log(1 + s + s_low), where s_low is what s lacks, as a number and what it lacks itself: 2^-3 units in the last place.
+struct LogPair {
+  Doubles high, low;
+};
+SOFTCLASS_INLINE LogPair log1p_pair(Doubles s, Doubles s_low) {
+  const Log1pReduction r = log1p_reduction(s);
+  const Doubles w = r.f / (r.f + broadcast(2.0)), v = w * w, h = broadcast(0.5) * (r.f * r.f);
+  Doubles p = fma(v, broadcast(0x1.2f06347853851p-4), broadcast(0x1.39a1a6f8b1fa6p-4));
+  p = fma(p, v, broadcast(0x1.74663fa2162e6p-4));
+  p = fma(p, v, broadcast(0x1.c71c5206084a8p-4));
+  p = fma(p, v, broadcast(0x1.24924941f4fb0p-3));
+  p = fma(p, v, broadcast(0x1.999999997fd77p-3));
+  p = fma(p, v, broadcast(0x1.5555555555592p-2));
+  const Doubles series = broadcast(2.0) * (v * p), lost = r.lost + s_low / (broadcast(1.0) + s);
+  const Doubles small = h - (w * (h + series) + fma(r.j, broadcast(0x1.a39ef35793c76p-33), lost));
+  // j log(2) + f - small: what is added is at most as large as what it is added to.
+  const Doubles whole = r.j * broadcast(0x1.62e42fee00000p-1), large = whole + r.f, high = large - small;
+  const Doubles large_low = select(equal(r.j, broadcast(0.0)), r.j, r.f - (large - whole));
+  return {high, ((large - high) - small) + large_low};
+}
+
 SOFTCLASS_INLINE double log1p_for_float(double s) { return first(log1p_for_float(broadcast(s))); }
 SOFTCLASS_INLINE double log1p_for_double(double s) { return first(log1p_for_double(broadcast(s))); }
 

@@ -109,6 +109,16 @@ SOFTCLASS_INLINE Total total_of(const Sum<Doubles>* sums) {
   return {sum[0], lost[0]};
 }
 
+// Sums of scaled exponentials to sums of exponentials: exact.
+SOFTCLASS_INLINE Sum<Floats> unscaled(Sum<Floats> total) {
+  const Doubles factor = broadcast(1.0 / exp_scale<Floats>);
+  return {total.low * factor, total.high * factor};
+}
+SOFTCLASS_INLINE Sum<Doubles> unscaled(Sum<Doubles> total) {
+  const Doubles factor = broadcast(1.0 / exp_scale<Doubles>);
+  return {total.sum * factor, total.lost * factor};
+}
+
 // 1 / total as the unevaluated sum of two numbers of the type of the elements: one alone would cost half a unit more.
 template <class V>
 struct Reciprocal {
@@ -125,9 +135,12 @@ SOFTCLASS_INLINE Reciprocal<Doubles> reciprocal(Sum<Doubles> total) {
   const Doubles high = one / sum;
   return {high, high * (fma(zero - high, sum, one) - high * lost)};
 }
-template <class V>
-SOFTCLASS_INLINE V times(V x, Reciprocal<V> r) {
-  return fma(x, r.high, x * r.low);
+// A probability from a scaled exponential. Only the last product can be subnormal: those take long.
+SOFTCLASS_INLINE Floats probability(Floats e, Reciprocal<Floats> r) {
+  return fma(e, r.high, e * r.low) * broadcast(float(1.0 / exp_scale<Floats>));
+}
+SOFTCLASS_INLINE Doubles probability(Doubles e, Reciprocal<Doubles> r) {
+  return fma(e, r.high, e * r.low) * broadcast(1.0 / exp_scale<Doubles>);
 }
 SOFTCLASS_INLINE Sum<Floats> spread(Floats, Total total) { return {broadcast(total.sum), broadcast(total.sum)}; }
 SOFTCLASS_INLINE Sum<Doubles> spread(Doubles, Total total) { return {broadcast(total.sum), broadcast(total.lost)}; }
@@ -143,14 +156,26 @@ SOFTCLASS_INLINE LogRest<Floats> log_rest(Sum<Floats> rest) {
   return {high, narrow(a - low_half(high), b - high_half(high))};
 }
 SOFTCLASS_INLINE LogRest<Doubles> log_rest(Sum<Doubles> rest) {
-  return {log1p_for_double(rest.sum + rest.lost), broadcast(0.0)};
+  const Doubles sum = rest.sum + rest.lost;
+  const LogPair pair = log1p_pair(sum, rest.lost - (sum - rest.sum));
+  return {pair.high, pair.low};
 }
 // m + L, rounded once.
 SOFTCLASS_INLINE Floats log_partition(Floats m, Sum<Floats> rest) {
   return narrow(low_half(m) + log1p_for_float(rest.low), high_half(m) + log1p_for_float(rest.high));
 }
 SOFTCLASS_INLINE Doubles log_partition(Doubles m, Sum<Doubles> rest) {
-  return m + log1p_for_double(rest.sum + rest.lost);
+  const LogRest<Doubles> log = log_rest(rest);
+  const Doubles sum = m + log.high, back = sum - m;
+  return sum + (((m - (sum - back)) + (log.high - back)) + log.low);
+}
+
+// A log probability (d - L) + e, rounded once. Where d is -inf the small parts are NaN and must not count.
+template <class V>
+SOFTCLASS_INLINE V log_probability(Difference<V> d, LogRest<V> rest, V lowest) {
+  const V sum = d.value - rest.high, back = sum - d.value;
+  const V lost = (d.value - (sum - back)) - (rest.high + back);
+  return sum + greater_of(lost + (d.error - rest.low), lowest);
 }
 
 }  // namespace SOFTCLASS_TARGET

@@ -65,24 +65,30 @@ static void softmax_columns(const Real* z, int64_t z_step, int64_t K, int count,
   edges.find(z, z_step, K, m, count);
   Sum<V> sums[partial_sums];
   for (auto& sum : sums) clear(sum);
-  V maxima = zero;
+  V maxima = zero, lows[partial_sums];
+  for (auto& low : lows) low = zero;
   for (int64_t c = 0; c < K; ++c) {
     const V x = read(z + c * z_step);
     const Difference<V> d = scaled_difference<tempered>(x, m, beta);
-    V e = exp_of_difference(d.value, d.error);
+    const ScaledExp<V> e = scaled_exp(d.value, d.error);
     if constexpr (output == Output::probabilities) {
-      write(y + c * y_step, e);
+      write(y + c * y_step, e.value);
+      add_to(sums[c % partial_sums], e.value);
     } else {
       const auto is_maximum = equal(x, m);
-      e = zero_where(is_maximum, e);
+      add_to(sums[c % partial_sums], zero_where(is_maximum, e.value));
+      lows[c % partial_sums] = fma(e.low, e.power, lows[c % partial_sums]);
       maxima = add_where(is_maximum, maxima, one);
     }
-    add_to(sums[c % partial_sums], e);
+  }
+  for (int i = 0; i < partial_sums; ++i) {
+    if constexpr (output != Output::probabilities) add_to(sums[i], lows[i]);
+    sums[i] = unscaled(sums[i]);
   }
   Sum<V> total = folded(sums);
   if constexpr (output == Output::probabilities) {
     const Reciprocal<V> r = reciprocal(total);
-    for (int64_t c = 0; c < K; ++c) write(y + c * y_step, times(read(y + c * y_step), r));
+    for (int64_t c = 0; c < K; ++c) write(y + c * y_step, probability(read(y + c * y_step), r));
     edges.find_nan(r.high, count);
     edges.write(K, y, y_step);
   } else {

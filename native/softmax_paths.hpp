@@ -200,13 +200,10 @@ class SoftmaxPaths {
         const bool is_edge = !is_finite(states->maximum) || states->rest != states->rest;
         const Real value = states->rest != states->rest ? not_a_number<Real>()
                            : is_edge                    ? Real(states->maximum)
-                                     : Real(states->maximum + partition_log(states->rest));
+                                     : first(log_partition(broadcast(Real(states->maximum)), spread(V(), Total{states->rest, 0.0})));
         write_elements(layout_.element[1], &value, 1, row_of(layout_, 1, i), 0);
       }
     }
-  }
-  static double partition_log(double rest) {
-    return sizeof(Real) == 4 ? log1p_for_float(rest) : log1p_for_double(rest);
   }
   void apply_block(int64_t row, int64_t block, RowState state, Real* staged, InverseTemperature<V> b) const {
     const Piece piece = block_of(row, block, staged);

@@ -47,7 +47,7 @@ SOFTCLASS_INLINE void each_vector(const Real* z, int64_t K, const Real* next, co
   }
 }
 
-// Sum of the exponentials over all classes, the maximum too; they are left in y, which may be z.
+// Sum of the exponentials over all classes, the maximum too; they are left, scaled, in y, which may be z.
 template <bool tempered, class Real>
 SOFTCLASS_INLINE Total exponentials(const Real* z, int64_t K, Real m, Real* y, const Real* next,
                                     InverseTemperature<Vector<Real>> beta) {
@@ -58,13 +58,15 @@ SOFTCLASS_INLINE Total exponentials(const Real* z, int64_t K, Real m, Real* y, c
   const V maximum = broadcast(m);
   each_vector(z, K, next, [&](V x, int64_t j, int count, int i) {
     const Difference<V> d = scaled_difference<tempered>(x, maximum, beta);
-    const V e = exp_of_difference(d.value, d.error);
+    const V e = scaled_exp(d.value, d.error).value;
     add_to(sums[i], e);
     if (count == V::lanes)
       store(y + j, e);
     else
       store_first(y + j, e, count);
   });
+  SOFTCLASS_UNROLL
+  for (auto& sum : sums) sum = unscaled(sum);
   return total_of(sums);
 }
 
@@ -76,14 +78,24 @@ SOFTCLASS_INLINE Total rest_of(const Real* z, int64_t K, Real m, const Real* nex
   Sum<V> sums[partial_sums / V::lanes];
   SOFTCLASS_UNROLL
   for (auto& sum : sums) clear(sum);
-  const V maximum = broadcast(m), one = broadcast(Real(1));
-  V maxima = broadcast(Real(0));  // whole numbers far below 2^24
+  const V maximum = broadcast(m), one = broadcast(Real(1)), zero = broadcast(Real(0));
+  V maxima = zero;                       // whole numbers far below 2^24
+  V lows[partial_sums / V::lanes];       // what the exponentials lack
+  SOFTCLASS_UNROLL
+  for (auto& low : lows) low = zero;
   each_vector(z, K, next, [&](V x, int64_t, int, int i) {
     const Difference<V> d = scaled_difference<tempered>(x, maximum, beta);
+    const ScaledExp<V> e = scaled_exp(d.value, d.error);
     const auto is_maximum = equal(x, maximum);
-    add_to(sums[i], zero_where(is_maximum, exp_of_difference(d.value, d.error)));
+    add_to(sums[i], zero_where(is_maximum, e.value));
+    lows[i] = fma(e.low, e.power, lows[i]);
     maxima = add_where(is_maximum, maxima, one);
   });
+  SOFTCLASS_UNROLL
+  for (int i = 0; i < partial_sums / V::lanes; ++i) {
+    add_to(sums[i], lows[i]);
+    sums[i] = unscaled(sums[i]);
+  }
   Real counts[V::lanes];
   store(counts, maxima);
   double count = -1.0;
@@ -104,8 +116,8 @@ template <class Real>
 SOFTCLASS_INLINE void scale_row(Real* y, int64_t K, Reciprocal<Vector<Real>> r) {
   constexpr int lanes = lanes_of<Real>;
   int64_t j = 0;
-  for (; j + lanes <= K; j += lanes) store(y + j, times(load(y + j), r));
-  if (j < K) store_first(y + j, times(load_first(y + j, int(K - j), r.high), r), int(K - j));
+  for (; j + lanes <= K; j += lanes) store(y + j, probability(load(y + j), r));
+  if (j < K) store_first(y + j, probability(load_first(y + j, int(K - j), r.high), r), int(K - j));
 }
 
 // y = log probabilities of z, which may be y.

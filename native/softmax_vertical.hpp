@@ -10,12 +10,6 @@
 namespace softclass {
 namespace SOFTCLASS_TARGET {
 
-// A log probability (d - L) + e, largest terms first. Where d is -inf its error is NaN and must not count.
-template <class V>
-SOFTCLASS_INLINE V log_probability(Difference<V> d, LogRest<V> rest, V lowest) {
-  return (d.value - rest.high) + (greater_of(d.error, lowest) - rest.low);
-}
-
 // body(c) for all classes: unrolled if K, a constant, is not 0; else n of them.
 template <int K, class Body>
 SOFTCLASS_INLINE void each_class(int n, const Body& body) {
@@ -44,22 +38,26 @@ SOFTCLASS_INLINE BlockResult<V> softmax_block(V* classes, int n, InverseTemperat
   if constexpr (output == Output::probabilities) {
     each_class<K>(n, [&](int c) {
       const Difference<V> d = scaled_difference<tempered>(classes[c], m, beta);
-      classes[c] = exp_of_difference(d.value, d.error);
+      classes[c] = scaled_exp(d.value, d.error).value;
       add_to(total, classes[c]);  // with the maximum: the sum is 1 + rest
     });
-    const Reciprocal<V> r = reciprocal(total);
-    each_class<K>(n, [&](int c) { classes[c] = times(classes[c], r); });
+    const Reciprocal<V> r = reciprocal(unscaled(total));
+    each_class<K>(n, [&](int c) { classes[c] = probability(classes[c], r); });
     const V probe = (m - m) + r.high;
     return {probe, bits_of(none_of(equal(probe, probe)))};
   } else {
     const V zero = broadcast(Real(0)), one = broadcast(Real(1));
-    V maxima = zero;
+    V maxima = zero, lows = zero;  // lows: what the exponentials lack
     each_class<K>(n, [&](int c) {
       const Difference<V> d = scaled_difference<tempered>(classes[c], m, beta);
+      const ScaledExp<V> e = scaled_exp(d.value, d.error);
       const auto is_maximum = equal(classes[c], m);
-      add_to(total, zero_where(is_maximum, exp_of_difference(d.value, d.error)));
+      add_to(total, zero_where(is_maximum, e.value));
+      lows = fma(e.low, e.power, lows);  // 0 for the maximum
       maxima = add_where(is_maximum, maxima, one);
     });
+    add_to(total, lows);
+    total = unscaled(total);
     add_to(total, maxima - one);
     if constexpr (output == Output::log_partition) {
       const V value = log_partition(m, total), probe = (m - m) + value;
