@@ -110,7 +110,8 @@ class LogPartition:
         where = "LogPartition.from_logits"
         array = as_logits(where, logits)
         class_axis = as_axis(where, axis, array)
-        return cls(*twin_of(array).log_partition_state(array, class_axis), class_axis)
+        maximum, first, rest = twin_of(array).log_partition_state(array, class_axis)
+        return cls(_converted(namespace_of(array), maximum, rest.dtype), first, rest, class_axis)
 
     def merge(self, other: LogPartition) -> LogPartition:
         """
@@ -141,7 +142,7 @@ class LogPartition:
         first, second = self.first, other.first
         lowest = xp.where((second < 0) | ((first >= 0) & (first < second)), first, second)
         first = xp.where(high == low, lowest, xp.where(swapped, second, first))
-        return LogPartition(high[()], first[()], rest[()], self.axis)
+        return LogPartition(high, first, rest, self.axis)
 
     @property
     def value(self) -> Any:
@@ -149,7 +150,7 @@ class LogPartition:
         xp = namespace_of(self.maximum)
         has_limit = xp.isinf(self.maximum) & ~xp.isnan(self.rest)
         log_rest = xp.log1p(xp.where(has_limit, 0.0, self.rest))
-        return xp.where(has_limit, self.maximum, self.maximum + log_rest)[()]
+        return xp.where(has_limit, self.maximum, self.maximum + log_rest)
 
     def log_probabilities(self, logits: Any) -> Any:
         """
@@ -177,14 +178,14 @@ class LogPartition:
         rows = tuple(array.shape[:axis] + array.shape[axis + 1 :])
         check_shape(where, "maximum", self.maximum, rows, "have the shape of `logits` without its class axis")
         xp = namespace_of(self.maximum)
-        maximum = xp.expand_dims(_converted(xp, self.maximum, self.rest.dtype), axis=axis)
-        rest = xp.expand_dims(self.rest, axis=axis)
-        z = _converted(xp, array, self.rest.dtype)
+        maximum, rest = xp.expand_dims(self.maximum, axis=axis), xp.expand_dims(self.rest, axis=axis)
+        z = _converted(xp, array, rest.dtype)
         with np.errstate(invalid="ignore", over="ignore"):
             difference, error = _difference(xp, z, xp.where(xp.isinf(maximum), 0.0, maximum))
             ordinary = (difference - xp.log1p(xp.where(rest < 0, 0.0, rest))) + error
         # One +inf takes all probability; beside several, or where every class is -inf, there is none.
-        one_hot = xp.where(z == maximum, 0.0, xp.where(xp.isnan(z), math.nan, -math.inf))
+        zeros = xp.zeros_like(z)
+        one_hot = xp.where(z == maximum, zeros, xp.where(xp.isnan(z), math.nan, zeros - math.inf))
         extreme = xp.where((maximum == math.inf) & (rest == 0.0), one_hot, math.nan)
         result = xp.where(xp.isinf(maximum) | xp.isnan(rest), extreme, ordinary)
         return _converted(xp, result, own_dtype(array, result_type(array)))
