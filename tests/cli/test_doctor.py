@@ -41,6 +41,15 @@ def test_missing_kernels_are_a_problem(command, monkeypatch):
     assert (ran.status, "NOT built" in ran.out) == (6, True)
 
 
+def test_an_instruction_set_that_is_not_there_is_a_problem(command, monkeypatch):
+    monkeypatch.setenv("SOFTCLASS_CPU_TARGET", "abacus")
+    ran = command("doctor", "--json")
+    document = json.loads(ran.out)
+
+    assert (ran.status, document["instruction_set"]) == (6, document["instruction_sets"][-1])
+    assert "SOFTCLASS_CPU_TARGET=abacus" in document["problems"][0]
+
+
 def test_threads_follow_the_environment(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.setenv("SOFTCLASS_NUM_THREADS", "3")

@@ -16,6 +16,7 @@ from softclass.cli.layout import size
 from softclass.cli.options import Common
 from softclass.cli.output import Screen
 from softclass.cli.packages import NEEDED, installed_version
+from softclass.errors import shown
 
 # Frames that are taken and given back where these are installed.
 WELCOME = ("pandas", "polars")
@@ -36,7 +37,8 @@ def doctor(
     )
     flags = " ".join(facts["cpu_flags"]) or "flags unknown"
     screen.labelled("cpu", f"{facts['cpu']} · {facts['threads']} threads · {flags}")
-    screen.labelled("kernels", "built" if facts["kernels"] else f"NOT built: {facts['kernels_problem']}")
+    built = f"{facts['instruction_set']} (this machine can run {', '.join(facts['instruction_sets'])})"
+    screen.labelled("kernels", built if facts["kernels"] else f"NOT built: {facts['kernels_problem']}")
     memory = (
         "unknown" if facts["memory_free"] is None else f"{size(facts['memory_free'])} free of {size(facts['memory'])}"
     )
@@ -52,10 +54,13 @@ def examination() -> dict[str, Any]:
     """Return what there is to know, as a flat document."""
     packages = {name: installed_version(name) for name in (*NEEDED, *WELCOME)}
     kernels, trouble = _kernels()
+    chosen, runnable, refused = _instruction_sets() if kernels else (None, [], None)
     problems = []
     missing = [name for name in NEEDED if packages[name] is None]
     if missing:
         problems.append(f"{', '.join(missing)} missing: {sys.executable} -m pip install {' '.join(missing)}")
+    if refused:
+        problems.append(f"SOFTCLASS_CPU_TARGET={shown(refused)}: this machine can run {', '.join(runnable)}")
     if not kernels:
         problems.append(
             f"the compiled kernels are missing: {sys.executable} -m pip install --force-reinstall softclass"
@@ -71,6 +76,8 @@ def examination() -> dict[str, Any]:
         "threads": threads(),
         "kernels": kernels,
         "kernels_problem": trouble,
+        "instruction_set": chosen,
+        "instruction_sets": runnable,
         "memory": total,
         "memory_free": free,
         "disk_free": shutil.disk_usage(Path.cwd()).free,
@@ -92,6 +99,13 @@ def _kernels() -> tuple[bool, str]:
     except ImportError as error:
         return False, str(error)
     return True, ""
+
+
+def _instruction_sets() -> tuple[str, list[str], str | None]:
+    """Return the one that the kernels use, all that this machine can run, and a wish that it cannot grant."""
+    from softclass.kernels import _cpu
+
+    return _cpu.target(), list(_cpu.targets()), _cpu.refused_wish()
 
 
 def _cpu_facts() -> dict[str, str]:
