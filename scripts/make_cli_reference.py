@@ -25,6 +25,7 @@ shows the same in the width of the terminal.
 Results go to stdout; progress, notes and errors to stderr. With `--json`, stdout holds one JSON document. An option is
 taken from the command line, else from `SOFTCLASS_<COMMAND>_<OPTION>`, else from the table `[command]` of the file that
 `--config` names, else it has its default. `SOFTCLASS_NUM_THREADS` is the default of `--threads`.
+`SOFTCLASS_CPU_TARGET` names the instruction set of the kernels; `softclass doctor` says which there are.
 
 | exit status | means |
 | --- | --- |

@@ -17,7 +17,7 @@ from softclass.errors import UsageError, nearest, shown
 
 PREFIX = "SOFTCLASS_"
 # Read by those who start threads, not by a command.
-OTHER_VARIABLES = ("SOFTCLASS_NUM_THREADS",)
+OTHER_VARIABLES = ("SOFTCLASS_NUM_THREADS", "SOFTCLASS_CPU_TARGET")
 
 
 @dataclass(frozen=True)
