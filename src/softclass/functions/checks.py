@@ -378,7 +378,7 @@ def _check_memory(where: str, out: Array, logits: Array) -> None:
         if same_place and out.strides == logits.strides and out.dtype == logits.dtype:
             return
         try:
-            overlap = np.shares_memory(out, logits, max_work=10_000)
+            overlap = np.shares_memory(out, logits, max_work=10_000)  # type: ignore[arg-type]
         except np.exceptions.TooHardError:
             overlap = True
         if overlap:

@@ -239,6 +239,6 @@ def cross_entropy_gradient(
     _put(gradient, exact * (np.expand_dims(factor, axis) if factor.ndim else factor))
 
 
-for _name in ("softmax_vjp",):
+for _name in ("softmax_vjp", "linear_cross_entropy", "linear_cross_entropy_hvp"):
     if hasattr(_cpu, _name):
         globals()[_name] = getattr(_cpu, _name)
