@@ -92,7 +92,7 @@ def assert_arrays_close(expected: Any, found: Any) -> None:
         assert_close(np.asarray(left), np.asarray(right), rtol=2e-5, atol=2e-6)  # float32 on both sides
 
 
-@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "jit"])
+@pytest.mark.parametrize("compiled", [pytest.param(False, marks=pytest.mark.slow), True], ids=["eager", "jit"])
 @each_function
 def test_value_and_gradient(name: str, compiled: bool) -> None:
     ours, theirs, arrays = FUNCTIONS[name]
@@ -127,6 +127,7 @@ def test_vmap(name: str) -> None:
     assert_arrays_close(jax.vmap(jax.value_and_grad(summed(theirs), places), in_axes=1)(*many), found)
 
 
+@pytest.mark.slow
 def test_float64_and_third_order_in_a_process_of_its_own() -> None:
     script = """
 import jax
