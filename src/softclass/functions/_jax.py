@@ -261,12 +261,13 @@ def _cross_entropy_gradient(
 def _cross_entropy_gradient_rule(name: str, axis: int, *rest: Any) -> tuple[Array, Array]:
     ignore_index, label_smoothing, reduction, primals, tangents = rest
     _refuse_tangents(name, tangents)
-    weighed = _weighed(*primals, axis, ignore_index)
+    logits, targets, sample_weight, class_weight = primals
+    weighed = _weighed(logits, targets, sample_weight, class_weight, axis, ignore_index)
     factor = formula.scale(jnp, weighed, reduction)
     if weighed.index is None:
         q = jnp.sum(weighed.shares, axis=axis)
         factor = factor * ((1 - label_smoothing) * q + label_smoothing)
-    z = formula.live(jnp, primals[0], weighed, axis)
+    z = formula.live(jnp, logits, weighed, axis)
     p = _softmax(z, None, axis, 1.0, z.dtype)
     product = formula.centred_product(jnp, p, tangents[0].astype(z.dtype), axis)
     product = product * jnp.expand_dims(factor.astype(z.dtype), axis)

@@ -60,6 +60,8 @@ def _family(
     if is_watched(logits):
         function = autograd.Softmax if name == "softmax" else autograd.LogSoftmax
         return function.apply(logits, where, axes, float(temperature), dtype)
+    if out is not None:
+        kernels.check_memory(name, out, logits)
     place = torch.empty_like(logits, dtype=dtype) if out is None else out
     kernel = kernels.softmax if name == "softmax" else kernels.log_softmax
     return kernel(logits, where, axes, float(temperature), place)
@@ -190,6 +192,8 @@ def cross_entropy_value_and_gradient(
         loss, states, sums = autograd.CrossEntropy.apply(*tensors, options)
         upstream = torch.ones_like(loss)
         return loss, autograd.CrossEntropyGradient.apply(logits, upstream, states, sums, *tensors[1:], options)
+    if out is not None:
+        kernels.check_memory(name, out, logits)
     gradient = torch.empty_like(logits) if out is None else out
     loss, _ = kernels.cross_entropy(*tensors, options, gradient=gradient)
     return loss, gradient

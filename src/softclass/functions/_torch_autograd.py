@@ -235,9 +235,10 @@ class CrossEntropyGradient(Function):
     """logits, upstream, states, sums, targets, sample_weight, class_weight, options -> upstream times the gradient."""
 
     @staticmethod
-    def forward(logits: Tensor, upstream: Tensor, states: Tensor, sums: Tensor, *rest: Any) -> Tensor:
+    def forward(*inputs: Any) -> Tensor:
+        logits, upstream, states, sums, targets, sample_weight, class_weight, options = inputs
+        rest = (targets, sample_weight, class_weight, options)
         weight, scale = sums.tolist()
-        options: LossOptions = rest[-1]
         divisor = weight if options.reduction == "mean" else 1.0
         if not kernels.is_batched(upstream):
             return kernels.cross_entropy_gradient(logits, upstream, states, divisor, *rest, scale)
@@ -359,7 +360,8 @@ def _weighed(logits: Tensor, targets: Tensor, sample_weight: Any, class_weight: 
 
 def _weight_sums(front: list[Tensor], class_weight: Tensor | None, options: LossOptions) -> Tensor:
     """Return the sum of the row weights of every example."""
-    omega: Tensor = _weighed(*front, class_weight, options).omega
+    logits, targets, sample_weight = front
+    omega: Tensor = _weighed(logits, targets, sample_weight, class_weight, options).omega
     return omega.reshape(omega.shape[0], -1).sum(1)
 
 
@@ -385,8 +387,8 @@ def _slope(logits: Tensor, direction: Tensor, states: Tensor, sums: Tensor, *res
 
 def _curvature(logits: Tensor, direction: Tensor, upstream: Tensor, *rest: Any) -> Tensor:
     """Return upstream times the Hessian of the loss times a direction."""
-    *weighing, options = rest
-    weighed = _weighed(logits, *weighing, options)
+    targets, sample_weight, class_weight, options = rest
+    weighed = _weighed(logits, targets, sample_weight, class_weight, options)
     factor = formula.scale(TORCH, weighed, options.reduction) * upstream
     if weighed.index is None:
         q = weighed.shares.sum(options.axis)

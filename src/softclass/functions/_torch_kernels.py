@@ -89,6 +89,20 @@ def view(tensor: Tensor | None) -> Any:
     return tensor.numpy()
 
 
+def check_memory(where: str, out: Tensor, logits: Tensor) -> None:
+    """Raise SC141 if `out` overlaps the logits without being them."""
+    written, read = view(out), view(logits)
+    is_same = out.data_ptr() == logits.data_ptr() and out.stride() == logits.stride() and out.dtype == logits.dtype
+    if is_same or not np.may_share_memory(written, read):
+        return
+    try:
+        overlaps = np.shares_memory(written, read, max_work=10_000)  # type: ignore[arg-type]  # any number is taken
+    except np.exceptions.TooHardError:
+        overlaps = True
+    if overlaps:
+        checks.raise_overlap(where)
+
+
 def _target_view(targets: Tensor) -> Any:
     """Return class indices in C order, target probabilities as they lie."""
     return view(targets if targets.is_floating_point() else targets.contiguous())
@@ -140,13 +154,11 @@ def cross_entropy(
 
     def run(scale: float) -> tuple[float, float, int, int]:
         if gradient is None:
-            end = (view(losses), view(states), torch.get_num_threads())
-            found: tuple[float, float, int, int] = cpu.cross_entropy(*start, scale, tolerance, *end)
-        else:
-            mean = options.reduction == "mean"
-            end = (mean, view(losses), view(gradient), torch.get_num_threads())
-            found = cpu.cross_entropy_and_gradient(*start, scale, tolerance, *end)
-        return found
+            return _run(
+                cpu.cross_entropy, *start, scale, tolerance, view(losses), view(states), torch.get_num_threads()
+            )
+        end = (options.reduction == "mean", view(losses), view(gradient), torch.get_num_threads())
+        return _run(cpu.cross_entropy_and_gradient, *start, scale, tolerance, *end)
 
     rows_of = _Rows(targets, logits.shape[options.axis], (targets, options.axis, sample_weight, class_weight))
     sums = _checked(options, run, rows_of)
@@ -205,7 +217,8 @@ def linear_cross_entropy(
     tolerance = SUM_TOLERANCE.get(targets.dtype, 1e-3)
 
     def run(scale: float) -> tuple[float, float, int, int]:
-        found: tuple[float, float, int, int] = cpu.linear_cross_entropy(
+        return _run(
+            cpu.linear_cross_entropy,
             *start,
             options.ignore_index,
             options.label_smoothing,
@@ -216,7 +229,6 @@ def linear_cross_entropy(
             *(view(places[i]) for i in (1, 2, 0)),
             torch.get_num_threads(),
         )
-        return found
 
     rows_of = _Rows(targets, weight.shape[0], (targets, -1, sample_weight, class_weight))
     sums = _checked(options, run, rows_of)
@@ -240,7 +252,8 @@ def linear_cross_entropy_hvp(
     of_bias = None if bias is None else torch.empty(bias.shape, dtype=bias.dtype)
 
     def run(scale: float) -> tuple[float, float, int, int]:
-        found: tuple[float, float, int, int] = cpu.linear_cross_entropy_hvp(
+        return _run(
+            cpu.linear_cross_entropy_hvp,
             *(view(array) for array in (features, weight, bias, weight_tangent, bias_tangent)),
             _target_view(targets),
             *weights,
@@ -252,7 +265,6 @@ def linear_cross_entropy_hvp(
             view(of_bias),
             torch.get_num_threads(),
         )
-        return found
 
     _checked(options, run, _Rows(targets, weight.shape[0], (targets, -1, sample_weight, class_weight)))
     return of_weight, of_bias
@@ -275,6 +287,11 @@ def _weight_arrays(where: str, sample_weight: Tensor | None, class_weight: Tenso
         if array.size and not array.any():
             checks.raise_zero_weights(where, name, array.size)
     return arrays["sample_weight"], arrays["class_weight"]
+
+
+def _run(kernel: Any, *arguments: Any) -> tuple[float, float, int, int]:
+    found: tuple[float, float, int, int] = kernel(*arguments)
+    return found
 
 
 def _checked(options: LossOptions, run: Run, rows: _Rows) -> LossSums:

@@ -26,10 +26,12 @@ class LinearCrossEntropy(Function):
 
     @staticmethod
     def forward(*inputs: Any) -> tuple[Tensor | None, ...]:
-        *tensors, options, wanted = inputs
+        features, weight, bias, targets, sample_weight, class_weight, options, wanted = inputs
         if options.reduction == "none":
             wanted = (False, False, False)  # every row has an upstream number of its own
-        return kernels.linear_cross_entropy(*tensors, options, wanted)
+        return kernels.linear_cross_entropy(
+            features, weight, bias, targets, sample_weight, class_weight, options, wanted
+        )
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor | None, ...]) -> None:
@@ -79,8 +81,9 @@ class LinearGradients(Function):
 
     @staticmethod
     def forward(*inputs: Any) -> tuple[Tensor | None, ...]:
-        features, weight, bias, upstream, *rest = inputs[:7]
+        features, weight, bias, upstream, targets, sample_weight, class_weight = inputs[:7]
         options, wanted, *made = inputs[7:]
+        rest = (targets, sample_weight, class_weight)
         if options.reduction == "none":
             return _of_weighted_rows(features, weight, bias, upstream, *rest, options, wanted)
         if any(is_wanted and gradient is None for gradient, is_wanted in zip(made, wanted, strict=True)):
@@ -197,7 +200,7 @@ def _of_weighted_rows(
 ) -> tuple[Tensor | None, ...]:
     """Return the gradients of the sum of upstream times loss; in two parts, since no weight is ever negative."""
     targets, sample_weight, class_weight, options, wanted = rest
-    if kernels.is_batched(upstream):
+    if kernels.is_batched(upstream) or not upstream.isfinite().all():  # the kernel takes finite weights
         made = _dense_gradients(features, weight, bias, upstream, *rest[:-1])
         return tuple(m if is_wanted else None for m, is_wanted in zip(made, wanted, strict=True))
     factor = upstream.to(torch.float64)
@@ -212,5 +215,5 @@ def _of_weighted_rows(
         part = (sign * factor).clamp(min=0.0)
         if part.any():
             found = kernels.linear_cross_entropy(features, weight, bias, targets, part, class_weight, whole, wanted)
-            total = [None if t is None else t + sign * f for t, f in zip(total, found[1:], strict=True)]
+            total = [None if t is None or f is None else t + sign * f for t, f in zip(total, found[1:], strict=True)]
     return tuple(total)
