@@ -17,7 +17,7 @@ constexpr int64_t most_block = 128;         // classes
 constexpr int64_t blocks_of_merge = 512;  // states of blocks that are kept before they are merged
 
 struct ChunkSizes {
-  int64_t chunk_rows, row_step;         // row_step: room for the rows of a chunk
+  int64_t chunk_rows;                   // a multiple of row_unit
   int64_t block_classes, tile_classes;  // a tile is a multiple of a block, or all classes
   int64_t features_step;                // D in 16 bytes
   int64_t n_slabs;                      // partial sums of the gradient of the features
@@ -42,6 +42,14 @@ static int64_t bytes_of_row(const LinearLoss& call, const ChunkSizes& s, int64_t
   return numbers * int64_t(sizeof(Real)) + 8 * (n_blocks + 6 * least(n_blocks, blocks_of_merge)) + 160;
 }
 
+// Rows that a thread copies: of the features while they are packed, of a weight that cannot be read where it lies.
+template <class Real>
+static int64_t rows_of_scratch(const LinearLoss& call, const ChunkSizes& s) {
+  const bool is_plain = has_plain_rows<Real>(call.weight) &&
+                        (!call.weight_tangent.data || has_plain_rows<Real>(call.weight_tangent));
+  return is_plain ? pack_rows : most(s.block_classes, pack_rows);
+}
+
 template <class Real>
 static ChunkSizes chunk_sizes(const LinearLoss& call) {
   const int64_t K = call.n_classes, D = call.n_features;
@@ -52,7 +60,11 @@ static ChunkSizes chunk_sizes(const LinearLoss& call) {
   s.n_logits = call.weight_tangent.data ? 2 : 1;
   const int64_t sums = is_half(call) && call.weight_gradient ? 4 * K * (D + 1) : 0;
   s.sums_all_weights = sums > 0 && sums <= memory_limit / 2;
-  const int64_t limit = memory_limit - (s.sums_all_weights ? sums : 0) - call.n_rows / 8;
+  // Scratch that grows with D counts for two threads.
+  const int64_t of_thread = s.features_step * int64_t(sizeof(Real)) *
+                            (rows_of_scratch<Real>(call, s) + (call.features_gradient ? s.block_classes : 0));
+  const int64_t limit = most(memory_limit / 4, memory_limit - (s.sums_all_weights ? sums : 0) - call.n_rows / 8 -
+                                                   2 * of_thread);
   // Enough rows to pay for reading and writing the gradient of the weight, no more than stay in cache.
   const int64_t wanted = most(384, least(1024, (int64_t(8) << 20) / (K * int64_t(sizeof(Real)))));
   const int64_t fitting = limit / bytes_of_row<Real>(call, s, K);
@@ -67,11 +79,10 @@ static ChunkSizes chunk_sizes(const LinearLoss& call) {
     s.tile_classes = least(K, most(s.block_classes, tile / s.block_classes * s.block_classes));
   }
   const int64_t rest = limit - s.tile_classes * (8 + (is_half(call) && !s.in_one_sweep ? 4 * D : 0));
-  int64_t rows = most(16, least(wanted, rest / bytes_of_row<Real>(call, s, s.tile_classes)));
-  rows = rows >= pack_rows ? rows / pack_rows * pack_rows : rows / 16 * 16;
+  int64_t rows = most(row_unit, least(wanted, rest / bytes_of_row<Real>(call, s, s.tile_classes)));
+  rows = rows / row_unit * row_unit;
   const int64_t n_chunks = most(1, (call.n_rows + rows - 1) / rows);
-  s.chunk_rows = least(rows, rounded_up((call.n_rows + n_chunks - 1) / n_chunks, 16));
-  s.row_step = rounded_up(s.chunk_rows, pack_rows);
+  s.chunk_rows = most(row_unit, least(rows, rounded_up((call.n_rows + n_chunks - 1) / n_chunks, row_unit)));
   return s;
 }
 
@@ -112,12 +123,12 @@ SOFTCLASS_INLINE BlockState block_state(const LinearLoss& call, int64_t count, P
 
 template <class Real>
 static ChunkMemory<Real> chunk_memory(const LinearLoss& call, const ChunkSizes& s, Pieces& pieces) {
-  const int64_t M = s.row_step, K = call.n_classes, D = call.n_features, width = panel_width<Real>;
+  const int64_t M = s.chunk_rows, packed = rounded_up(M, pack_rows), K = call.n_classes, D = call.n_features, width = panel_width<Real>;
   const int64_t n_blocks = (K + s.block_classes - 1) / s.block_classes;
   ChunkMemory<Real> m = {};
   m.active = {0, pieces.take<int64_t>(M), pieces.take<int64_t>(M), pieces.take<double>(M)};
-  m.transposed = pieces.take<Real>(M * s.features_step);
-  m.features = pieces.take<Real>(call.weight_gradient ? M * rounded_up(D, width) : 0);
+  m.transposed = pieces.take<Real>(packed * s.features_step);
+  m.features = pieces.take<Real>(call.weight_gradient ? packed * rounded_up(D, width) : 0);
   for (int64_t i = 0; i < s.n_logits; ++i) m.logits[i] = pieces.take<Real>(s.tile_classes * M);
   m.slabs = pieces.take<Real>(call.features_gradient ? s.n_slabs * M * D : 0);
   if (is_half(call) && call.weight_gradient)
@@ -146,17 +157,17 @@ static ChunkMemory<Real> chunk_memory(const LinearLoss& call, const ChunkSizes& 
 template <class Real>
 struct ChunkScratch {
   Real* rows;       // of the weight, or of the features while they are packed
-  Real* panel;      // of the weight
+  Real* panels;     // of the weight
   Real* logits[2];  // of a block, if they are not kept
   Real* gradient;   // of a block
   Real* shares;
 };
 template <class Real>
 static ChunkScratch<Real> chunk_scratch(const LinearLoss& call, const ChunkSizes& s, Pieces& pieces) {
-  const int64_t tile = s.block_classes * s.row_step;
+  const int64_t tile = s.block_classes * s.chunk_rows;
   ChunkScratch<Real> t = {};
-  t.rows = pieces.take<Real>(most(s.block_classes, pack_rows) * s.features_step);
-  t.panel = pieces.take<Real>(s.block_classes * panel_width<Real>);
+  t.rows = pieces.take<Real>(rows_of_scratch<Real>(call, s) * s.features_step);
+  t.panels = pieces.take<Real>(call.features_gradient ? s.block_classes * rounded_up(call.n_features, panel_width<Real>) : 0);
   for (int64_t i = 0; i < s.n_logits; ++i) t.logits[i] = pieces.take<Real>(has_gradient(call) && s.in_one_sweep ? 0 : tile);
   t.gradient = pieces.take<Real>(tile);
   t.shares = pieces.take<Real>(call.indices ? 0 : tile);

@@ -49,7 +49,7 @@ class ChunkPhases {
       }
       pack_transposed(t.rows, step, pack_rows, step, m_.transposed + first * step, width * step);
       if (call_.weight_gradient)
-        pack(t.rows, step, pack_rows, D, m_.features + first * width, s_.row_step * width);
+        pack(t.rows, step, pack_rows, D, m_.features + first * width, rounded_up(s_.chunk_rows, pack_rows) * width);
     });
   }
 
@@ -58,7 +58,7 @@ class ChunkPhases {
   // Logits of the classes first ... end - 1, at most a merge of blocks of them; their states go into those of the rows.
   // With `keep` all classes are the tile, and their exponentials stay, from the maximum of their block.
   void add_classes(int64_t first, int64_t end, bool keep) {
-    const int64_t size = s_.block_classes, n_blocks = (end - first + size - 1) / size, M = s_.row_step;
+    const int64_t size = s_.block_classes, n_blocks = (end - first + size - 1) / size, M = s_.chunk_rows;
     parallel(n_blocks, call_.threads, [&](int64_t b) {
       ChunkScratch<Real> t;
       if (!find_scratch(t)) return;
@@ -77,7 +77,7 @@ class ChunkPhases {
 
   // The same for rows whose states are known: exponentials of the tile, from the maximum of the row.
   void repeat_classes(int64_t first, int64_t end) {
-    const int64_t size = s_.block_classes, M = s_.row_step;
+    const int64_t size = s_.block_classes, M = s_.chunk_rows;
     parallel((end - first + size - 1) / size, call_.threads, [&](int64_t b) {
       ChunkScratch<Real> t;
       if (!find_scratch(t)) return;
@@ -134,8 +134,8 @@ class ChunkPhases {
       const int64_t begin = n_blocks * task / n_tasks, stop = n_blocks * (task + 1) / n_tasks;
       for (int64_t b = begin; b < stop; ++b) {
         const int64_t c = first + b * size, n = least(size, end - c);
-        const LogitBlock<Real> block = {m_.logits[0] + b * size * s_.row_step, s_.row_step, c, n, n_rows_};
-        const double* maximum = wanted.is_known ? m_.state.maximum : m_.all_maxima + b * s_.row_step;
+        const LogitBlock<Real> block = {m_.logits[0] + b * size * s_.chunk_rows, s_.chunk_rows, c, n, n_rows_};
+        const double* maximum = wanted.is_known ? m_.state.maximum : m_.all_maxima + b * s_.chunk_rows;
         make_block_gradient(t, block, b * size, maximum);
         if (wanted.weight) add_weight_gradient(t, block, b * size, wanted.add_to_weight);
         if (wanted.features) add_features_gradient(t, block, task, b > begin || wanted.add_to_slabs);
@@ -161,7 +161,7 @@ class ChunkPhases {
 
   // Sums the slabs into the gradient of the features.
   void store_features_gradient(bool add) {
-    const int64_t D = call_.n_features, slab = s_.row_step * D;
+    const int64_t D = call_.n_features, slab = s_.chunk_rows * D;
     parallel((m_.active.count + 15) / 16, call_.threads, [&](int64_t task) {
       for (int64_t r = task * 16; r < least(task * 16 + 16, m_.active.count); ++r) {
         Real* const sum = m_.slabs + r * D;
@@ -201,8 +201,8 @@ class ChunkPhases {
     BlockState s = m_.blocks;
     double** const all[] = {&s.maximum, &s.rest, &s.spread, &s.mean, &s.mass, &s.centre, &s.deviation};
     for (double** each : all)
-      if (*each) *each += block * s_.row_step;
-    s.maximum = m_.all_maxima + block_of_tile * s_.row_step;
+      if (*each) *each += block * s_.chunk_rows;
+    s.maximum = m_.all_maxima + block_of_tile * s_.chunk_rows;
     return s;
   }
 
@@ -224,7 +224,7 @@ class ChunkPhases {
   void multiply(const ChunkScratch<Real>& t, const Matrix& weight, const LogitBlock<Real>& block) const {
     constexpr int64_t width = panel_width<Real>;
     matmul<Real>(block.n_classes, n_rows_, call_.n_features, rows_of(t, weight, block),
-                 {m_.transposed, width * s_.features_step, width}, block.logits, block.step, false);
+                 {m_.transposed, width * s_.features_step, width}, block.logits, block.step, false, true);
   }
 
   void make_logits(const ChunkScratch<Real>& t, const LogitBlock<Real>& block, double* maximum) const {
@@ -255,7 +255,7 @@ class ChunkPhases {
   void make_block_gradient(const ChunkScratch<Real>& t, const LogitBlock<Real>& block, int64_t place,
                            const double* maximum) {
     if (s_.n_logits > 1)
-      make_product(block, maximum, m_.logits[1] + place * s_.row_step, m_.active, m_.rows, t.gradient);
+      make_product(block, maximum, m_.logits[1] + place * s_.chunk_rows, m_.active, m_.rows, t.gradient);
     else {
       if (!call_.indices) copy_shares(call_, m_.active, block, t.shares);
       make_gradient(call_, block, maximum, call_.indices ? nullptr : t.shares, m_.active, m_.rows, t.gradient);
@@ -273,20 +273,19 @@ class ChunkPhases {
     Real* const out = m_.weight_sums ? m_.weight_sums + place * D
                                      : static_cast<Real*>(call_.weight_gradient) + block.first_class * D;
     matmul<Real>(block.n_classes, D, m_.active.count, {t.gradient, block.step, 1},
-                 {m_.features, s_.row_step * width, width}, out, D, add);
+                 {m_.features, rounded_up(s_.chunk_rows, pack_rows) * width, width}, out, D, add);
   }
 
   void add_features_gradient(const ChunkScratch<Real>& t, const LogitBlock<Real>& block, int64_t slab, bool add) {
     constexpr int64_t width = panel_width<Real>;
     const int64_t D = call_.n_features;
     const Left<Real> weight = rows_of(t, call_.weight, block);
-    Real* const out = m_.slabs + slab * s_.row_step * D;
-    for (int64_t j = 0; j < D; j += width) {
-      const int64_t count = least(width, D - j);
-      pack(weight.data + j, weight.row, block.n_classes, count, t.panel, 0);
-      matmul<Real>(m_.active.count, count, block.n_classes, {t.gradient, 1, block.step}, {t.panel, 0, width}, out + j, D,
-                   add);
-    }
+    Real* const out = m_.slabs + slab * s_.chunk_rows * D;
+    const int64_t panel = s_.block_classes * width;
+    for (int64_t c = 0; c < block.n_classes; ++c)  // row by row, as they lie in memory
+      pack(weight.data + c * weight.row, weight.row, 1, D, t.panels + c * width, panel);
+    matmul<Real>(m_.active.count, D, block.n_classes, {t.gradient, 1, block.step}, {t.panels, panel, width}, out, D,
+                 add);
   }
 
   const LinearLoss& call_;

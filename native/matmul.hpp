@@ -53,16 +53,36 @@ struct Tile {
   int64_t b_step;
   Real* c;
   int64_t c_row;
+  const Real* next_c;  // the tile that follows, fetched meanwhile
+  const Real* ahead;   // rows of A that will be wanted: lines `line` ..., `lines` of them a row of the tile
+  int64_t line;
+  int lines;
   int last_columns;  // columns of the last vector that belong to C
   bool add;
 };
 
-SOFTCLASS_INLINE void prefetch_for_writing(const void* p) {
-#if !defined(_MSC_VER)
-  __builtin_prefetch(p, 1, 3);
+#if defined(_MSC_VER)
+SOFTCLASS_INLINE void fetch_to_write(const void*) {}
+SOFTCLASS_INLINE void fetch_to_read(const void*) {}
 #else
-  (void)p;
+SOFTCLASS_INLINE void fetch_to_write(const void* p) { __builtin_prefetch(p, 1, 3); }
+SOFTCLASS_INLINE void fetch_to_read(const void* p) { __builtin_prefetch(p, 0, 2); }
 #endif
+
+template <class Real>
+constexpr int64_t line_elements = 64 / int64_t(sizeof(Real));
+template <class Real>
+constexpr int64_t lines_of_block = depth_block / line_elements<Real>;
+
+// What the memory should bring while row i of a tile is at work.
+template <class Real, int vectors>
+SOFTCLASS_INLINE void fetch_ahead(const Tile<Real>& t, int i) {
+  constexpr int L = lanes_of<Real>;
+  const Real* const c = t.next_c + i * t.c_row;
+  for (int v = 0; v < vectors; ++v) fetch_to_write(c + v * L);
+  fetch_to_write(c + vectors * L - 1);
+  for (int64_t l = t.line + i * t.lines; l < t.line + (i + 1) * t.lines; ++l)
+    fetch_to_read(t.ahead + l / lines_of_block<Real> * t.a_row + l % lines_of_block<Real> * line_elements<Real>);
 }
 
 template <class Real, int rows, int vectors>
@@ -71,24 +91,26 @@ static void multiply_tile(const Tile<Real>& t) {
   constexpr int L = V::lanes;
   V sum[rows][vectors];
   for (int i = 0; i < rows; ++i)
-    for (int v = 0; v < vectors; ++v) {
-      sum[i][v] = broadcast_as(V{}, Real(0));
-      prefetch_for_writing(t.c + i * t.c_row + v * L);
-    }
+    for (int v = 0; v < vectors; ++v) sum[i][v] = broadcast_as(V{}, Real(0));
   // A pointer for four rows and three distances: sixteen pointers would not fit the registers.
   constexpr int quads = (rows + 3) / 4;
   const int64_t distance[4] = {0, t.a_row, 2 * t.a_row, 3 * t.a_row};
   const Real* a[quads];
   for (int q = 0; q < quads; ++q) a[q] = t.a + 4 * q * t.a_row;
   const Real* b = t.b;
-  for (int64_t k = 0; k < t.depth; ++k, b += t.b_step) {
-    V column[vectors];
-    for (int v = 0; v < vectors; ++v) column[v] = load(b + v * L);
-    for (int i = 0; i < rows; ++i) {
-      const V factor = broadcast_as(V{}, a[i / 4][distance[i % 4]]);
-      for (int v = 0; v < vectors; ++v) sum[i][v] = fma(factor, column[v], sum[i][v]);
+  constexpr int parts = (rows + 1) / 2;
+  for (int64_t part = 0, k = 0; part < parts; ++part) {
+    fetch_ahead<Real, vectors>(t, int(2 * part));
+    if (2 * part + 1 < rows) fetch_ahead<Real, vectors>(t, int(2 * part + 1));
+    for (const int64_t end = t.depth * (part + 1) / parts; k < end; ++k, b += t.b_step) {
+      V column[vectors];
+      for (int v = 0; v < vectors; ++v) column[v] = load(b + v * L);
+      for (int i = 0; i < rows; ++i) {
+        const V factor = broadcast_as(V{}, a[i / 4][distance[i % 4]]);
+        for (int v = 0; v < vectors; ++v) sum[i][v] = fma(factor, column[v], sum[i][v]);
+      }
+      for (int q = 0; q < quads; ++q) a[q] += t.a_step;
     }
-    for (int q = 0; q < quads; ++q) a[q] += t.a_step;
   }
   const V zero = broadcast_as(V{}, Real(0));
   for (int i = 0; i < rows; ++i) {
@@ -125,24 +147,41 @@ SOFTCLASS_INLINE void multiply_column_of_tiles(int64_t rows, int columns, Tile<R
     const int64_t i = rows * g / groups, end = rows * (g + 1) / groups;
     t.a = a + i * t.a_row;
     t.c = c + i * t.c_row;
+    t.next_c = g + 1 < groups ? c + end * t.c_row : c + vectors * L;
     multiply_tile_of<Real, vectors, most>(int(end - i), t);
+    t.line += t.lines * (end - i);
   }
 }
 
-// C (rows x columns, row stride c_row) = A B, or += with `add`.
+// C (rows x columns, row stride c_row) = A B, or += with `add`. With `streams`, A comes from memory, row after row, and is
+// fetched a block of its depth ahead; then what lies behind its last row, since that is likely to be asked for next.
 template <class Real>
 static void matmul(int64_t rows, int64_t columns, int64_t depth, Left<Real> a, Right<Real> b, Real* c, int64_t c_row,
-                   bool add) {
+                   bool add, bool streams = false) {
   constexpr int width = panel_width<Real>;
   if (depth == 0 && !add)
     for (int64_t i = 0; i < rows; ++i)
       for (int64_t j = 0; j < columns; ++j) c[i * c_row + j] = Real(0);
+  const int64_t n_panels = (columns + width - 1) / width, lines = lines_of_block<Real>;
   for (int64_t k = 0; k < depth; k += depth_block) {
-    const int64_t block = depth - k < depth_block ? depth - k : depth_block;
-    for (int64_t j = 0; j < columns; j += width) {
-      const Tile<Real> first = {block, a.data + k * a.step, a.row, a.step, b.data + j / width * b.panel + k * b.step,
-                                b.step, c + j, c_row, 0, add || k > 0};
-      multiply_column_of_tiles<Real, tile_vectors>(rows, int(columns - j < width ? columns - j : width), first);
+    const bool is_last = depth - k <= depth_block;
+    const Real* const ahead = is_last ? a.data + rows * a.row : a.data + k + depth_block;
+    for (int64_t j = 0; j < n_panels; ++j) {
+      Tile<Real> t = {};
+      t.depth = is_last ? depth - k : depth_block;
+      t.a = a.data + k * a.step;
+      t.a_row = a.row;
+      t.a_step = a.step;
+      t.b = b.data + j * b.panel + k * b.step;
+      t.b_step = b.step;
+      t.c = c + j * width;
+      t.c_row = c_row;
+      t.ahead = ahead;
+      t.lines = streams ? int((lines + n_panels - 1) / n_panels) : 0;
+      t.line = j * t.lines * rows;
+      t.add = add || k > 0;
+      const int64_t left = columns - j * width;
+      multiply_column_of_tiles<Real, tile_vectors>(rows, int(left < width ? left : width), t);
     }
   }
 }

@@ -73,9 +73,41 @@ def cross_entropy_gradient(
     gradient: _Floats,
     threads: int = 0,
 ) -> None: ...
-def softmax_vjp(
-    probabilities: _Floats, cotangent: _Floats, out: _Floats, axis: int | tuple[int, ...], factor: float, threads: int = 0
-) -> None: ...
+def linear_cross_entropy(
+    features: _Floats,  # (N, D), any strides
+    weight: _Floats,  # (K, D), of the same dtype
+    bias: _Floats | None,
+    targets: npt.NDArray[Any],  # int64 (N,), or floats (N, K)
+    sample_weight: _Values | None,
+    class_weight: _Values | None,
+    ignore_index: int | None,
+    label_smoothing: float,
+    weight_scale: float,
+    tolerance: float,
+    mean: bool,
+    losses: _Values | None,
+    weight_gradient: _Floats | None,  # gradients: C-contiguous, of the dtype of the features
+    bias_gradient: _Floats | None,
+    features_gradient: _Floats | None,
+    threads: int = 0,
+) -> tuple[float, float, int, int]: ...
+def linear_cross_entropy_hvp(
+    features: _Floats,
+    weight: _Floats,
+    bias: _Floats | None,
+    weight_tangent: _Floats,
+    bias_tangent: _Floats | None,
+    targets: npt.NDArray[Any],
+    sample_weight: _Values | None,
+    class_weight: _Values | None,
+    ignore_index: int | None,
+    weight_scale: float,
+    tolerance: float,
+    mean: bool,
+    weight_product: _Floats | None,
+    bias_product: _Floats | None,
+    threads: int = 0,
+) -> tuple[float, float, int, int]: ...
 def index_row_weights(
     targets: npt.NDArray[np.int64],
     n_classes: int,
