@@ -63,7 +63,9 @@ WORDS = {
 
 
 def table(words: dict[str, Any]) -> str:
-    """Return the table and what it means, in one language."""
+    """Return the table and what it means, in one language; nothing as long as a result is missing."""
+    if not all((MACHINE / f"{name}.json").exists() for name in _names()):
+        return ""
     results = {name: json.loads((MACHINE / f"{name}.json").read_text()) for name in _names()}
     facts, threads = results["softmax"]["facts"], results["softmax"]["facts"]["cores"]
     said = words["threads"][threads > 1].format(threads)

@@ -1,0 +1,61 @@
+"""Every benchmark runs, and the table of the READMEs is made of their results."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+NUMERICAL = ("softmax", "cross_entropy", "linear_cross_entropy", "small_calls", "accuracy")
+OTHERS = ("cold_start",)
+
+
+def run(name: str, *options: str) -> str:
+    # The source tree first: what is measured is what is tested.
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "JAX_PLATFORMS": "cpu",
+    }
+    command = [sys.executable, "-W", "error::DeprecationWarning", str(ROOT / "benchmarks" / f"{name}.py"), *options]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+def test_every_benchmark_that_smokes_is_run_here() -> None:
+    found = {
+        path.stem for path in (ROOT / "benchmarks").glob("*.py") if re.search("--smoke|rounds.run", path.read_text())
+    }
+
+    assert found - {"rounds"} == {*NUMERICAL, *OTHERS}
+
+
+@pytest.mark.parametrize("name", NUMERICAL)
+def test_a_benchmark_smokes(name: str) -> None:
+    printed = run(name, "--smoke", "--against", "numpy", "scipy", "torch")
+
+    assert "softclass" in printed
+    assert "torch" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NUMERICAL)
+def test_a_benchmark_smokes_with_every_peer(name: str) -> None:
+    assert "softclass" in run(name, "--smoke")
+
+
+@pytest.mark.slow
+def test_cold_start_smokes() -> None:
+    assert "predict" in run("cold_start", "--smoke")
+
+
+def test_the_table_of_the_readmes_is_made_of_the_results() -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "make_tables.py"), "--check"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.stdout.splitlines() == ["README.md: as made", "README.zh-CN.md: as made"]
