@@ -200,7 +200,7 @@ struct FinishedRows {
   Real* factor;          // share total / (1 + rest): times an exponential it is a term of the gradient
   Real* complement;      // share total rest / (1 + rest): what the largest class lacks of share total
   Real* share;           // row weight over the divisor
-  Real* total;           // share times the sum of the smoothed target, which is 1 for a class index
+  Real* mass;            // sum of the shares of a distribution
   const double* centre;  // Hessian: the tangent where the maximum is,
   double* average;       // and the mean of tangent - centre
 };
@@ -213,18 +213,20 @@ static void make_gradient(const LinearLoss& call, const LogitBlock<Real>& block,
   const V one = broadcast_as(V{}, Real(1));
   const double smoothing = call.label_smoothing, even_share = smoothing / double(call.n_classes);
   const Real keep = Real(1.0 - smoothing), even = Real(even_share);
+  const V smoothed_others = broadcast_as(V{}, Real(smoothing - even_share));
   for (int64_t r = 0; r < block.n_rows; r += V::lanes) {
     const V m = load_narrow(V{}, block_maximum + r), row_m = load_narrow(V{}, rows.maximum + r);
     const V factor = factor_of_block(m, row_m, load(rows.factor + r), Real(0));
-    const V share = load(rows.share + r), total = load(rows.total + r), complement = load(rows.complement + r);
+    const V share = load(rows.share + r), complement = load(rows.complement + r);
+    const V mass = load(rows.mass + r), kept = share * broadcast_as(V{}, keep);
     const V smooth = share * broadcast_as(V{}, even);
     for (int64_t c = 0; c < block.n_classes; ++c) {
       const int64_t at = c * block.step + r;
       const V e = load(block.logits + at);
       if (shares) {
-        const V target = fma(load(shares + at), share * broadcast_as(V{}, keep), smooth);
+        const V target = load(shares + at), others = fma(mass - target, kept, share * smoothed_others);
         const auto is_largest = both(equal(e, one), equal(m, row_m));
-        store(out + at, select(is_largest, (total - target) - complement, e * factor - target));
+        store(out + at, select(is_largest, others - complement, e * factor - fma(target, kept, smooth)));
       } else {
         store(out + at, e * factor - smooth);
       }

@@ -144,7 +144,7 @@ static ChunkMemory<Real> chunk_memory(const LinearLoss& call, const ChunkSizes& 
   m.rows.factor = pieces.take<Real>(M);
   m.rows.complement = pieces.take<Real>(M);
   m.rows.share = pieces.take<Real>(M);
-  m.rows.total = pieces.take<Real>(M);
+  m.rows.mass = pieces.take<Real>(M);
   m.losses = pieces.take<double>(M);
   m.parts = pieces.take<double>(4 * n_sums(call));
   const bool kept[5] = {true, true, !call.indices, s.n_logits > 1, s.n_logits > 1};

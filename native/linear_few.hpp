@@ -104,7 +104,7 @@ static FewScratch<Real> few_scratch(const LinearLoss& call, const FewSizes& s, P
   t.rows.factor = pieces.take<Real>(B);
   t.rows.complement = pieces.take<Real>(B);
   t.rows.share = pieces.take<Real>(B);
-  t.rows.total = pieces.take<Real>(B);
+  t.rows.mass = pieces.take<Real>(B);
   t.losses = pieces.take<double>(B);
   return t;
 }

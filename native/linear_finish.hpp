@@ -107,7 +107,7 @@ static void finish_rows(const LinearLoss& call, double divisor, const ActiveRows
     rows.factor[r] = Real(share * total * inverse);
     rows.complement[r] = Real(share * total * rest * inverse);
     rows.share[r] = Real(share);
-    rows.total[r] = Real(share * total);
+    rows.mass[r] = Real(state.mass ? state.mass[r] : 1.0);
     if (rows.average) rows.average[r] = state.deviation[r] * inverse;
   }
 }
