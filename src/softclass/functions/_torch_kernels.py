@@ -77,6 +77,11 @@ def is_batched(*tensors: Tensor) -> bool:
     return any(torch._C._functorch.is_legacy_batchedtensor(tensor) for tensor in tensors)
 
 
+def is_plain(upstream: Tensor) -> bool:
+    """Tell whether a backward is an ordinary one: no graph of it is made, no transform looks at it."""
+    return not torch.is_grad_enabled() and not is_watched(upstream) and not is_batched(upstream)
+
+
 def view(tensor: Tensor | None) -> Any:
     """Return the memory of a tensor as a NumPy array; bfloat16 as its bits."""
     if tensor is None:

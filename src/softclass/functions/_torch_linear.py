@@ -21,7 +21,8 @@ from softclass.functions.namespaces import TORCH
 class LinearCrossEntropy(Function):
     """features, weight, bias, targets, weights, options, wanted -> loss, gradients at features, weight, bias.
 
-    The gradients that are wanted are made in the same pass; backward only multiplies them.
+    The gradients that are wanted are made in the same pass. An ordinary backward hands them over, since a copy of the
+    weight's may be larger than all else; another one, of a graph that is retained, makes them again.
     """
 
     @staticmethod
@@ -38,17 +39,22 @@ class LinearCrossEntropy(Function):
         *tensors, ctx.options, _ = inputs
         made = output[1:]
         ctx.mark_non_differentiable(*(gradient for gradient in made if gradient is not None))
-        ctx.save_for_backward(*tensors, *made)
-        ctx.save_for_forward(*tensors, *made)
+        ctx.save_for_backward(*tensors)
+        ctx.save_for_forward(*tensors)
+        ctx.made = made
         ctx.set_materialize_grads(False)
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
         if upstream is None:
             return (None,) * 8
+        made = ctx.made
+        if any(gradient is not None for gradient in made) and kernels.is_plain(upstream):
+            ctx.made = (None, None, None)
+            return *(None if g is None else _times(g, upstream) for g in made), None, None, None, None, None
         features, weight, bias, *rest = ctx.saved_tensors
         wanted = tuple(ctx.needs_input_grad[:3])
-        found = LinearGradients.apply(features, weight, bias, upstream, *rest[:3], ctx.options, wanted, *rest[3:])
+        found = LinearGradients.apply(features, weight, bias, upstream, *rest, ctx.options, wanted, *made)
         return *found, None, None, None, None, None
 
     @staticmethod
@@ -57,10 +63,10 @@ class LinearCrossEntropy(Function):
         features, weight, bias, *rest = ctx.saved_tensors
         arrays, moving = (features, weight, bias), tangents[:3]
         if ctx.options.reduction == "none":
-            return _dense_tangent(*arrays, moving, *rest[:3], ctx.options), None, None, None
+            return _dense_tangent(*arrays, moving, *rest, ctx.options), None, None, None
         wanted = tuple(t is not None for t in moving)
         upstream = torch.ones((), dtype=loss_type(features))
-        gradients = LinearGradients.apply(*arrays, upstream, *rest[:3], ctx.options, wanted, *rest[3:])
+        gradients = LinearGradients.apply(*arrays, upstream, *rest, ctx.options, wanted, *ctx.made)
         products = [
             (g.to(upstream.dtype) * t.to(upstream.dtype)).sum()
             for g, t in zip(gradients, moving, strict=True)
@@ -123,6 +129,11 @@ class LinearGradients(Function):
     @staticmethod
     def vmap(info: Any, in_dims: Any, *inputs: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         return one_by_one(LinearGradients, info, in_dims, *inputs)
+
+
+def _times(gradient: Tensor, upstream: Tensor) -> Tensor:
+    """Multiply in place."""
+    return gradient if upstream == 1 else gradient.mul_(upstream)
 
 
 # ---- linear losses in tensor operations: second derivatives and forward mode
