@@ -68,16 +68,26 @@ CrossEntropySum sum_of_units(const CrossEntropy& call, Unit unit, int threads) {
   return all;
 }
 
+Unit rows_of(const CrossEntropy& call) {
+  const CrossEntropyTable& table = chosen_cross_entropy_table();
+  return call.layout.element[CrossEntropy::logits] == Element::float64 ? table.float64 : table.float32;
+}
+
+double sum_of_weights(const CrossEntropy& call, int threads) {
+  const bool all_weigh_one = !call.sample_weight && !call.class_weight && !call.has_ignored;
+  if (all_weigh_one) return call.weight_scale * double(call.layout.n_rows);
+  return sum_of_units(call, chosen_cross_entropy_table().weights, threads).weight;
+}
+
 }  // namespace
 
 CrossEntropySum cross_entropy(CrossEntropy& call, bool mean, int threads) noexcept {
-  const CrossEntropyTable& table = chosen_cross_entropy_table();
-  if (mean && call.has_gradient) call.divisor = sum_of_units(call, table.weights, threads).weight;
-  return sum_of_units(call, table.rows, threads);
+  if (mean && call.has_gradient) call.divisor = sum_of_weights(call, threads);
+  return sum_of_units(call, rows_of(call), threads);
 }
 
 void cross_entropy_gradient(const CrossEntropy& call, int threads) noexcept {
-  sum_of_units(call, chosen_cross_entropy_table().rows, threads);
+  sum_of_units(call, rows_of(call), threads);
 }
 
 }  // namespace softclass

@@ -51,7 +51,8 @@ void cross_entropy_gradient(const CrossEntropy& call, int threads) noexcept;
 // For `count` rows from `first`, at most most_unit_rows of them.
 constexpr int64_t most_unit_rows = 1024;
 struct CrossEntropyTable {
-  void (*rows)(const CrossEntropy& call, int64_t first, int64_t count, CrossEntropySum* sum);
+  void (*float32)(const CrossEntropy& call, int64_t first, int64_t count, CrossEntropySum* sum);
+  void (*float64)(const CrossEntropy& call, int64_t first, int64_t count, CrossEntropySum* sum);
   void (*weights)(const CrossEntropy& call, int64_t first, int64_t count, CrossEntropySum* sum);
 };
 SOFTCLASS_TABLES(CrossEntropyTable, cross_entropy_table)

@@ -8,6 +8,8 @@
 namespace softclass {
 namespace SOFTCLASS_TARGET {
 
+constexpr int most_lanes = 16;  // of any target
+
 // One double a lane of V: two vectors for floats, one for doubles.
 template <class V>
 constexpr int halves = V::lanes / Doubles::lanes;
@@ -108,18 +110,17 @@ SOFTCLASS_INLINE Rest<Doubles> total(const RestSum<Doubles>& rest) {
   return {{{sum.high}}, {{log1p_for_double(sum.high) + sum.low / (broadcast(1.0) + sum.high)}}};
 }
 
-// What scaled exponentials are multiplied by to become `factor` times the exponentials. A factor so small that 2^-64 of it
-// would be subnormal is multiplied in two steps.
+// A factor of scaled exponentials that is multiplied by 2^-64 itself must not become subnormal; such a small one is
+// multiplied after that.
 template <class V>
 SOFTCLASS_INLINE V unscaling() {
   return broadcast_as(V{}, 1.0 / exp_scale<V>);
 }
-SOFTCLASS_INLINE Floats smallest_safe(Floats) { return broadcast(0x1p-125f); }
-SOFTCLASS_INLINE Doubles smallest_safe(Doubles) { return broadcast(0x1p-1021); }
 template <class V>
-SOFTCLASS_INLINE bool any_is_tiny(V scaled) {
-  const V zero = zero_of<V>(), size = greater_of(scaled, zero - scaled);
-  return bits_of(both(less(size, smallest_safe(scaled)), less(zero, size))) != 0;
+SOFTCLASS_INLINE bool any_is_tiny(V factor) {
+  const V zero = zero_of<V>(), size = greater_of(factor, zero - factor);
+  const V smallest = broadcast_as(V{}, V::lanes == Floats::lanes ? 0x1p-61 : 0x1p-765);
+  return bits_of(both(less(size, smallest), less(zero, size))) != 0;
 }
 
 // m - t, at least 0, as a number and, for doubles, what its rounding lost.

@@ -2,7 +2,7 @@
 // them. All but the first sweep find the row in a cache.
 #pragma once
 
-#include "cross_entropy_lanes.hpp"
+#include "cross_entropy_vertical.hpp"
 
 #if defined(__GNUC__)
 #define SOFTCLASS_PREFETCH(p) __builtin_prefetch(p, 0, 2)
@@ -73,13 +73,14 @@ SOFTCLASS_INLINE RowRest total(const RowPartials<double>& partials) {
   Pair<double> all[row_partials<double>];
   for (int v = 0; v < row_vectors<double>; ++v) {
     double high[Doubles::lanes], low[Doubles::lanes];
-    store(high, partials.part[v].sum.part[0] * unscaling<Doubles>());
-    store(low, partials.part[v].low * unscaling<Doubles>());
+    store(high, partials.part[v].sum.part[0]);
+    store(low, partials.part[v].low);
     for (int l = 0; l < Doubles::lanes; ++l) all[v * Doubles::lanes + l] = {high[l], low[l]};
   }
   for (int half = row_partials<double> / 2; half > 0; half /= 2)
     for (int j = 0; j < half; ++j) all[j] = plus(all[j], all[j + half]);
-  const Pair<double> sum = plus(all[0], ties_of(partials) - 1.0);
+  constexpr double down = 1.0 / exp_scale<Doubles>;
+  const Pair<double> sum = plus(Pair<double>{all[0].high * down, all[0].low * down}, ties_of(partials) - 1.0);
   const Pair<double> rest = two_sum(sum.high, sum.low);
   return {rest.high, rest.low};
 }
@@ -148,17 +149,18 @@ static int64_t only_infinity(const Real* z, int64_t K) {
   return place;
 }
 
-// What a row leaves for its loss, log(1 + s1) - depth + correction, and for a later gradient.
+// What a row leaves for its loss, total log(1 + s1) - depth + correction, and for a later gradient.
 struct RowLoss {
   double maximum;
   double s1;
-  double depth;       // t - maximum
-  double correction;  // doubles only: what s1 and depth have lost
+  double depth;       // t - maximum; of a distribution: minus the sum of q (maximum - z)
+  double correction;  // of doubles: what s1 and depth have lost
+  double total;       // sum of q
 };
 
 SOFTCLASS_INLINE RowLoss unknown_loss() {
   const double nan = __builtin_nan("");
-  return {nan, nan, nan, 0.0};
+  return {nan, nan, nan, 0.0, 1.0};
 }
 
 template <class Real>
@@ -173,16 +175,16 @@ static RowLoss infinite_row(const Real* z, int64_t K, int64_t target, double sca
   }
   if (place < 0) return unknown_loss();
   const double infinity = __builtin_inf();
-  return {infinity, 0.0, place == target ? 0.0 : -infinity, 0.0};
+  return {infinity, 0.0, place == target ? 0.0 : -infinity, 0.0, 1.0};
 }
 
 SOFTCLASS_INLINE RowLoss index_loss(float maximum, float t, RowRest rest) {
-  return {double(maximum), rest.sum, double(t) - double(maximum), 0.0};
+  return {double(maximum), rest.sum, double(t) - double(maximum), 0.0, 1.0};
 }
 SOFTCLASS_INLINE RowLoss index_loss(double maximum, double t, RowRest rest) {
   const Pair<double> depth = two_sum(t, -maximum);
   const double lost = depth.high - depth.high == 0.0 ? depth.low : 0.0;
-  return {maximum, rest.sum, depth.high, rest.low / (1.0 + rest.sum) - lost};
+  return {maximum, rest.sum, depth.high, rest.low / (1.0 + rest.sum) - lost, 1.0};
 }
 
 // Gradient of a class index from the kept exponentials, in their place.
@@ -192,29 +194,45 @@ static void index_gradient_row(const Real* kept, int64_t K, int64_t target, cons
   constexpr double down = 1.0 / exp_scale<Vector<Real>>;
   const double r = 1.0 / (1.0 + row.s1), factor = scale * r, e = double(kept[target]) * down;
   const double of_target = row.depth == 0.0 ? 0.0 - factor * row.s1 : scale * (e * r - 1.0);
-  const Real scaled = Real(factor * down);
-  if (any_is_tiny(broadcast_as(Vector<Real>{}, scaled))) {
+  if (any_is_tiny(broadcast_as(Vector<Real>{}, Real(factor)))) {
     scale_row(kept, K, Real(down), gradient);
     scale_row(gradient, K, Real(factor), gradient);
   } else {
-    scale_row(kept, K, scaled, gradient);
+    scale_row(kept, K, Real(factor) * Real(down), gradient);
   }
   gradient[target] = Real(of_target);
 }
 
-// A row of a class index; gradient is null or has room for it, perhaps where z lies.
+// The scaled exponentials alone.
 template <class Real>
-static RowLoss index_row(const Real* z, int64_t K, int64_t target, double scale, Real* gradient, const Real* ahead) {
-  const Real m = row_maximum(z, K), t = z[target];
+static void keep_row(const Real* z, int64_t K, Real maximum, Real* kept) {
+  using V = Vector<Real>;
+  constexpr int step = lanes_of<Real>;
+  const V m = broadcast_as(V{}, maximum);
+  for (int64_t j = 0; j < K; j += step) {
+    const int count = K - j < step ? int(K - j) : step;
+    const Difference<V> d = difference(load_first(z + j, count, m), m);
+    store_first(kept + j, scaled_exp(d.value, d.error).value, count);
+  }
+}
+
+// A row of a class index. The gradient may be where z lies. `known`: its state, for Wanted::gradient.
+template <Wanted wanted, class Real>
+static RowLoss index_row(const Real* z, int64_t K, int64_t target, double scale, Real* gradient, const double* known,
+                         const Real* ahead) {
+  const Real m = wanted == Wanted::gradient ? Real(known[0]) : row_maximum(z, K), t = z[target];
   if (!(m - m == 0)) return infinite_row(z, K, target, scale, gradient);
   RowPartials<Real> sums;
   clear(sums);
-  if (gradient)
-    sum_row<true>(z, K, m, gradient, ahead, sums);
-  else
-    sum_row<false>(z, K, m, static_cast<Real*>(nullptr), ahead, sums);
-  const RowLoss row = index_loss(m, t, total(sums));
-  if (gradient) index_gradient_row(gradient, K, target, row, scale, gradient);
+  RowLoss row;
+  if constexpr (wanted == Wanted::gradient) {
+    keep_row(z, K, m, gradient);
+    row = index_loss(m, t, RowRest{known[1], 0.0});
+  } else {
+    sum_row<wanted == Wanted::both>(z, K, m, gradient, ahead, sums);
+    row = index_loss(m, t, total(sums));
+  }
+  if constexpr (wanted != Wanted::value) index_gradient_row(gradient, K, target, row, scale, gradient);
   return row;
 }
 

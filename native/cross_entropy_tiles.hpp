@@ -71,47 +71,61 @@ static void clear_gaps(V* z, int K, const double* omega) {
   for (int c = 0; c < K; ++c) z[c] = zero_where(gap, z[c]);
 }
 
-// Any block, of class indices: some rows may be missing, some may have infinite logits. `z` is memory for K classes.
-template <bool WithGradient, class Tile>
-static void careful_block(const Tile& tile, int K, bool has_gaps, const BlockRows& rows, Vector<typename Tile::Real>* z) {
-  using V = Vector<typename Tile::Real>;
-  load_tile(tile, K, z);
+// Brings a block that may have gaps and infinities into a form that any kernel can take; returns the maxima to subtract
+// and, in `raw`, those of the logits as they are.
+template <Wanted wanted, class V>
+SOFTCLASS_INLINE V prepared(V* z, int K, bool has_gaps, const BlockRows& rows, V& raw) {
   if (has_gaps) clear_gaps(z, K, rows.omega);
-  const V m = block_maximum(z, K);
-  const V origin = all_finite(m) ? m : tamed(z, K, m);
-  index_block<WithGradient>(z, K, origin, m, rows);
-  if constexpr (WithGradient) store_tile(tile, K, z);
+  if constexpr (wanted == Wanted::gradient)
+    raw = known_state<V>(rows).m;
+  else
+    raw = block_maximum(z, K);
+  return all_finite(raw) ? raw : tamed(z, K, raw);
+}
+
+// Any block with class indices. `z` is memory for K classes.
+template <Wanted wanted, class Tile>
+static void careful_block(const Tile& tile, int K, bool has_gaps, const BlockRows& rows, Vector<typename Tile::Real>* z) {
+  load_tile(tile, K, z);
+  Vector<typename Tile::Real> raw;
+  const auto m = prepared<wanted>(z, K, has_gaps, rows, raw);
+  index_block<wanted>(z, K, m, raw, rows);
+  if constexpr (wanted != Wanted::value) store_tile(tile, K, z);
 }
 
 SOFTCLASS_INLINE BlockRows next(const BlockRows& rows, int lanes, bool is_uniform) {
   const int step = is_uniform ? 0 : lanes;
-  return {rows.picks + lanes, rows.omega + step, rows.scale + step, rows.losses + lanes,
-          rows.states ? rows.states + 2 * lanes : nullptr};
+  return {rows.picks + lanes,
+          rows.omega + step,
+          rows.scale + step,
+          rows.losses + lanes,
+          rows.states ? rows.states + 2 * lanes : nullptr,
+          rows.known ? rows.known + 2 * lanes : nullptr};
 }
 
 // `count` blocks of rows that are all there, K classes in registers.
-template <class Real, int K, bool WithGradient>
+template <class Real, int K, Wanted wanted>
 static void unrolled_blocks(RowTile<Real> tile, int, int64_t count, BlockRows rows, bool is_uniform) {
   for (int64_t b = 0; b < count; ++b) {
     Vector<Real> z[padded<Real>(K)];
     load_tile<K>(tile, z);
     const Vector<Real> m = block_maximum(z, K);
     if (all_finite(m)) {
-      index_block<WithGradient>(z, K, m, m, rows);
-      if constexpr (WithGradient) store_tile<K>(tile, z);
+      index_block<wanted>(z, K, m, m, rows);
+      if constexpr (wanted != Wanted::value) store_tile<K>(tile, z);
     } else {
       Vector<Real> memory[padded<Real>(K)];
-      careful_block<WithGradient>(tile, K, false, rows, memory);
+      careful_block<wanted>(tile, K, false, rows, memory);
     }
     tile = next(tile);
     rows = next(rows, lanes_of<Real>, is_uniform);
   }
 }
-template <class Real, bool WithGradient>
+template <class Real, Wanted wanted>
 static void looped_blocks(RowTile<Real> tile, int K, int64_t count, BlockRows rows, bool is_uniform) {
   Vector<Real> z[padded<Real>(most_vertical)];
   for (int64_t b = 0; b < count; ++b) {
-    careful_block<WithGradient>(tile, K, false, rows, z);
+    careful_block<wanted>(tile, K, false, rows, z);
     tile = next(tile);
     rows = next(rows, lanes_of<Real>, is_uniform);
   }
@@ -120,22 +134,22 @@ static void looped_blocks(RowTile<Real> tile, int K, int64_t count, BlockRows ro
 template <class Real>
 using Blocks = void (*)(RowTile<Real>, int, int64_t, BlockRows, bool);
 // Only with 32 registers is it worth its code.
-template <class Real, bool G, int K>
+template <class Real, Wanted wanted, int K>
 SOFTCLASS_INLINE constexpr Blocks<Real> blocks_for() {
-  if constexpr (Floats::lanes == 16 && K >= 2)
-    return unrolled_blocks<Real, K, G>;
+  if constexpr (Floats::lanes == 16 && K >= 2 && wanted != Wanted::gradient)
+    return unrolled_blocks<Real, K, wanted>;
   else
-    return looped_blocks<Real, G>;
+    return looped_blocks<Real, wanted>;
 }
-template <class Real, bool G>
+template <class Real, Wanted wanted>
 SOFTCLASS_INLINE Blocks<Real> blocks_of(int K) {
   static constexpr Blocks<Real> of[most_unrolled + 1] = {
-      blocks_for<Real, G, 0>(),  blocks_for<Real, G, 1>(),  blocks_for<Real, G, 2>(),  blocks_for<Real, G, 3>(),
-      blocks_for<Real, G, 4>(),  blocks_for<Real, G, 5>(),  blocks_for<Real, G, 6>(),  blocks_for<Real, G, 7>(),
-      blocks_for<Real, G, 8>(),  blocks_for<Real, G, 9>(),  blocks_for<Real, G, 10>(), blocks_for<Real, G, 11>(),
-      blocks_for<Real, G, 12>(), blocks_for<Real, G, 13>(), blocks_for<Real, G, 14>(), blocks_for<Real, G, 15>(),
-      blocks_for<Real, G, 16>()};
-  return K <= most_unrolled ? of[K] : looped_blocks<Real, G>;
+      blocks_for<Real, wanted, 0>(),  blocks_for<Real, wanted, 1>(),  blocks_for<Real, wanted, 2>(),  blocks_for<Real, wanted, 3>(),
+      blocks_for<Real, wanted, 4>(),  blocks_for<Real, wanted, 5>(),  blocks_for<Real, wanted, 6>(),  blocks_for<Real, wanted, 7>(),
+      blocks_for<Real, wanted, 8>(),  blocks_for<Real, wanted, 9>(),  blocks_for<Real, wanted, 10>(), blocks_for<Real, wanted, 11>(),
+      blocks_for<Real, wanted, 12>(), blocks_for<Real, wanted, 13>(), blocks_for<Real, wanted, 14>(), blocks_for<Real, wanted, 15>(),
+      blocks_for<Real, wanted, 16>()};
+  return K <= most_unrolled ? of[K] : looped_blocks<Real, wanted>;
 }
 
 }  // namespace SOFTCLASS_TARGET

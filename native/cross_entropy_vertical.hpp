@@ -14,8 +14,11 @@ struct BlockRows {
   const double* omega;   // weight of the loss; 0: the row is not there, NaN: bad target
   const double* scale;   // weight of the gradient
   double* losses;
-  double* states;        // (m, s1) of every row, or null
+  double* states;        // receives (m, s1) of every row, or null
+  const double* known;   // for Wanted::gradient: (m, s1) of every row
 };
+
+enum class Wanted { value, both, gradient };
 
 template <class V>
 SOFTCLASS_INLINE V block_maximum(const V* z, int K) {
@@ -60,6 +63,23 @@ SOFTCLASS_INLINE void store_states(double* states, V m, const Wide<V>& s1) {
   }
 }
 
+template <class V>
+struct BlockState {
+  V m;
+  Wide<V> s1;
+};
+// What is known of rows that are not there is not used.
+template <class V>
+SOFTCLASS_INLINE BlockState<V> known_state(const BlockRows& rows) {
+  double maxima[V::lanes], sums[V::lanes];
+  for (int l = 0; l < V::lanes; ++l) {
+    const bool is_there = rows.omega[l] != 0.0;
+    maxima[l] = is_there ? rows.known[2 * l] : 0.0;
+    sums[l] = is_there ? rows.known[2 * l + 1] : 0.0;
+  }
+  return {narrow(load_wide<V>(maxima)), load_wide<V>(sums)};
+}
+
 // What a pass over the classes leaves for the epilogue; z holds the scaled exponentials then.
 template <class V>
 struct TargetNumbers {
@@ -74,27 +94,33 @@ SOFTCLASS_INLINE void index_gradient(V* z, int K, V m, TargetNumbers<V> target, 
   const auto picked = load_picks(V{}, rows.picks);
   const Wide<V> scale = load_wide<V>(rows.scale), wide_e = widen(target.e);
   const Doubles one = broadcast(1.0), zero = broadcast(0.0), down = broadcast(1.0 / exp_scale<V>);
-  Wide<V> factor, scaled, below, at_maximum;
+  Wide<V> factor, below, at_maximum;
   for (int h = 0; h < halves<V>; ++h) {
     const Doubles r = one / (one + s1.part[h]);
     factor.part[h] = scale.part[h] * r;
-    scaled.part[h] = factor.part[h] * down;
     below.part[h] = scale.part[h] * fma(wide_e.part[h], r * down, zero - one);
     at_maximum.part[h] = zero - factor.part[h] * s1.part[h];
   }
   const V of_target = select(equal(target.t, m), narrow(at_maximum), narrow(below));
-  V of_class = narrow(scaled);
+  V of_class = narrow(factor);
   if (__builtin_expect(any_is_tiny(of_class), 0)) {
-    of_class = narrow(factor);
     SOFTCLASS_UNROLL
     for (int c = 0; c < K; ++c) z[c] = z[c] * unscaling<V>();
+  } else {
+    of_class = of_class * unscaling<V>();
   }
   SOFTCLASS_UNROLL
   for (int c = 0; c < K; ++c) z[c] = select(picks(picked, c), of_target, z[c] * of_class);
 }
 
-// m is the maximum of z and finite, or NaN.
-template <bool WithGradient, class V>
+template <class V>
+SOFTCLASS_INLINE void store_losses(const BlockRows& rows, const Wide<V>& loss) {
+  const Wide<V> omega = load_wide<V>(rows.omega);
+  for (int h = 0; h < halves<V>; ++h) store(rows.losses + h * Doubles::lanes, omega.part[h] * loss.part[h]);
+}
+
+// The block with class indices. m, finite or NaN, is the maximum of z; raw_m is what it was before the block was tamed.
+template <Wanted wanted, class V>
 SOFTCLASS_INLINE void index_block(V* z, int K, V m, V raw_m, const BlockRows& rows) {
   const auto picked = load_picks(V{}, rows.picks);
   TargetNumbers<V> target{m, zero_of<V>()};
@@ -105,18 +131,21 @@ SOFTCLASS_INLINE void index_block(V* z, int K, V m, V raw_m, const BlockRows& ro
     const Difference<V> d = difference(z[c], m);
     const ScaledExp<V> e = scaled_exp(d.value, d.error);
     const auto is_target = picks(picked, c);
-    add(sum, e, equal(z[c], m));
+    if constexpr (wanted != Wanted::gradient) add(sum, e, equal(z[c], m));
     target.t = select(is_target, z[c], target.t);
-    if constexpr (WithGradient) {
+    if constexpr (wanted != Wanted::value) {
       target.e = select(is_target, e.value, target.e);
       z[c] = e.value;
     }
   }
-  const Rest<V> rest = total(sum);
-  const Wide<V> omega = load_wide<V>(rows.omega), loss = minus_depth(rest.log, target.t, m);
-  for (int h = 0; h < halves<V>; ++h) store(rows.losses + h * Doubles::lanes, omega.part[h] * loss.part[h]);
-  if (rows.states) store_states(rows.states, raw_m, rest.sum);
-  if constexpr (WithGradient) index_gradient(z, K, m, target, rest.sum, rows);
+  if constexpr (wanted == Wanted::gradient) {
+    index_gradient(z, K, m, target, known_state<V>(rows).s1, rows);
+  } else {
+    const Rest<V> rest = total(sum);
+    store_losses<V>(rows, minus_depth(rest.log, target.t, m));
+    if (rows.states) store_states(rows.states, raw_m + zero_of<V>(), rest.sum);
+    if constexpr (wanted == Wanted::both) index_gradient(z, K, m, target, rest.sum, rows);
+  }
 }
 
 }  // namespace SOFTCLASS_TARGET

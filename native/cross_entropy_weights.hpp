@@ -4,12 +4,13 @@
 
 #include "cross_entropy.hpp"
 #include "cross_entropy_lanes.hpp"
+#include "row_state.hpp"
+#include "staging.hpp"
 
 namespace softclass {
 namespace SOFTCLASS_TARGET {
 
 constexpr int chunk_rows = 256;
-constexpr int most_lanes = 16;
 
 // A number a row, with room for a last block that is not full. Uniform rows all weigh the same and have a target each:
 // `omega` and `scale` then hold one block, and the class indices stay where they are.
@@ -23,9 +24,8 @@ struct Chunk {
   alignas(64) double losses[chunk_rows + most_lanes];
   alignas(64) double depths[chunk_rows + most_lanes];  // see RowLoss
   alignas(64) double corrections[chunk_rows + most_lanes];
+  alignas(64) double totals[chunk_rows + most_lanes];
 };
-
-SOFTCLASS_INLINE double nan_value() { return __builtin_nan(""); }
 
 SOFTCLASS_INLINE void found_bad(CrossEntropySum& sum, int64_t row) {
   if (sum.n_bad++ == 0) sum.first_bad = row;
@@ -50,7 +50,7 @@ SOFTCLASS_INLINE void weigh_index(const CrossEntropy& call, int64_t row, Chunk& 
   if (omega != 0.0) {
     if (uint64_t(target) >= uint64_t(call.layout.n_classes)) {
       found_bad(sum, row);
-      omega = nan_value();
+      omega = not_a_number<double>();
     } else {
       if (call.class_weight) omega *= call.class_weight[target];
       if (omega != 0.0) pick = target;
@@ -86,6 +86,58 @@ static void weigh_indices(const CrossEntropy& call, int64_t first, int64_t count
   }
   chunk.picks = chunk.own_picks;
   for (int64_t i = 0; i < count; ++i) weigh_index(call, first + i, chunk, i, sum);
+}
+
+struct ShareWeight {
+  double weight;  // sum of class weight times share
+  bool is_bad;
+};
+// A row of shares: none negative, none NaN, the sum near 1.
+static ShareWeight weight_of_shares(const CrossEntropy& call, int64_t row) {
+  constexpr int at_once = 256;
+  double q[at_once], sum = 0.0, weighted = 0.0;
+  bool is_bad = false;
+  for (int64_t begin = 0; begin < call.layout.n_classes; begin += at_once) {
+    const int64_t left = call.layout.n_classes - begin, count = left < at_once ? left : at_once;
+    read_classes(call.layout, CrossEntropy::shares, row, begin, count, q);
+    for (int64_t j = 0; j < count; ++j) {
+      is_bad |= !(q[j] >= 0.0);
+      sum += q[j];
+    }
+    if (call.class_weight)
+      for (int64_t j = 0; j < count; ++j) weighted += q[j] * call.class_weight[begin + j];
+  }
+  const double off = sum - 1.0;
+  return {weighted, is_bad || !(off <= call.tolerance && -off <= call.tolerance)};
+}
+
+// Rows of shares. Of a row that is not there not even its shares are read.
+static void weigh_shares(const CrossEntropy& call, int64_t first, int64_t count, Chunk& chunk, CrossEntropySum& sum) {
+  chunk.has_gaps = chunk.is_uniform = false;
+  chunk.picks = chunk.own_picks;
+  for (int64_t i = 0; i < count; ++i) {
+    double omega = weight_of_sample(call, first + i);
+    if (omega != 0.0) {
+      const ShareWeight found = weight_of_shares(call, first + i);
+      if (found.is_bad) {
+        found_bad(sum, first + i);
+        omega = not_a_number<double>();
+      } else if (call.class_weight) {
+        omega *= found.weight;
+      }
+    }
+    chunk.own_picks[i] = omega == omega && omega != 0.0 ? 0 : -1;
+    chunk.omega[i] = omega;
+    chunk.scale[i] = gradient_scale(call, first + i, omega);
+    chunk.has_gaps |= omega == 0.0;
+  }
+}
+
+SOFTCLASS_INLINE void weigh(const CrossEntropy& call, int64_t first, int64_t count, Chunk& chunk, CrossEntropySum& sum) {
+  if (call.has_shares)
+    weigh_shares(call, first, count, chunk, sum);
+  else
+    weigh_indices(call, first, count, chunk, sum);
 }
 
 // Adds numbers to a pair of eight lanes, number i to lane i mod 8 whatever the vectors.
