@@ -31,16 +31,17 @@ SOFTCLASS_INLINE Difference<V> scaled(Difference<V> d, InverseTemperature<V> bet
   return {product, (rounding + beta.low * d.value) + beta.high * d.error};
 }
 
-// exp(t) - 1 for |t| <= log(2) / 2: a Remez fit of (exp(t) - 1 - t) / t^2, relative error 2^-28.3.
-SOFTCLASS_INLINE Floats exp_tail(Floats t) {
+// (exp(t) - 1) / t for |t| <= log(2) / 2. What follows the first 1 is a Remez fit of (exp(t) - 1 - t) / t^2, relative error
+// 2^-28.3. Horner's rule to the end is a unit in eight better, and an operation shorter, than t + t^2 times the fit.
+SOFTCLASS_INLINE Floats exp_series(Floats t) {
   Floats q = fma(t, broadcast(0x1.6a2434p-10f), broadcast(0x1.1239e2p-7f));
   q = fma(q, t, broadcast(0x1.5558f2p-5f));
   q = fma(q, t, broadcast(0x1.555492p-3f));
   q = fma(q, t, broadcast(0x1.fffffcp-2f));
-  return fma(t * t, q, t);
+  return fma(q, t, broadcast(1.0f));
 }
 // The same for double, 2^-57.9.
-SOFTCLASS_INLINE Doubles exp_tail(Doubles t) {
+SOFTCLASS_INLINE Doubles exp_series(Doubles t) {
   Doubles q = fma(t, broadcast(0x1.ad7f767dc8f4ap-26), broadcast(0x1.28ad69a95aec3p-22));
   q = fma(q, t, broadcast(0x1.71df253e8750ap-19));
   q = fma(q, t, broadcast(0x1.a0199a15d32f0p-16));
@@ -50,7 +51,7 @@ SOFTCLASS_INLINE Doubles exp_tail(Doubles t) {
   q = fma(q, t, broadcast(0x1.555555555088ap-5));
   q = fma(q, t, broadcast(0x1.55555555554fap-3));
   q = fma(q, t, broadcast(0x1.000000000000ap-1));
-  return fma(t * t, q, t);
+  return fma(q, t, broadcast(1.0));
 }
 
 // Where the exponential is less than half of the smallest subnormal number.
@@ -69,14 +70,14 @@ SOFTCLASS_INLINE Doubles log2_e(Doubles) { return broadcast(0x1.71547652b82fep+0
 SOFTCLASS_INLINE Floats one_like(Floats) { return broadcast(1.0f); }
 SOFTCLASS_INLINE Doubles one_like(Doubles) { return broadcast(1.0); }
 
-// At most 1.01 units in the last place for float, 1.03 for double. Lanes that vanish are kept from computing a number
+// At most 0.89 units in the last place for float, 1.05 for double. Lanes that vanish are kept from computing a number
 // that underflows, which takes Intel's processors 150 cycles. A NaN stays.
 template <class V>
 SOFTCLASS_INLINE V exp_of_difference(V d, V e) {
   const auto vanishes = exp_vanishes(d);
   const V near = zero_where(vanishes, d), n = round_to_even(near * log2_e(d));
-  const V tail = exp_tail(reduced(near, n) + zero_where(vanishes, e));
-  return zero_where(vanishes, times_power_of_two(one_like(d) + tail, n));
+  const V t = reduced(near, n) + zero_where(vanishes, e);
+  return zero_where(vanishes, times_power_of_two(fma(exp_series(t), t, one_like(d)), n));
 }
 
 // The same number times 2^64 (2^256 for double), and what its last addition rounded away: together right to half a unit,
@@ -97,10 +98,19 @@ template <class V>
 SOFTCLASS_INLINE ScaledExp<V> scaled_exp(V d, V e) {
   const auto vanishes = exp_vanishes(d);
   const V near = zero_where(vanishes, d), biased = fma(near, log2_e(d), exponent_bias(d));
-  const V n = biased - exponent_bias(d), t = reduced(near, n);
-  const V tail = exp_tail(add_where(none_of(vanishes), t, e)), near_one = one_like(d) + tail;
+  const V n = biased - exponent_bias(d), t = add_where(none_of(vanishes), reduced(near, n), e);
+  const V series = exp_series(t), near_one = fma(series, t, one_like(d));
   const V power = zero_where(vanishes, as_exponent(biased));
-  return {near_one * power, tail - (near_one - one_like(d)), power};
+  return {near_one * power, fma(series, t, one_like(d) - near_one), power};
+}
+
+// The value alone, with four operations less: what a lane that vanishes computes is dropped at the end.
+SOFTCLASS_INLINE FloatMask exp_counts(Floats d) { return not_less(d, broadcast(-104.0f)); }
+SOFTCLASS_INLINE DoubleMask exp_counts(Doubles d) { return not_less(d, broadcast(-746.0)); }
+template <class V>
+SOFTCLASS_INLINE V scaled_exp_value(V d, V e) {
+  const V biased = fma(d, log2_e(d), exponent_bias(d)), t = reduced(d, biased - exponent_bias(d)) + e;
+  return keep_where(exp_counts(d), fma(exp_series(t), t, one_like(d)) * as_exponent(biased));
 }
 
 }  // namespace SOFTCLASS_TARGET

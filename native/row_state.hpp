@@ -78,6 +78,12 @@ SOFTCLASS_INLINE void add_to(Sum<Doubles>& total, Doubles x) {
   total.lost = total.lost + ((total.sum - (sum - back)) + (x - back));
   total.sum = sum;
 }
+// The same for a vector that is also stored at p.
+SOFTCLASS_INLINE void add_stored(Sum<Floats>& total, const float* p, Floats x) {
+  total.low = total.low + low_half_at(p, x);
+  total.high = total.high + high_half_at(p, x);
+}
+SOFTCLASS_INLINE void add_stored(Sum<Doubles>& total, const double*, Doubles x) { add_to(total, x); }
 
 // The sum of a row whose element j was added to partial sum j mod `partial_sums`, whatever the number of lanes.
 constexpr int partial_sums = 16;
@@ -145,6 +151,21 @@ SOFTCLASS_INLINE Doubles probability(Doubles e, Reciprocal<Doubles> r) {
 SOFTCLASS_INLINE Sum<Floats> spread(Floats, Total total) { return {broadcast(total.sum), broadcast(total.sum)}; }
 SOFTCLASS_INLINE Sum<Doubles> spread(Doubles, Total total) { return {broadcast(total.sum), broadcast(total.lost)}; }
 
+// 1 less: the rest of a sum over all classes. What it loses of a small rest matters only where is_right says so.
+SOFTCLASS_INLINE Sum<Floats> without_maximum(Sum<Floats> total) {
+  const Doubles one = broadcast(1.0);
+  return {total.low - one, total.high - one};
+}
+SOFTCLASS_INLINE Sum<Doubles> without_maximum(Sum<Doubles> total) {
+  const Doubles one = broadcast(1.0), rest = total.sum - one;
+  return {rest, total.lost - ((rest - total.sum) + one)};
+}
+SOFTCLASS_INLINE void store_sums(double* to, Sum<Floats> total) {
+  store(to, total.low);
+  store(to + Doubles::lanes, total.high);
+}
+SOFTCLASS_INLINE void store_sums(double* to, Sum<Doubles> total) { store(to, total.sum); }
+
 // L = log1p(rest), as a number of the type of the elements and what it lacks.
 template <class V>
 struct LogRest {
@@ -168,6 +189,13 @@ SOFTCLASS_INLINE Doubles log_partition(Doubles m, Sum<Doubles> rest) {
   const LogRest<Doubles> log = log_rest(rest);
   const Doubles sum = m + log.high, back = sum - m;
   return sum + (((m - (sum - back)) + (log.high - back)) + log.low);
+}
+
+// Whether a log_partition is within one unit although its rest comes from a sum with the maximum, of exponentials that are
+// right to one unit: an error of rest weighs rest / (1 + rest) in the result, and many terms share few errors.
+SOFTCLASS_INLINE bool is_right(double value, double rest) {
+  const double weight = 6.0 * (rest < 1.0 ? rest : 1.0);
+  return rest >= 8.0 || value >= weight || value <= -weight;
 }
 
 // A log probability (d - L) + e, rounded once. Where d is -inf the small parts are NaN and must not count.

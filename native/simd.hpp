@@ -71,28 +71,13 @@ SOFTCLASS_INLINE double first(Doubles x) {
   return lane[0];
 }
 
-// The largest lane; a NaN is returned only if lane 0 holds one.
-template <class V, class Real>
-SOFTCLASS_INLINE Real largest_lane(V x, Real) {
-  Real lane[V::lanes];
-  store(lane, x);
-  for (int l = 1; l < V::lanes; ++l) lane[0] = lane[l] > lane[0] ? lane[l] : lane[0];
-  return lane[0];
-}
-SOFTCLASS_INLINE float largest(Floats x) { return largest_lane(x, 0.0f); }
-SOFTCLASS_INLINE double largest(Doubles x) { return largest_lane(x, 0.0); }
-
 // Sum of `count` doubles, a power of two and at least a vector, in the order of one tree whatever the number of lanes:
 // element j is added to element j + count/2, and so on.
 SOFTCLASS_INLINE double tree_sum(Doubles* parts, int count) {
   int vectors = count / Doubles::lanes;
   for (vectors /= 2; vectors > 0; vectors /= 2)
     for (int j = 0; j < vectors; ++j) parts[j] = parts[j] + parts[j + vectors];
-  double lane[Doubles::lanes];
-  store(lane, parts[0]);
-  for (int half = Doubles::lanes / 2; half > 0; half /= 2)
-    for (int l = 0; l < half; ++l) lane[l] += lane[l + half];
-  return lane[0];
+  return sum_of_lanes(parts[0]);
 }
 
 }  // namespace SOFTCLASS_TARGET

@@ -101,6 +101,8 @@ SOFTCLASS_INLINE Doubles exponent_of(Doubles x) {
 
 SOFTCLASS_INLINE FloatMask less(Floats a, Floats b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_LT_OQ)}; }
 SOFTCLASS_INLINE DoubleMask less(Doubles a, Doubles b) { return {_mm256_cmp_pd(a.v, b.v, _CMP_LT_OQ)}; }
+SOFTCLASS_INLINE FloatMask not_less(Floats a, Floats b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_NLT_UQ)}; }
+SOFTCLASS_INLINE DoubleMask not_less(Doubles a, Doubles b) { return {_mm256_cmp_pd(a.v, b.v, _CMP_NLT_UQ)}; }
 SOFTCLASS_INLINE FloatMask equal(Floats a, Floats b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_EQ_OQ)}; }
 SOFTCLASS_INLINE DoubleMask equal(Doubles a, Doubles b) { return {_mm256_cmp_pd(a.v, b.v, _CMP_EQ_OQ)}; }
 SOFTCLASS_INLINE FloatMask both(FloatMask a, FloatMask b) { return {_mm256_and_ps(a.m, b.m)}; }
@@ -119,13 +121,35 @@ SOFTCLASS_INLINE Floats select(FloatMask m, Floats yes, Floats no) { return {_mm
 SOFTCLASS_INLINE Doubles select(DoubleMask m, Doubles yes, Doubles no) { return {_mm256_blendv_pd(no.v, yes.v, m.m)}; }
 SOFTCLASS_INLINE Floats zero_where(FloatMask m, Floats x) { return {_mm256_andnot_ps(m.m, x.v)}; }
 SOFTCLASS_INLINE Doubles zero_where(DoubleMask m, Doubles x) { return {_mm256_andnot_pd(m.m, x.v)}; }
+SOFTCLASS_INLINE Floats keep_where(FloatMask m, Floats x) { return {_mm256_and_ps(m.m, x.v)}; }
+SOFTCLASS_INLINE Doubles keep_where(DoubleMask m, Doubles x) { return {_mm256_and_pd(m.m, x.v)}; }
 SOFTCLASS_INLINE Floats add_where(FloatMask m, Floats x, Floats y) { return select(m, add(x, y), x); }
 SOFTCLASS_INLINE Doubles add_where(DoubleMask m, Doubles x, Doubles y) { return select(m, add(x, y), x); }
 
 SOFTCLASS_INLINE Doubles low_half(Floats x) { return {_mm256_cvtps_pd(_mm256_castps256_ps128(x.v))}; }
 SOFTCLASS_INLINE Doubles high_half(Floats x) { return {_mm256_cvtps_pd(_mm256_extractf128_ps(x.v, 1))}; }
+SOFTCLASS_INLINE void forget(const float* p) { __asm__("" : "+m"(*reinterpret_cast<float(*)[8]>(const_cast<float*>(p)))); }
+SOFTCLASS_INLINE Doubles low_half_at(const float* p, Floats) {
+  forget(p);
+  return {_mm256_cvtps_pd(_mm_loadu_ps(p))};
+}
+SOFTCLASS_INLINE Doubles high_half_at(const float* p, Floats) { return {_mm256_cvtps_pd(_mm_loadu_ps(p + 4))}; }
 SOFTCLASS_INLINE Floats narrow(Doubles low, Doubles high) {
   return {_mm256_insertf128_ps(_mm256_castps128_ps256(_mm256_cvtpd_ps(low.v)), _mm256_cvtpd_ps(high.v), 1)};
+}
+
+SOFTCLASS_INLINE float largest(Floats x) {
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(x.v), _mm256_extractf128_ps(x.v, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+SOFTCLASS_INLINE double largest(Doubles x) {
+  const __m128d two = _mm_max_pd(_mm256_castpd256_pd128(x.v), _mm256_extractf128_pd(x.v, 1));
+  return _mm_cvtsd_f64(_mm_max_sd(two, _mm_unpackhi_pd(two, two)));
+}
+SOFTCLASS_INLINE double sum_of_lanes(Doubles x) {
+  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(x.v), _mm256_extractf128_pd(x.v, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }
 
 struct FloatPicks {

@@ -82,6 +82,9 @@ SOFTCLASS_INLINE Doubles exponent_of(Doubles x) { return {_mm512_getexp_pd(x.v)}
 
 SOFTCLASS_INLINE FloatMask less(Floats a, Floats b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)}; }
 SOFTCLASS_INLINE DoubleMask less(Doubles a, Doubles b) { return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_LT_OQ)}; }
+// Also where a or b is NaN.
+SOFTCLASS_INLINE FloatMask not_less(Floats a, Floats b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_NLT_UQ)}; }
+SOFTCLASS_INLINE DoubleMask not_less(Doubles a, Doubles b) { return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_NLT_UQ)}; }
 SOFTCLASS_INLINE FloatMask equal(Floats a, Floats b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)}; }
 SOFTCLASS_INLINE DoubleMask equal(Doubles a, Doubles b) { return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_EQ_OQ)}; }
 SOFTCLASS_INLINE FloatMask both(FloatMask a, FloatMask b) { return {__mmask16(a.m & b.m)}; }
@@ -97,6 +100,8 @@ SOFTCLASS_INLINE Floats select(FloatMask m, Floats yes, Floats no) { return {_mm
 SOFTCLASS_INLINE Doubles select(DoubleMask m, Doubles yes, Doubles no) { return {_mm512_mask_mov_pd(no.v, m.m, yes.v)}; }
 SOFTCLASS_INLINE Floats zero_where(FloatMask m, Floats x) { return {_mm512_maskz_mov_ps(__mmask16(~m.m), x.v)}; }
 SOFTCLASS_INLINE Doubles zero_where(DoubleMask m, Doubles x) { return {_mm512_maskz_mov_pd(__mmask8(~m.m), x.v)}; }
+SOFTCLASS_INLINE Floats keep_where(FloatMask m, Floats x) { return {_mm512_maskz_mov_ps(m.m, x.v)}; }
+SOFTCLASS_INLINE Doubles keep_where(DoubleMask m, Doubles x) { return {_mm512_maskz_mov_pd(m.m, x.v)}; }
 // x + y in the lanes of m, x in the others.
 SOFTCLASS_INLINE Floats add_where(FloatMask m, Floats x, Floats y) { return {_mm512_mask_add_ps(x.v, m.m, x.v, y.v)}; }
 SOFTCLASS_INLINE Doubles add_where(DoubleMask m, Doubles x, Doubles y) {
@@ -106,8 +111,26 @@ SOFTCLASS_INLINE Doubles add_where(DoubleMask m, Doubles x, Doubles y) {
 // float to double: lanes 0-7 and lanes 8-15; back with one rounding.
 SOFTCLASS_INLINE Doubles low_half(Floats x) { return {_mm512_cvtps_pd(_mm512_castps512_ps256(x.v))}; }
 SOFTCLASS_INLINE Doubles high_half(Floats x) { return {_mm512_cvtps_pd(_mm512_extractf32x8_ps(x.v, 1))}; }
+// The same halves of what was just stored at p: loads that convert take no shuffle. The compiler must not know that the
+// memory holds x, or it takes x apart.
+SOFTCLASS_INLINE void forget(const float* p) { __asm__("" : "+m"(*reinterpret_cast<float(*)[16]>(const_cast<float*>(p)))); }
+SOFTCLASS_INLINE Doubles low_half_at(const float* p, Floats) {
+  forget(p);
+  return {_mm512_cvtps_pd(_mm256_loadu_ps(p))};
+}
+SOFTCLASS_INLINE Doubles high_half_at(const float* p, Floats) { return {_mm512_cvtps_pd(_mm256_loadu_ps(p + 8))}; }
 SOFTCLASS_INLINE Floats narrow(Doubles low, Doubles high) {
   return {_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low.v)), _mm512_cvtpd_ps(high.v), 1)};
+}
+
+// The largest lane of numbers without NaN.
+SOFTCLASS_INLINE float largest(Floats x) { return _mm512_reduce_max_ps(x.v); }
+SOFTCLASS_INLINE double largest(Doubles x) { return _mm512_reduce_max_pd(x.v); }
+// Lane l is added to lane l + lanes/2, and so on.
+SOFTCLASS_INLINE double sum_of_lanes(Doubles x) {
+  const __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(x.v), _mm512_extractf64x4_pd(x.v, 1));
+  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }
 
 // Whole numbers that pick a class in each lane. Loaded from int64; what lies outside [0, 2^31) picks none.

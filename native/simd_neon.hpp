@@ -68,6 +68,10 @@ SOFTCLASS_INLINE Doubles fma(Doubles a, Doubles b, Doubles c) { return {vfmaq_f6
 
 SOFTCLASS_INLINE FloatMask less(Floats a, Floats b) { return {vcltq_f32(a.v, b.v)}; }
 SOFTCLASS_INLINE DoubleMask less(Doubles a, Doubles b) { return {vcltq_f64(a.v, b.v)}; }
+SOFTCLASS_INLINE FloatMask not_less(Floats a, Floats b) { return {vmvnq_u32(vcltq_f32(a.v, b.v))}; }
+SOFTCLASS_INLINE DoubleMask not_less(Doubles a, Doubles b) {
+  return {veorq_u64(vcltq_f64(a.v, b.v), vdupq_n_u64(~uint64_t(0)))};
+}
 SOFTCLASS_INLINE FloatMask equal(Floats a, Floats b) { return {vceqq_f32(a.v, b.v)}; }
 SOFTCLASS_INLINE DoubleMask equal(Doubles a, Doubles b) { return {vceqq_f64(a.v, b.v)}; }
 SOFTCLASS_INLINE FloatMask both(FloatMask a, FloatMask b) { return {vandq_u32(a.m, b.m)}; }
@@ -90,6 +94,12 @@ SOFTCLASS_INLINE Floats zero_where(FloatMask m, Floats x) {
 }
 SOFTCLASS_INLINE Doubles zero_where(DoubleMask m, Doubles x) {
   return {vreinterpretq_f64_u64(vbicq_u64(vreinterpretq_u64_f64(x.v), m.m))};
+}
+SOFTCLASS_INLINE Floats keep_where(FloatMask m, Floats x) {
+  return {vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(x.v), m.m))};
+}
+SOFTCLASS_INLINE Doubles keep_where(DoubleMask m, Doubles x) {
+  return {vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(x.v), m.m))};
 }
 SOFTCLASS_INLINE Floats add_where(FloatMask m, Floats x, Floats y) { return select(m, add(x, y), x); }
 SOFTCLASS_INLINE Doubles add_where(DoubleMask m, Doubles x, Doubles y) { return select(m, add(x, y), x); }
@@ -129,9 +139,15 @@ SOFTCLASS_INLINE Doubles exponent_of(Doubles x) {
 
 SOFTCLASS_INLINE Doubles low_half(Floats x) { return {vcvt_f64_f32(vget_low_f32(x.v))}; }
 SOFTCLASS_INLINE Doubles high_half(Floats x) { return {vcvt_high_f64_f32(x.v)}; }
+SOFTCLASS_INLINE Doubles low_half_at(const float*, Floats x) { return low_half(x); }
+SOFTCLASS_INLINE Doubles high_half_at(const float*, Floats x) { return high_half(x); }
 SOFTCLASS_INLINE Floats narrow(Doubles low, Doubles high) {
   return {vcvt_high_f32_f64(vcvt_f32_f64(low.v), high.v)};
 }
+
+SOFTCLASS_INLINE float largest(Floats x) { return vmaxvq_f32(x.v); }
+SOFTCLASS_INLINE double largest(Doubles x) { return vmaxvq_f64(x.v); }
+SOFTCLASS_INLINE double sum_of_lanes(Doubles x) { return vgetq_lane_f64(x.v, 0) + vgetq_lane_f64(x.v, 1); }
 
 struct FloatPicks {
   int32x4_t v;

@@ -78,8 +78,10 @@ SOFTCLASS_INLINE double fused(double a, double b, double c) {
   SOFTCLASS_LANEWISE(V, greater_of, (V x, V best), x.v[l] > best.v[l] ? x.v[l] : best.v[l]) \
   SOFTCLASS_LANEWISE(V, select, (M m, V yes, V no), m.m[l] ? yes.v[l] : no.v[l])           \
   SOFTCLASS_LANEWISE(V, zero_where, (M m, V x), m.m[l] ? Real(0) : x.v[l])                 \
+  SOFTCLASS_LANEWISE(V, keep_where, (M m, V x), m.m[l] ? x.v[l] : Real(0))                 \
   SOFTCLASS_LANEWISE(V, add_where, (M m, V x, V y), m.m[l] ? x.v[l] + y.v[l] : x.v[l])     \
   SOFTCLASS_MASKWISE(M, less, (V a, V b), a.v[l] < b.v[l])                                 \
+  SOFTCLASS_MASKWISE(M, not_less, (V a, V b), !(a.v[l] < b.v[l]))                          \
   SOFTCLASS_MASKWISE(M, equal, (V a, V b), a.v[l] == b.v[l])                               \
   SOFTCLASS_MASKWISE(M, both, (M a, M b), a.m[l] && b.m[l])                                \
   SOFTCLASS_MASKWISE(M, either, (M a, M b), a.m[l] || b.m[l])                              \
@@ -123,9 +125,18 @@ SOFTCLASS_LANEWISE(Doubles, exponent_of, (Doubles x), double(int64_t(same_bits<u
 
 SOFTCLASS_INLINE Doubles low_half(Floats x) { return {{double(x.v[0]), double(x.v[1])}}; }
 SOFTCLASS_INLINE Doubles high_half(Floats x) { return {{double(x.v[2]), double(x.v[3])}}; }
+SOFTCLASS_INLINE Doubles low_half_at(const float*, Floats x) { return low_half(x); }
+SOFTCLASS_INLINE Doubles high_half_at(const float*, Floats x) { return high_half(x); }
 SOFTCLASS_INLINE Floats narrow(Doubles low, Doubles high) {
   return {{float(low.v[0]), float(low.v[1]), float(high.v[0]), float(high.v[1])}};
 }
+
+SOFTCLASS_INLINE float largest(Floats x) {
+  const float a = x.v[0] > x.v[1] ? x.v[0] : x.v[1], b = x.v[2] > x.v[3] ? x.v[2] : x.v[3];
+  return a > b ? a : b;
+}
+SOFTCLASS_INLINE double largest(Doubles x) { return x.v[0] > x.v[1] ? x.v[0] : x.v[1]; }
+SOFTCLASS_INLINE double sum_of_lanes(Doubles x) { return x.v[0] + x.v[1]; }
 
 struct FloatPicks {
   int64_t v[4];

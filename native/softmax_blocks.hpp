@@ -50,7 +50,7 @@ static void apply_state(const Real* z, int64_t n, RowState state, Real* y, Inver
       const int count = n - j < V::lanes ? int(n - j) : V::lanes;
       const V x = count == V::lanes ? load(z + j) : load_first(z + j, count, maximum);
       const Difference<V> d = scaled_difference<tempered>(x, maximum, beta);
-      const V p = probability(scaled_exp(d.value, d.error).value, r);
+      const V p = probability(scaled_exp_value(d.value, d.error), r);
       count == V::lanes ? store(y + j, p) : store_first(y + j, p, count);
     }
   }

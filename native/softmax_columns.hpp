@@ -51,62 +51,122 @@ struct ColumnEdges {
   }
 };
 
-template <Output output, bool tempered, class Real>
-static void softmax_columns(const Real* z, int64_t z_step, int64_t K, int count, Real* y, int64_t y_step, Real* values,
-                            InverseTemperature<Vector<Real>> beta) {
-  using V = Vector<Real>;
-  const bool is_full = count == V::lanes;
-  const V zero = broadcast(Real(0)), one = broadcast(Real(1)), lowest = broadcast(-infinity<Real>);
-  const auto read = [&](const Real* p) { return is_full ? load(p) : load_first(p, count, zero); };
-  const auto write = [&](Real* p, V x) { is_full ? store(p, x) : store_first(p, x, count); };
-  V m = lowest;
-  for (int64_t c = 0; c < K; ++c) m = greater_of(read(z + c * z_step), m);
-  ColumnEdges<output, V, Real> edges;
-  edges.find(z, z_step, K, m, count);
-  Sum<V> sums[partial_sums];
-  for (auto& sum : sums) clear(sum);
+template <class T>
+struct UnqualifiedOf {
+  using type = T;
+};
+template <class T>
+struct UnqualifiedOf<const T> {
+  using type = T;
+};
+template <class T>
+using Unqualified = typename UnqualifiedOf<T>::type;
+
+// One vector of rows: class c of lane l lies at p[c * step + l]; the last lanes may be missing.
+template <class Real>
+struct Column {
+  using V = Vector<Unqualified<Real>>;
+  Real* p;
+  int64_t step;
+  int64_t K;
+  int count;
+
+  V read(int64_t c) const {
+    return count == V::lanes ? load(p + c * step) : load_first(p + c * step, count, V());
+  }
+  void write(int64_t c, V x) const {
+    count == V::lanes ? store(p + c * step, x) : store_first(p + c * step, x, count);
+  }
+};
+
+template <class V>
+struct PartialSums {
+  Sum<V> of[partial_sums];
+  PartialSums() {
+    for (auto& sum : of) clear(sum);
+  }
+  Sum<V> total() {
+    for (auto& sum : of) sum = unscaled(sum);
+    return folded(of);
+  }
+};
+
+// Sum over all classes; the exponentials are left in y if there is one.
+template <bool tempered, class Real, class V>
+static Sum<V> column_sum(Column<const Real> z, V m, const Column<Real>* y, InverseTemperature<V> beta) {
+  PartialSums<V> sums;
+  for (int64_t c = 0; c < z.K; ++c) {
+    const Difference<V> d = scaled_difference<tempered>(z.read(c), m, beta);
+    const V e = scaled_exp_value(d.value, d.error);
+    if (y) y->write(c, e);
+    add_to(sums.of[c % partial_sums], e);
+  }
+  return sums.total();
+}
+// Sum over all classes but one that has the maximum.
+template <bool tempered, class Real, class V>
+static Sum<V> column_rest(Column<const Real> z, V m, InverseTemperature<V> beta) {
+  const V zero = broadcast(Real(0)), one = broadcast(Real(1));
+  PartialSums<V> sums;
   V maxima = zero, lows[partial_sums];
   for (auto& low : lows) low = zero;
-  for (int64_t c = 0; c < K; ++c) {
-    const V x = read(z + c * z_step);
+  for (int64_t c = 0; c < z.K; ++c) {
+    const V x = z.read(c);
     const Difference<V> d = scaled_difference<tempered>(x, m, beta);
     const ScaledExp<V> e = scaled_exp(d.value, d.error);
-    if constexpr (output == Output::probabilities) {
-      write(y + c * y_step, e.value);
-      add_to(sums[c % partial_sums], e.value);
-    } else {
-      const auto is_maximum = equal(x, m);
-      add_to(sums[c % partial_sums], zero_where(is_maximum, e.value));
-      lows[c % partial_sums] = fma(e.low, e.power, lows[c % partial_sums]);
-      maxima = add_where(is_maximum, maxima, one);
-    }
+    const auto is_maximum = equal(x, m);
+    add_to(sums.of[c % partial_sums], zero_where(is_maximum, e.value));
+    lows[c % partial_sums] = fma(e.low, e.power, lows[c % partial_sums]);
+    maxima = add_where(is_maximum, maxima, one);
   }
-  for (int i = 0; i < partial_sums; ++i) {
-    if constexpr (output != Output::probabilities) add_to(sums[i], lows[i]);
-    sums[i] = unscaled(sums[i]);
-  }
-  Sum<V> total = folded(sums);
-  if constexpr (output == Output::probabilities) {
-    const Reciprocal<V> r = reciprocal(total);
-    for (int64_t c = 0; c < K; ++c) write(y + c * y_step, probability(read(y + c * y_step), r));
-    edges.find_nan(r.high, count);
-    edges.write(K, y, y_step);
+  for (int i = 0; i < partial_sums; ++i) add_to(sums.of[i], lows[i]);
+  Sum<V> total = sums.total();
+  add_to(total, maxima - one);
+  return total;
+}
+
+template <class Real, class V>
+static V column_log_partition(Column<const Real> z, V m) {
+  const Sum<V> rest = without_maximum(column_sum<false>(z, m, static_cast<Column<Real>*>(nullptr), InverseTemperature<V>()));
+  const V value = log_partition(m, rest);
+  Real values[V::lanes], exact[V::lanes];
+  double rests[V::lanes];
+  store(values, value);
+  store_sums(rests, rest);
+  bool all_right = true;
+  for (int l = 0; l < z.count; ++l) all_right &= is_right(double(values[l]), rests[l]);
+  if (all_right) return value;
+  store(exact, log_partition(m, column_rest<false>(z, m, InverseTemperature<V>())));
+  for (int l = 0; l < z.count; ++l)
+    if (!is_right(double(values[l]), rests[l])) values[l] = exact[l];
+  return load(values);
+}
+
+template <Output output, bool tempered, class Real>
+static void softmax_columns(Column<const Real> z, Column<Real> y, Real* values, InverseTemperature<Vector<Real>> beta) {
+  using V = Vector<Real>;
+  const int64_t K = z.K;
+  V m = broadcast(-infinity<Real>);
+  for (int64_t c = 0; c < K; ++c) m = greater_of(z.read(c), m);
+  ColumnEdges<output, V, Real> edges;
+  edges.find(z.p, z.step, K, m, z.count);
+  if constexpr (output == Output::log_partition) {
+    const V value = column_log_partition(z, m);
+    edges.find_nan(value, z.count);
+    store_first(values, value, z.count);
+    edges.write(K, values, 1);
+  } else if constexpr (output == Output::probabilities) {
+    const Reciprocal<V> r = reciprocal(column_sum<tempered>(z, m, &y, beta));
+    for (int64_t c = 0; c < K; ++c) y.write(c, probability(y.read(c), r));
+    edges.find_nan(r.high, z.count);
+    edges.write(K, y.p, y.step);
   } else {
-    add_to(total, maxima - one);
-    if constexpr (output == Output::log_partition) {
-      const V value = log_partition(m, total);
-      edges.find_nan(value, count);
-      write(values, value);
-      edges.write(K, values, 1);
-    } else {
-      const LogRest<V> rest = log_rest(total);
-      for (int64_t c = 0; c < K; ++c) {
-        const Difference<V> d = scaled_difference<tempered>(read(z + c * z_step), m, beta);
-        write(y + c * y_step, log_probability(d, rest, lowest));
-      }
-      edges.find_nan(rest.high, count);
-      edges.write(K, y, y_step);
-    }
+    const V lowest = broadcast(-infinity<Real>);
+    const LogRest<V> rest = log_rest(column_rest<tempered>(z, m, beta));
+    for (int64_t c = 0; c < K; ++c)
+      y.write(c, log_probability(scaled_difference<tempered>(z.read(c), m, beta), rest, lowest));
+    edges.find_nan(rest.high, z.count);
+    edges.write(K, y.p, y.step);
   }
 }
 

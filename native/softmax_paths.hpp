@@ -123,7 +123,8 @@ class SoftmaxPaths {
           softmax_side_by_side<0, output, tempered>(logits(row), z_step, int(K_), lanes, result(row), y_step, result(row),
                                                     b);
         else
-          softmax_columns<output, tempered>(logits(row), z_step, K_, lanes, result(row), y_step, result(row), b);
+          softmax_columns<output, tempered>(Column<const Real>{logits(row), z_step, K_, lanes},
+                                            Column<Real>{result(row), y_step, K_, lanes}, result(row), b);
       }
     });
   }

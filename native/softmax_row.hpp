@@ -58,12 +58,34 @@ SOFTCLASS_INLINE Total exponentials(const Real* z, int64_t K, Real m, Real* y, c
   const V maximum = broadcast(m);
   each_vector(z, K, next, [&](V x, int64_t j, int count, int i) {
     const Difference<V> d = scaled_difference<tempered>(x, maximum, beta);
-    const V e = scaled_exp(d.value, d.error).value;
-    add_to(sums[i], e);
-    if (count == V::lanes)
+    const V e = scaled_exp_value(d.value, d.error);
+    if (count == V::lanes) {
       store(y + j, e);
-    else
+      add_stored(sums[i], y + j, e);
+    } else {
       store_first(y + j, e, count);
+      add_to(sums[i], e);
+    }
+  });
+  SOFTCLASS_UNROLL
+  for (auto& sum : sums) sum = unscaled(sum);
+  return total_of(sums);
+}
+
+// Sum over all classes, without leaving anything.
+template <class Real>
+SOFTCLASS_INLINE Total sum_of_exponentials(const Real* z, int64_t K, Real m, const Real* next) {
+  using V = Vector<Real>;
+  Sum<V> sums[partial_sums / V::lanes];
+  SOFTCLASS_UNROLL
+  for (auto& sum : sums) clear(sum);
+  alignas(64) Real kept[partial_sums / V::lanes][V::lanes];
+  const V maximum = broadcast(m);
+  each_vector(z, K, next, [&](V x, int64_t, int, int i) {
+    const Difference<V> d = difference(x, maximum);
+    const V e = scaled_exp_value(d.value, d.error);
+    store(kept[i], e);
+    add_stored(sums[i], kept[i], e);
   });
   SOFTCLASS_UNROLL
   for (auto& sum : sums) sum = unscaled(sum);
@@ -81,13 +103,16 @@ SOFTCLASS_INLINE Total rest_of(const Real* z, int64_t K, Real m, const Real* nex
   const V maximum = broadcast(m), one = broadcast(Real(1)), zero = broadcast(Real(0));
   V maxima = zero;                       // whole numbers far below 2^24
   V lows[partial_sums / V::lanes];       // what the exponentials lack
+  alignas(64) Real kept[partial_sums / V::lanes][V::lanes];
   SOFTCLASS_UNROLL
   for (auto& low : lows) low = zero;
   each_vector(z, K, next, [&](V x, int64_t, int, int i) {
     const Difference<V> d = scaled_difference<tempered>(x, maximum, beta);
     const ScaledExp<V> e = scaled_exp(d.value, d.error);
     const auto is_maximum = equal(x, maximum);
-    add_to(sums[i], zero_where(is_maximum, e.value));
+    const V others = zero_where(is_maximum, e.value);
+    store(kept[i], others);
+    add_stored(sums[i], kept[i], others);
     lows[i] = fma(e.low, e.power, lows[i]);
     maxima = add_where(is_maximum, maxima, one);
   });
@@ -135,24 +160,35 @@ SOFTCLASS_INLINE void log_row(const Real* z, int64_t K, Real m, LogRest<Vector<R
   }
 }
 
+// K >= 1, m finite.
+template <class Real>
+SOFTCLASS_INLINE Real row_log_partition(const Real* z, int64_t K, Real m, const Real* next) {
+  using V = Vector<Real>;
+  const Sum<V> rest = without_maximum(spread(V(), sum_of_exponentials(z, K, m, next)));
+  const Real value = first(log_partition(broadcast(m), rest));
+  double rests[V::lanes];
+  store_sums(rests, rest);
+  if (is_right(double(value), rests[0])) return value;
+  const Total total = rest_of<false>(z, K, m, z, InverseTemperature<V>());
+  return total.sum != total.sum ? not_a_number<Real>() : first(log_partition(broadcast(m), spread(V(), total)));
+}
+
 // One row to y, which may be z; log_partition writes *y.
 template <Output output, bool tempered, class Real>
 static void softmax_row(const Real* z, int64_t K, Real* y, const Real* next, InverseTemperature<Vector<Real>> beta) {
   using V = Vector<Real>;
   const Real m = row_maximum(z, K);
   if (!is_finite(m)) return edge_row<output>(z, 1, K, y, 1);
-  if constexpr (output == Output::probabilities) {
+  if constexpr (output == Output::log_partition) {
+    *y = row_log_partition(z, K, m, next);
+  } else if constexpr (output == Output::probabilities) {
     const Total total = exponentials<tempered>(z, K, m, y, next, beta);
     if (total.sum != total.sum) return fill_row(y, K, not_a_number<Real>());
     scale_row(y, K, reciprocal(spread(V(), total)));
   } else {
     const Total total = rest_of<tempered>(z, K, m, next, beta);
-    if constexpr (output == Output::log_partition) {
-      *y = total.sum != total.sum ? not_a_number<Real>() : first(log_partition(broadcast(m), spread(V(), total)));
-    } else {
-      if (total.sum != total.sum) return fill_row(y, K, not_a_number<Real>());
-      log_row<tempered>(z, K, m, log_rest(spread(V(), total)), y, beta);
-    }
+    if (total.sum != total.sum) return fill_row(y, K, not_a_number<Real>());
+    log_row<tempered>(z, K, m, log_rest(spread(V(), total)), y, beta);
   }
 }
 

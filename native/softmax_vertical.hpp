@@ -35,11 +35,14 @@ SOFTCLASS_INLINE BlockResult<V> softmax_block(V* classes, int n, InverseTemperat
   each_class<K>(n, [&](int c) { m = greater_of(classes[c], m); });
   Sum<V> total;
   clear(total);
+  alignas(64) Real kept[V::lanes];
   if constexpr (output == Output::probabilities) {
     each_class<K>(n, [&](int c) {
       const Difference<V> d = scaled_difference<tempered>(classes[c], m, beta);
-      classes[c] = scaled_exp(d.value, d.error).value;
-      add_to(total, classes[c]);  // with the maximum: the sum is 1 + rest
+      const V e = scaled_exp_value(d.value, d.error);
+      classes[c] = e;
+      store(kept, e);
+      add_stored(total, kept, e);  // with the maximum: the sum is 1 + rest
     });
     const Reciprocal<V> r = reciprocal(unscaled(total));
     each_class<K>(n, [&](int c) { classes[c] = probability(classes[c], r); });
@@ -52,7 +55,9 @@ SOFTCLASS_INLINE BlockResult<V> softmax_block(V* classes, int n, InverseTemperat
       const Difference<V> d = scaled_difference<tempered>(classes[c], m, beta);
       const ScaledExp<V> e = scaled_exp(d.value, d.error);
       const auto is_maximum = equal(classes[c], m);
-      add_to(total, zero_where(is_maximum, e.value));
+      const V others = zero_where(is_maximum, e.value);
+      store(kept, others);
+      add_stored(total, kept, others);
       lows = fma(e.low, e.power, lows);  // 0 for the maximum
       maxima = add_where(is_maximum, maxima, one);
     });
