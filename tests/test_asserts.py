@@ -63,6 +63,16 @@ def test_correctly_rounded_fails(dtype: object) -> None:
         assert_correctly_rounded(values + 1, actual, share=0)
 
 
+def test_correctly_rounded_lets_go_of_ties_that_are_all_but_even() -> None:
+    values = 1 + np.longdouble(2) ** -11 * (1 + np.longdouble(2) ** -20) * np.ones(3)  # just above half way
+
+    assert_correctly_rounded(values, np.ones(3, dtype=np.float16), slack=2**-18)
+    with pytest.raises(AssertionError, match="correctly rounded, wanted"):
+        assert_correctly_rounded(values, np.ones(3, dtype=np.float16))
+    with pytest.raises(AssertionError, match="correctly rounded, wanted"):
+        assert_correctly_rounded(values, np.ones(3, dtype=np.float16), slack=2**-22)
+
+
 def test_they_pass_on_equal_arrays() -> None:
     values = np.array([1.0, np.nan, -0.0])
 
