@@ -104,8 +104,9 @@ def test_smoothed_and_soft_gradients_are_right_to_the_scale_of_p(
 
     _, gradient = cross_entropy_value_and_gradient(logits, targets, label_smoothing=smoothing, reduction="none")
 
-    # p - q may cancel, since p and q are given: a few roundings of numbers below 1
-    assert_close(np.array(expected, dtype=float), gradient, rtol=1e-7 if dtype == "f4" else 0, atol=8e-16)
+    # p - q may cancel, since p and q are given: a few roundings of numbers below 1; entries of float32 to 3.5 ulp
+    atol = 8e-16 if dtype == "f8" else 2e-7
+    assert_close(np.array(expected, dtype=float), gradient, rtol=4e-7 if dtype == "f4" else 0, atol=atol)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -311,7 +312,7 @@ def test_one_hot_rows_give_the_bits_of_indices(seed: int, n_classes: int, smooth
     soft = cross_entropy_value_and_gradient(logits, np.eye(n_classes, dtype=dtype)[targets], **options)
 
     assert_bit_equal(hard[0], soft[0])
-    assert_close(hard[1], soft[1], rtol=1e-15 if dtype == "f8" else 1e-7, atol=2e-16)  # q_k joins by two ways
+    assert_close(hard[1], soft[1], rtol=1e-15 if dtype == "f8" else 2.4e-7, atol=2e-16)  # q_k joins by two ways
 
 
 @given(SEEDS, st.integers(2, 40))

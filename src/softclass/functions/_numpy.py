@@ -21,7 +21,7 @@ from softclass.functions.checks import (
     raise_infinite_row_weights,
     raise_zero_weights,
 )
-from softclass.kernels import bridge as cpu
+from softclass.kernels import cpu
 
 Values = npt.NDArray[np.float64]
 
@@ -500,9 +500,10 @@ def log_partition_state(logits: Array, axis: int) -> tuple[Values, npt.NDArray[n
     cpu.cross_entropy(_bits(source), any_class, axis, None, None, None, 0.0, 1.0, SUM_TOLERANCE, None, states)
     maximum, rest = states[:, 0].reshape(shape), states[:, 1].reshape(shape)
     first = np.asarray(np.argmax(source, axis=axis), dtype=np.int64)
-    if np.isinf(maximum).any():  # the number of equal infinities, less one; NaN has its own maximum, NaN
+    if np.isinf(maximum).any():  # how many equal infinities there are, less one; a NaN stays
         n_largest = (source == np.expand_dims(maximum, axis)).sum(axis=axis)
-        rest = np.where(np.isinf(maximum), n_largest - 1.0, rest)
+        is_limit = np.isinf(maximum) & ~np.isnan(source).any(axis=axis)
+        rest = np.where(is_limit, n_largest - 1.0, rest)
     return maximum, first, rest
 
 

@@ -13,7 +13,7 @@ from torch.utils import _python_dispatch
 
 from softclass.functions import checks, formula
 from softclass.functions.namespaces import TORCH
-from softclass.kernels import bridge as cpu
+from softclass.kernels import cpu
 
 PLAIN_TYPES = (Tensor, torch.nn.Parameter)
 # How far the sum of a row of target probabilities may lie from 1: float16 and bfloat16 have coarse steps below 1.
