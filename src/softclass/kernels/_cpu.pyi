@@ -18,16 +18,31 @@ def refused_wish() -> str | None: ...
 def thread_count() -> int: ...
 def set_thread_count(count: int) -> None: ...
 def softmax(
-    logits: _Floats, out: _Floats, axes: int | tuple[int, ...], temperature: float, where: _Mask | None = None, threads: int = 0
+    logits: _Floats,
+    out: _Floats,
+    axes: int | tuple[int, ...],
+    temperature: float,
+    where: _Mask | None = None,
+    threads: int = 0,
 ) -> None: ...
 def log_softmax(
-    logits: _Floats, out: _Floats, axes: int | tuple[int, ...], temperature: float, where: _Mask | None = None, threads: int = 0
+    logits: _Floats,
+    out: _Floats,
+    axes: int | tuple[int, ...],
+    temperature: float,
+    where: _Mask | None = None,
+    threads: int = 0,
 ) -> None: ...
 def logsumexp(
     logits: _Floats, out: _Floats, axes: int | tuple[int, ...], where: _Mask | None = None, threads: int = 0
 ) -> None: ...
 def softmax_vjp(
-    probabilities: _Floats, cotangent: _Floats, out: _Floats, axis: int | tuple[int, ...], factor: float, threads: int = 0
+    probabilities: _Floats,
+    cotangent: _Floats,
+    out: _Floats,
+    axis: int | tuple[int, ...],
+    factor: float,
+    threads: int = 0,
 ) -> None: ...
 def cross_entropy(
     logits: _Floats,
