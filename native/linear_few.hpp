@@ -8,6 +8,8 @@
 namespace softclass {
 namespace SOFTCLASS_TARGET {
 
+constexpr int64_t streamed_rows = 48;
+
 // Sizes of a call, in elements; memory is one piece for all threads and one a thread.
 struct FewSizes {
   int64_t block_rows;  // rows of a block
@@ -173,7 +175,11 @@ class FewBlock {
   void make_logits(int64_t kind) {
     constexpr int width = panel_width<Real>;
     const int64_t n = t_.active.count, D = call_.n_features, K = call_.n_classes;
-    matmul<Real>(n, K, D, {x_, x_step_, 1}, {shared_.panels[kind], width * D, width}, t_.by_row, s_.class_step, false);
+    // A few whole rows at a time: they come from memory in the order in which they lie.
+    for (int64_t r = 0; r < n; r += streamed_rows)
+      matmul<Real>(least(streamed_rows, n - r), K, D, {x_ + r * x_step_, x_step_, 1},
+                   {shared_.panels[kind], width * D, width}, t_.by_row + r * s_.class_step, s_.class_step, false,
+                   !is_copied_ && kind == 0);
     for (int64_t r = n; r < n_rows_; ++r) fill(t_.by_row + r * s_.class_step, s_.class_step, Real(0));
     for (int64_t r = 0; r < n_rows_; r += lanes_of<Real>)
       transpose_rows(t_.by_row + r * s_.class_step, s_.class_step, rounded_up(K, 4), t_.by_class[kind] + r,
