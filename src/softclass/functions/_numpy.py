@@ -145,7 +145,7 @@ def cross_entropy_value_and_gradient(
     labels, of_sample, of_class, scale, tolerance = _made_ready(
         name, source.shape, targets, axis, sample_weight, class_weight, ignore_index, reduction
     )
-    if out is not None:  # which may be the logits: an error must come before they are overwritten
+    if out is not None and np.may_share_memory(out, source):  # an error must come before the logits are overwritten
         _row_weights(name, targets, source.shape[axis], axis, of_sample, of_class, ignore_index)
     losses = np.empty(_without(source.shape, axis)) if reduction == "none" else None
     gradient = np.empty_like(source) if out is None else out
