@@ -104,14 +104,5 @@ SOFTCLASS_INLINE ScaledExp<V> scaled_exp(V d, V e) {
   return {near_one * power, fma(series, t, one_like(d) - near_one), power};
 }
 
-// The value alone, with four operations less: what a lane that vanishes computes is dropped at the end.
-SOFTCLASS_INLINE FloatMask exp_counts(Floats d) { return not_less(d, broadcast(-104.0f)); }
-SOFTCLASS_INLINE DoubleMask exp_counts(Doubles d) { return not_less(d, broadcast(-746.0)); }
-template <class V>
-SOFTCLASS_INLINE V scaled_exp_value(V d, V e) {
-  const V biased = fma(d, log2_e(d), exponent_bias(d)), t = reduced(d, biased - exponent_bias(d)) + e;
-  return keep_where(exp_counts(d), fma(exp_series(t), t, one_like(d)) * as_exponent(biased));
-}
-
 }  // namespace SOFTCLASS_TARGET
 }  // namespace softclass

@@ -78,13 +78,6 @@ SOFTCLASS_INLINE void add_to(Sum<Doubles>& total, Doubles x) {
   total.lost = total.lost + ((total.sum - (sum - back)) + (x - back));
   total.sum = sum;
 }
-// The same for a vector that is also stored at p.
-SOFTCLASS_INLINE void add_stored(Sum<Floats>& total, const float* p, Floats x) {
-  total.low = total.low + low_half_at(p, x);
-  total.high = total.high + high_half_at(p, x);
-}
-SOFTCLASS_INLINE void add_stored(Sum<Doubles>& total, const double*, Doubles x) { add_to(total, x); }
-
 // The sum of a row whose element j was added to partial sum j mod `partial_sums`, whatever the number of lanes.
 constexpr int partial_sums = 16;
 struct Total {

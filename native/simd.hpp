@@ -19,6 +19,12 @@
 #define SOFTCLASS_INLINE static inline __attribute__((always_inline))
 #endif
 
+#if defined(__GNUC__)
+#define SOFTCLASS_UNROLL _Pragma("GCC unroll 16")
+#else
+#define SOFTCLASS_UNROLL
+#endif
+
 #if defined(SOFTCLASS_TARGET_avx512)
 #include "simd_avx512.hpp"
 #elif defined(SOFTCLASS_TARGET_avx2)

@@ -105,6 +105,8 @@ SOFTCLASS_INLINE FloatMask not_less(Floats a, Floats b) { return {_mm256_cmp_ps(
 SOFTCLASS_INLINE DoubleMask not_less(Doubles a, Doubles b) { return {_mm256_cmp_pd(a.v, b.v, _CMP_NLT_UQ)}; }
 SOFTCLASS_INLINE FloatMask equal(Floats a, Floats b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_EQ_OQ)}; }
 SOFTCLASS_INLINE DoubleMask equal(Doubles a, Doubles b) { return {_mm256_cmp_pd(a.v, b.v, _CMP_EQ_OQ)}; }
+SOFTCLASS_INLINE FloatMask not_equal(Floats a, Floats b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_NEQ_UQ)}; }
+SOFTCLASS_INLINE DoubleMask not_equal(Doubles a, Doubles b) { return {_mm256_cmp_pd(a.v, b.v, _CMP_NEQ_UQ)}; }
 SOFTCLASS_INLINE FloatMask both(FloatMask a, FloatMask b) { return {_mm256_and_ps(a.m, b.m)}; }
 SOFTCLASS_INLINE DoubleMask both(DoubleMask a, DoubleMask b) { return {_mm256_and_pd(a.m, b.m)}; }
 SOFTCLASS_INLINE FloatMask either(FloatMask a, FloatMask b) { return {_mm256_or_ps(a.m, b.m)}; }
@@ -128,12 +130,6 @@ SOFTCLASS_INLINE Doubles add_where(DoubleMask m, Doubles x, Doubles y) { return 
 
 SOFTCLASS_INLINE Doubles low_half(Floats x) { return {_mm256_cvtps_pd(_mm256_castps256_ps128(x.v))}; }
 SOFTCLASS_INLINE Doubles high_half(Floats x) { return {_mm256_cvtps_pd(_mm256_extractf128_ps(x.v, 1))}; }
-SOFTCLASS_INLINE void forget(const float* p) { __asm__("" : "+m"(*reinterpret_cast<float(*)[8]>(const_cast<float*>(p)))); }
-SOFTCLASS_INLINE Doubles low_half_at(const float* p, Floats) {
-  forget(p);
-  return {_mm256_cvtps_pd(_mm_loadu_ps(p))};
-}
-SOFTCLASS_INLINE Doubles high_half_at(const float* p, Floats) { return {_mm256_cvtps_pd(_mm_loadu_ps(p + 4))}; }
 SOFTCLASS_INLINE Floats narrow(Doubles low, Doubles high) {
   return {_mm256_insertf128_ps(_mm256_castps128_ps256(_mm256_cvtpd_ps(low.v)), _mm256_cvtpd_ps(high.v), 1)};
 }
@@ -151,6 +147,13 @@ SOFTCLASS_INLINE double sum_of_lanes(Doubles x) {
   const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(x.v), _mm256_extractf128_pd(x.v, 1));
   return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }
+
+SOFTCLASS_INLINE Floats times_normal_power(Floats x, Floats, Floats biased) { return multiply(x, as_exponent(biased)); }
+SOFTCLASS_INLINE Doubles times_normal_power(Doubles x, Doubles, Doubles biased) {
+  return multiply(x, as_exponent(biased));
+}
+constexpr bool multiplies_by_powers = false;
+constexpr int exp_group = 2;
 
 struct FloatPicks {
   __m256i v;

@@ -77,6 +77,11 @@ SOFTCLASS_INLINE Floats as_exponent(Floats x) {
 SOFTCLASS_INLINE Doubles as_exponent(Doubles x) {
   return {_mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(x.v), 52))};
 }
+// x 2^n where the lowest bits of `biased` are n and the bias, and the result is a normal number.
+SOFTCLASS_INLINE Floats times_normal_power(Floats x, Floats n, Floats) { return {_mm512_scalef_ps(x.v, n.v)}; }
+SOFTCLASS_INLINE Doubles times_normal_power(Doubles x, Doubles n, Doubles) { return {_mm512_scalef_pd(x.v, n.v)}; }
+constexpr bool multiplies_by_powers = true;  // times_normal_power does not look at `biased`
+constexpr int exp_group = 4;  // vectors whose exponentials are computed in step: 32 registers hold them
 // floor(log2(x)) of a normal x > 0.
 SOFTCLASS_INLINE Doubles exponent_of(Doubles x) { return {_mm512_getexp_pd(x.v)}; }
 
@@ -87,6 +92,8 @@ SOFTCLASS_INLINE FloatMask not_less(Floats a, Floats b) { return {_mm512_cmp_ps_
 SOFTCLASS_INLINE DoubleMask not_less(Doubles a, Doubles b) { return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_NLT_UQ)}; }
 SOFTCLASS_INLINE FloatMask equal(Floats a, Floats b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)}; }
 SOFTCLASS_INLINE DoubleMask equal(Doubles a, Doubles b) { return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_EQ_OQ)}; }
+SOFTCLASS_INLINE FloatMask not_equal(Floats a, Floats b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_NEQ_UQ)}; }
+SOFTCLASS_INLINE DoubleMask not_equal(Doubles a, Doubles b) { return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_NEQ_UQ)}; }
 SOFTCLASS_INLINE FloatMask both(FloatMask a, FloatMask b) { return {__mmask16(a.m & b.m)}; }
 SOFTCLASS_INLINE DoubleMask both(DoubleMask a, DoubleMask b) { return {__mmask8(a.m & b.m)}; }
 SOFTCLASS_INLINE FloatMask either(FloatMask a, FloatMask b) { return {__mmask16(a.m | b.m)}; }
@@ -111,14 +118,6 @@ SOFTCLASS_INLINE Doubles add_where(DoubleMask m, Doubles x, Doubles y) {
 // float to double: lanes 0-7 and lanes 8-15; back with one rounding.
 SOFTCLASS_INLINE Doubles low_half(Floats x) { return {_mm512_cvtps_pd(_mm512_castps512_ps256(x.v))}; }
 SOFTCLASS_INLINE Doubles high_half(Floats x) { return {_mm512_cvtps_pd(_mm512_extractf32x8_ps(x.v, 1))}; }
-// The same halves of what was just stored at p: loads that convert take no shuffle. The compiler must not know that the
-// memory holds x, or it takes x apart.
-SOFTCLASS_INLINE void forget(const float* p) { __asm__("" : "+m"(*reinterpret_cast<float(*)[16]>(const_cast<float*>(p)))); }
-SOFTCLASS_INLINE Doubles low_half_at(const float* p, Floats) {
-  forget(p);
-  return {_mm512_cvtps_pd(_mm256_loadu_ps(p))};
-}
-SOFTCLASS_INLINE Doubles high_half_at(const float* p, Floats) { return {_mm512_cvtps_pd(_mm256_loadu_ps(p + 8))}; }
 SOFTCLASS_INLINE Floats narrow(Doubles low, Doubles high) {
   return {_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(low.v)), _mm512_cvtpd_ps(high.v), 1)};
 }

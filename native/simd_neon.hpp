@@ -80,6 +80,8 @@ SOFTCLASS_INLINE FloatMask either(FloatMask a, FloatMask b) { return {vorrq_u32(
 SOFTCLASS_INLINE DoubleMask either(DoubleMask a, DoubleMask b) { return {vorrq_u64(a.m, b.m)}; }
 SOFTCLASS_INLINE FloatMask none_of(FloatMask a) { return {vmvnq_u32(a.m)}; }
 SOFTCLASS_INLINE DoubleMask none_of(DoubleMask a) { return {veorq_u64(a.m, vdupq_n_u64(~uint64_t(0)))}; }
+SOFTCLASS_INLINE FloatMask not_equal(Floats a, Floats b) { return none_of(equal(a, b)); }
+SOFTCLASS_INLINE DoubleMask not_equal(Doubles a, Doubles b) { return none_of(equal(a, b)); }
 SOFTCLASS_INLINE unsigned bits_of(FloatMask a) {
   const uint32_t weights[4] = {1, 2, 4, 8};
   return vaddvq_u32(vandq_u32(a.m, vld1q_u32(weights)));
@@ -139,8 +141,6 @@ SOFTCLASS_INLINE Doubles exponent_of(Doubles x) {
 
 SOFTCLASS_INLINE Doubles low_half(Floats x) { return {vcvt_f64_f32(vget_low_f32(x.v))}; }
 SOFTCLASS_INLINE Doubles high_half(Floats x) { return {vcvt_high_f64_f32(x.v)}; }
-SOFTCLASS_INLINE Doubles low_half_at(const float*, Floats x) { return low_half(x); }
-SOFTCLASS_INLINE Doubles high_half_at(const float*, Floats x) { return high_half(x); }
 SOFTCLASS_INLINE Floats narrow(Doubles low, Doubles high) {
   return {vcvt_high_f32_f64(vcvt_f32_f64(low.v), high.v)};
 }
@@ -148,6 +148,13 @@ SOFTCLASS_INLINE Floats narrow(Doubles low, Doubles high) {
 SOFTCLASS_INLINE float largest(Floats x) { return vmaxvq_f32(x.v); }
 SOFTCLASS_INLINE double largest(Doubles x) { return vmaxvq_f64(x.v); }
 SOFTCLASS_INLINE double sum_of_lanes(Doubles x) { return vgetq_lane_f64(x.v, 0) + vgetq_lane_f64(x.v, 1); }
+
+SOFTCLASS_INLINE Floats times_normal_power(Floats x, Floats, Floats biased) { return multiply(x, as_exponent(biased)); }
+SOFTCLASS_INLINE Doubles times_normal_power(Doubles x, Doubles, Doubles biased) {
+  return multiply(x, as_exponent(biased));
+}
+constexpr bool multiplies_by_powers = false;
+constexpr int exp_group = 4;
 
 struct FloatPicks {
   int32x4_t v;

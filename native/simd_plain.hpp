@@ -83,6 +83,7 @@ SOFTCLASS_INLINE double fused(double a, double b, double c) {
   SOFTCLASS_MASKWISE(M, less, (V a, V b), a.v[l] < b.v[l])                                 \
   SOFTCLASS_MASKWISE(M, not_less, (V a, V b), !(a.v[l] < b.v[l]))                          \
   SOFTCLASS_MASKWISE(M, equal, (V a, V b), a.v[l] == b.v[l])                               \
+  SOFTCLASS_MASKWISE(M, not_equal, (V a, V b), a.v[l] != b.v[l])                           \
   SOFTCLASS_MASKWISE(M, both, (M a, M b), a.m[l] && b.m[l])                                \
   SOFTCLASS_MASKWISE(M, either, (M a, M b), a.m[l] || b.m[l])                              \
   SOFTCLASS_MASKWISE(M, none_of, (M a), !a.m[l])                                           \
@@ -125,8 +126,6 @@ SOFTCLASS_LANEWISE(Doubles, exponent_of, (Doubles x), double(int64_t(same_bits<u
 
 SOFTCLASS_INLINE Doubles low_half(Floats x) { return {{double(x.v[0]), double(x.v[1])}}; }
 SOFTCLASS_INLINE Doubles high_half(Floats x) { return {{double(x.v[2]), double(x.v[3])}}; }
-SOFTCLASS_INLINE Doubles low_half_at(const float*, Floats x) { return low_half(x); }
-SOFTCLASS_INLINE Doubles high_half_at(const float*, Floats x) { return high_half(x); }
 SOFTCLASS_INLINE Floats narrow(Doubles low, Doubles high) {
   return {{float(low.v[0]), float(low.v[1]), float(high.v[0]), float(high.v[1])}};
 }
@@ -137,6 +136,13 @@ SOFTCLASS_INLINE float largest(Floats x) {
 }
 SOFTCLASS_INLINE double largest(Doubles x) { return x.v[0] > x.v[1] ? x.v[0] : x.v[1]; }
 SOFTCLASS_INLINE double sum_of_lanes(Doubles x) { return x.v[0] + x.v[1]; }
+
+SOFTCLASS_INLINE Floats times_normal_power(Floats x, Floats, Floats biased) { return multiply(x, as_exponent(biased)); }
+SOFTCLASS_INLINE Doubles times_normal_power(Doubles x, Doubles, Doubles biased) {
+  return multiply(x, as_exponent(biased));
+}
+constexpr bool multiplies_by_powers = false;
+constexpr int exp_group = 1;
 
 struct FloatPicks {
   int64_t v[4];

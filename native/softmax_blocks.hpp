@@ -46,13 +46,17 @@ static void apply_state(const Real* z, int64_t n, RowState state, Real* y, Inver
     const double sum = 1.0 + state.rest, lost = state.rest > 1.0 ? 1.0 - (sum - state.rest) : state.rest - (sum - 1.0);
     const Reciprocal<V> r = reciprocal(spread(V(), Total{sum, lost}));
     const V maximum = broadcast(m);
-    for (int64_t j = 0; j < n; j += V::lanes) {
-      const int count = n - j < V::lanes ? int(n - j) : V::lanes;
-      const V x = count == V::lanes ? load(z + j) : load_first(z + j, count, maximum);
-      const Difference<V> d = scaled_difference<tempered>(x, maximum, beta);
-      const V p = probability(scaled_exp_value(d.value, d.error), r);
-      count == V::lanes ? store(y + j, p) : store_first(y + j, p, count);
-    }
+    each_vectors<Real>(n, [&](auto group, int64_t j, int count) {
+      constexpr int size = decltype(group)::value;
+      V x[size], e[size];
+      load_vectors<size>(z + j, count, x);
+      scaled_exps<tempered, size>(x, maximum, beta, e);
+      SOFTCLASS_UNROLL
+      for (int i = 0; i < size; ++i) e[i] = probability(e[i], r);
+      if (size == 1 && count < V::lanes) return store_first(y + j, e[0], count);
+      SOFTCLASS_UNROLL
+      for (int i = 0; i < size; ++i) store(y + j + i * V::lanes, e[i]);
+    });
   }
 }
 

@@ -96,8 +96,9 @@ template <bool tempered, class Real, class V>
 static Sum<V> column_sum(Column<const Real> z, V m, const Column<Real>* y, InverseTemperature<V> beta) {
   PartialSums<V> sums;
   for (int64_t c = 0; c < z.K; ++c) {
-    const Difference<V> d = scaled_difference<tempered>(z.read(c), m, beta);
-    const V e = scaled_exp_value(d.value, d.error);
+    const V x = z.read(c);
+    V e;
+    scaled_exps<tempered, 1>(&x, m, beta, &e);
     if (y) y->write(c, e);
     add_to(sums.of[c % partial_sums], e);
   }

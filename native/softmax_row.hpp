@@ -29,63 +29,61 @@ SOFTCLASS_INLINE Real row_maximum(const Real* z, int64_t K) {
   return largest(greater_of(greater_of(m0, m1), greater_of(m2, m3)));
 }
 
-// body(vector, place, count, i): all vectors of a row in order, the tail filled up with -inf; i is the partial sum of the
-// vector. `next` is what will be read after this row: it is fetched meanwhile.
+// body(Int<n>, place, count): n vectors at a time, at `place`; then the vectors that are left, the last of which may have
+// less than all lanes. Vector v of the row belongs to partial sum v mod (partial_sums / lanes).
 template <class Real, class Body>
-SOFTCLASS_INLINE void each_vector(const Real* z, int64_t K, const Real* next, const Body& body) {
+SOFTCLASS_INLINE void each_vectors(int64_t K, const Body& body) {
   constexpr int lanes = lanes_of<Real>, vectors = partial_sums / lanes;
+  constexpr int group = exp_group % vectors == 0 ? exp_group : vectors;  // a group begins at partial sum 0
   int64_t j = 0;
-  for (; j + partial_sums <= K; j += partial_sums) {
-    __builtin_prefetch(next + j);
-    if (sizeof(Real) == 8) __builtin_prefetch(next + j + 8);
+  for (; j + group * lanes <= K; j += group * lanes) body(Int<group>(), j, group * lanes);
+  for (; j < K; j += lanes) body(Int<1>(), j, K - j < lanes ? int(K - j) : lanes);
+}
+template <int n, class Real>
+SOFTCLASS_INLINE void load_vectors(const Real* z, int count, Vector<Real>* x) {
+  constexpr int lanes = lanes_of<Real>;
+  if constexpr (n == 1) {
+    x[0] = count == lanes ? load(z) : load_first(z, count, broadcast(-infinity<Real>));
+  } else {
     SOFTCLASS_UNROLL
-    for (int i = 0; i < vectors; ++i) body(load(z + j + i * lanes), j + i * lanes, lanes, i);
-  }
-  for (int i = 0; j < K; j += lanes, ++i) {
-    const int count = K - j < lanes ? int(K - j) : lanes;
-    body(load_first(z + j, count, broadcast(-infinity<Real>)), j, count, i);
+    for (int i = 0; i < n; ++i) x[i] = load(z + i * lanes);
   }
 }
+// What will be read after this row comes into the caches meanwhile.
+template <int n, class Real>
+SOFTCLASS_INLINE void fetch_vectors(const Real* next) {
+  SOFTCLASS_UNROLL
+  for (int i = 0; i < n; ++i)
+    if (i * sizeof(Vector<Real>) % 64 == 0) __builtin_prefetch(next + i * lanes_of<Real>);
+}
+constexpr int vectors_of(int lanes) { return partial_sums / lanes; }
 
-// Sum of the exponentials over all classes, the maximum too; they are left, scaled, in y, which may be z.
-template <bool tempered, class Real>
+// Sum of the exponentials over all classes, the maximum too. With `keep` they are left, scaled, in y, which may be z.
+template <bool tempered, bool keep, class Real>
 SOFTCLASS_INLINE Total exponentials(const Real* z, int64_t K, Real m, Real* y, const Real* next,
                                     InverseTemperature<Vector<Real>> beta) {
   using V = Vector<Real>;
-  Sum<V> sums[partial_sums / V::lanes];
+  constexpr int lanes = V::lanes, vectors = vectors_of(lanes);
+  Sum<V> sums[vectors];
   SOFTCLASS_UNROLL
   for (auto& sum : sums) clear(sum);
   const V maximum = broadcast(m);
-  each_vector(z, K, next, [&](V x, int64_t j, int count, int i) {
-    const Difference<V> d = scaled_difference<tempered>(x, maximum, beta);
-    const V e = scaled_exp_value(d.value, d.error);
-    if (count == V::lanes) {
-      store(y + j, e);
-      add_stored(sums[i], y + j, e);
+  each_vectors<Real>(K, [&](auto group, int64_t j, int count) {
+    constexpr int n = decltype(group)::value;
+    V x[n], e[n];
+    load_vectors<n>(z + j, count, x);
+    fetch_vectors<n>(next + j);
+    scaled_exps<tempered, n>(x, maximum, beta, e);
+    if constexpr (n == 1) {
+      if (keep) count == lanes ? store(y + j, e[0]) : store_first(y + j, e[0], count);
+      add_to(sums[j / lanes % vectors], e[0]);
     } else {
-      store_first(y + j, e, count);
-      add_to(sums[i], e);
+      SOFTCLASS_UNROLL
+      for (int i = 0; i < n; ++i) {
+        if (keep) store(y + j + i * lanes, e[i]);
+        add_to(sums[i % vectors], e[i]);
+      }
     }
-  });
-  SOFTCLASS_UNROLL
-  for (auto& sum : sums) sum = unscaled(sum);
-  return total_of(sums);
-}
-
-// Sum over all classes, without leaving anything.
-template <class Real>
-SOFTCLASS_INLINE Total sum_of_exponentials(const Real* z, int64_t K, Real m, const Real* next) {
-  using V = Vector<Real>;
-  Sum<V> sums[partial_sums / V::lanes];
-  SOFTCLASS_UNROLL
-  for (auto& sum : sums) clear(sum);
-  alignas(64) Real kept[partial_sums / V::lanes][V::lanes];
-  const V maximum = broadcast(m);
-  each_vector(z, K, next, [&](V x, int64_t, int, int i) {
-    const Difference<V> d = difference(x, maximum);
-    const V e = scaled_exp_value(d.value, d.error);
-    store(kept[i], e);
-    add_stored(sums[i], kept[i], e);
   });
   SOFTCLASS_UNROLL
   for (auto& sum : sums) sum = unscaled(sum);
@@ -97,34 +95,40 @@ template <bool tempered, class Real>
 SOFTCLASS_INLINE Total rest_of(const Real* z, int64_t K, Real m, const Real* next,
                                InverseTemperature<Vector<Real>> beta) {
   using V = Vector<Real>;
-  Sum<V> sums[partial_sums / V::lanes];
-  SOFTCLASS_UNROLL
-  for (auto& sum : sums) clear(sum);
+  constexpr int lanes = V::lanes, vectors = vectors_of(lanes);
   const V maximum = broadcast(m), one = broadcast(Real(1)), zero = broadcast(Real(0));
-  V maxima = zero;                       // whole numbers far below 2^24
-  V lows[partial_sums / V::lanes];       // what the exponentials lack
-  alignas(64) Real kept[partial_sums / V::lanes][V::lanes];
+  Sum<V> sums[vectors];
+  V maxima = zero, lows[vectors];  // maxima: whole numbers far below 2^24; lows: what the exponentials lack
   SOFTCLASS_UNROLL
-  for (auto& low : lows) low = zero;
-  each_vector(z, K, next, [&](V x, int64_t, int, int i) {
-    const Difference<V> d = scaled_difference<tempered>(x, maximum, beta);
-    const ScaledExp<V> e = scaled_exp(d.value, d.error);
-    const auto is_maximum = equal(x, maximum);
-    const V others = zero_where(is_maximum, e.value);
-    store(kept[i], others);
-    add_stored(sums[i], kept[i], others);
-    lows[i] = fma(e.low, e.power, lows[i]);
-    maxima = add_where(is_maximum, maxima, one);
+  for (int i = 0; i < vectors; ++i) {
+    clear(sums[i]);
+    lows[i] = zero;
+  }
+  each_vectors<Real>(K, [&](auto group, int64_t j, int count) {
+    constexpr int n = decltype(group)::value;
+    V x[n];
+    load_vectors<n>(z + j, count, x);
+    fetch_vectors<n>(next + j);
+    SOFTCLASS_UNROLL
+    for (int i = 0; i < n; ++i) {
+      const int part = n == 1 ? int(j / lanes % vectors) : i % vectors;
+      const Difference<V> d = scaled_difference<tempered>(x[i], maximum, beta);
+      const ScaledExp<V> e = scaled_exp(d.value, d.error);
+      const auto is_maximum = equal(x[i], maximum);
+      add_to(sums[part], zero_where(is_maximum, e.value));
+      lows[part] = fma(e.low, e.power, lows[part]);
+      maxima = add_where(is_maximum, maxima, one);
+    }
   });
   SOFTCLASS_UNROLL
-  for (int i = 0; i < partial_sums / V::lanes; ++i) {
+  for (int i = 0; i < vectors; ++i) {
     add_to(sums[i], lows[i]);
     sums[i] = unscaled(sums[i]);
   }
-  Real counts[V::lanes];
+  Real counts[lanes];
   store(counts, maxima);
   double count = -1.0;
-  for (int l = 0; l < V::lanes; ++l) count += double(counts[l]);
+  for (int l = 0; l < lanes; ++l) count += double(counts[l]);
   Total total = total_of(sums);
   const double sum = total.sum + count, back = sum - total.sum;
   total.lost += (total.sum - (sum - back)) + (count - back);
@@ -164,7 +168,7 @@ SOFTCLASS_INLINE void log_row(const Real* z, int64_t K, Real m, LogRest<Vector<R
 template <class Real>
 SOFTCLASS_INLINE Real row_log_partition(const Real* z, int64_t K, Real m, const Real* next) {
   using V = Vector<Real>;
-  const Sum<V> rest = without_maximum(spread(V(), sum_of_exponentials(z, K, m, next)));
+  const Sum<V> rest = without_maximum(spread(V(), exponentials<false, false>(z, K, m, static_cast<Real*>(nullptr), next, InverseTemperature<V>())));
   const Real value = first(log_partition(broadcast(m), rest));
   double rests[V::lanes];
   store_sums(rests, rest);
@@ -182,7 +186,7 @@ static void softmax_row(const Real* z, int64_t K, Real* y, const Real* next, Inv
   if constexpr (output == Output::log_partition) {
     *y = row_log_partition(z, K, m, next);
   } else if constexpr (output == Output::probabilities) {
-    const Total total = exponentials<tempered>(z, K, m, y, next, beta);
+    const Total total = exponentials<tempered, true>(z, K, m, y, next, beta);
     if (total.sum != total.sum) return fill_row(y, K, not_a_number<Real>());
     scale_row(y, K, reciprocal(spread(V(), total)));
   } else {

@@ -3,6 +3,7 @@
 // changes no bit.
 #pragma once
 
+#include "exp_group.hpp"
 #include "row_state.hpp"
 #include "softmax_edges.hpp"
 #include "vertical.hpp"
@@ -35,14 +36,12 @@ SOFTCLASS_INLINE BlockResult<V> softmax_block(V* classes, int n, InverseTemperat
   each_class<K>(n, [&](int c) { m = greater_of(classes[c], m); });
   Sum<V> total;
   clear(total);
-  alignas(64) Real kept[V::lanes];
   if constexpr (output == Output::probabilities) {
-    each_class<K>(n, [&](int c) {
-      const Difference<V> d = scaled_difference<tempered>(classes[c], m, beta);
-      const V e = scaled_exp_value(d.value, d.error);
-      classes[c] = e;
-      store(kept, e);
-      add_stored(total, kept, e);  // with the maximum: the sum is 1 + rest
+    each_group<K>(n, [&](auto group, int c) {
+      constexpr int size = decltype(group)::value;
+      scaled_exps<tempered, size>(classes + c, m, beta, classes + c);
+      SOFTCLASS_UNROLL
+      for (int i = 0; i < size; ++i) add_to(total, classes[c + i]);  // with the maximum: the sum is 1 + rest
     });
     const Reciprocal<V> r = reciprocal(unscaled(total));
     each_class<K>(n, [&](int c) { classes[c] = probability(classes[c], r); });
@@ -56,8 +55,7 @@ SOFTCLASS_INLINE BlockResult<V> softmax_block(V* classes, int n, InverseTemperat
       const ScaledExp<V> e = scaled_exp(d.value, d.error);
       const auto is_maximum = equal(classes[c], m);
       const V others = zero_where(is_maximum, e.value);
-      store(kept, others);
-      add_stored(total, kept, others);
+      add_to(total, others);
       lows = fma(e.low, e.power, lows);  // 0 for the maximum
       maxima = add_where(is_maximum, maxima, one);
     });

@@ -8,12 +8,6 @@
 
 #include "simd.hpp"
 
-#if defined(__GNUC__)
-#define SOFTCLASS_UNROLL _Pragma("GCC unroll 16")
-#else
-#define SOFTCLASS_UNROLL
-#endif
-
 namespace softclass {
 namespace SOFTCLASS_TARGET {
 
