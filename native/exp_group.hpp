@@ -77,19 +77,12 @@ template <int n>
 struct Int {
   static constexpr int value = n;
 };
-// body(Int<g>, first) for groups of exp_group and then of what is left, one at a time; K, a constant, unless it is 0.
-template <int K, class Body>
+// body(Int<g>, first) for groups of exp_group and then for what is left, one at a time.
+template <class Body>
 SOFTCLASS_INLINE void each_group(int count, const Body& body) {
-  if constexpr (K > 0) {
-    constexpr int whole = K / exp_group * exp_group;
-    SOFTCLASS_UNROLL
-    for (int c = 0; c < whole; c += exp_group) body(Int<exp_group>(), c);
-    if constexpr (K > whole) body(Int<K - whole>(), whole);
-  } else {
-    int c = 0;
-    for (; c + exp_group <= count; c += exp_group) body(Int<exp_group>(), c);
-    for (; c < count; ++c) body(Int<1>(), c);
-  }
+  int c = 0;
+  for (; c + exp_group <= count; c += exp_group) body(Int<exp_group>(), c);
+  for (; c < count; ++c) body(Int<1>(), c);
 }
 
 }  // namespace SOFTCLASS_TARGET

@@ -32,8 +32,8 @@ class SoftmaxPaths {
     if (K_ == 0) return output == Output::log_partition ? fill_empty() : void();
     if (K_ > longest_row) return blocks();
     const bool is_plain = !job_.has_where && layout_.is_aligned && layout_.element[0] == own && layout_.element[1] == own;
-    if (is_plain && K_ > 1 && K_ <= most_vertical && rows_are_even()) return few_classes();
-    if (is_plain && K_ > most_vertical && layout_.has_unit_classes(0) && (is_partition || layout_.has_unit_classes(1)))
+    if (is_plain && K_ > 1 && K_ <= few_classes && rows_are_even()) return few();
+    if (is_plain && K_ > few_classes && layout_.has_unit_classes(0) && (is_partition || layout_.has_unit_classes(1)))
       return rows();
     if (is_plain && rows_are_side_by_side()) return side_by_side();
     staged();
@@ -79,28 +79,14 @@ class SoftmaxPaths {
     for (int64_t i = 0; i < N_; ++i) write_elements(layout_.element[1], &nothing, 1, row_of(layout_, 1, i), 0);
   }
 
-  template <int K>
-  void few_classes_of() const {
+  void few() const {
     const InverseTemperature<V> b = beta();
     const int64_t z_stride = N_ == 1 ? K_ : layout_.rows[0].strides[0] / size;
     const int64_t y_stride = is_partition ? 1 : N_ == 1 ? K_ : layout_.rows[0].strides[1] / size;
     in_tasks(N_, K_, 16, job_.threads, [&](int64_t first, int64_t count) {
-      softmax_few_classes<K, output, tempered>(logits(first), z_stride, count, first + count < N_, int(K_),
-                                               result(first), y_stride, result(first), b);
+      softmax_few_classes<output, tempered>(logits(first), z_stride, count, first + count < N_, int(K_), result(first),
+                                            y_stride, result(first), b);
     });
-  }
-  void few_classes() const {
-    if constexpr (!tempered && is_unrolled<Real>) {
-      switch (K_) {
-#define SOFTCLASS_CASE(K) \
-  case K: return few_classes_of<K>();
-        SOFTCLASS_CASE(2) SOFTCLASS_CASE(3) SOFTCLASS_CASE(4) SOFTCLASS_CASE(5) SOFTCLASS_CASE(6)
-        SOFTCLASS_CASE(7) SOFTCLASS_CASE(8) SOFTCLASS_CASE(9) SOFTCLASS_CASE(10) SOFTCLASS_CASE(11)
-        SOFTCLASS_CASE(12) SOFTCLASS_CASE(13) SOFTCLASS_CASE(14) SOFTCLASS_CASE(15) SOFTCLASS_CASE(16)
-#undef SOFTCLASS_CASE
-      }
-    }
-    few_classes_of<0>();
   }
 
   void rows() const {
@@ -119,8 +105,8 @@ class SoftmaxPaths {
       for (int64_t u = first; u < first + count; ++u) {
         const int64_t place = u % vectors * V::lanes, row = u / vectors * inner + place;
         const int lanes = inner - place < V::lanes ? int(inner - place) : V::lanes;
-        if (K_ <= most_vertical)
-          softmax_side_by_side<0, output, tempered>(logits(row), z_step, int(K_), lanes, result(row), y_step, result(row),
+        if (K_ <= few_classes)
+          softmax_side_by_side<output, tempered>(logits(row), z_step, int(K_), lanes, result(row), y_step, result(row),
                                                     b);
         else
           softmax_columns<output, tempered>(Column<const Real>{logits(row), z_step, K_, lanes},
@@ -132,7 +118,7 @@ class SoftmaxPaths {
   // Any layout and type: rows are copied to scratch, computed there and copied to the result.
   void staged() const {
     const InverseTemperature<V> b = beta();
-    const int64_t at_once = K_ <= most_vertical ? 64 : 1;
+    const int64_t at_once = K_ <= 32 ? 64 : K_ <= few_classes ? 16 : 1;  // in the nearest cache
     in_tasks(N_, K_, at_once, job_.threads, [&](int64_t first, int64_t count) {
       const int64_t end = first + count;
       Real* const z = static_cast<Real*>(scratch(0, (at_once * K_ + at_once) * size));
@@ -144,8 +130,8 @@ class SoftmaxPaths {
         read_rows(layout_, 0, i, n, z);
         for (int64_t j = 0; j < n && job_.has_where; ++j)
           all_absent[j] = mask_classes(layout_, 2, i + j, 0, K_, z + j * K_) == 0;
-        if (K_ <= most_vertical)
-          softmax_few_classes<0, output, tempered>(z, K_, n, false, int(K_), z, K_, values, b);
+        if (K_ <= few_classes)
+          softmax_few_classes<output, tempered>(z, K_, n, false, int(K_), z, K_, values, b);
         else
           softmax_row<output, tempered>(z, K_, is_partition ? values : z, z, b);
         if constexpr (is_partition) {

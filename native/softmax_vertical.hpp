@@ -11,69 +11,107 @@
 namespace softclass {
 namespace SOFTCLASS_TARGET {
 
-// body(c) for all classes: unrolled if K, a constant, is not 0; else n of them.
-template <int K, class Body>
-SOFTCLASS_INLINE void each_class(int n, const Body& body) {
-  if constexpr (K > 0) {
-    SOFTCLASS_UNROLL
-    for (int c = 0; c < K; ++c) body(c);
-  } else {
-    for (int c = 0; c < n; ++c) body(c);
-  }
+constexpr int few_classes = 128;  // measured in a cache: above, a row at a time is as fast
+template <class Real>
+constexpr int few_places = padded<Real>(few_classes);
+
+// Sum of scaled exponentials of at most few_classes classes, the maximum too. Of floats: a number that begins so large
+// that its last place does not change, and what each addition to it loses: as exact as a sum in double, and half the work.
+template <class V>
+struct WholeSum;
+template <>
+struct WholeSum<Floats> {
+  static constexpr float begin = 2.0f * few_classes * float(exp_scale<Floats>);
+  Floats sum, low;
+};
+template <>
+struct WholeSum<Doubles> {
+  Sum<Doubles> of;
+};
+SOFTCLASS_INLINE void clear(WholeSum<Floats>& total) {
+  total.sum = broadcast(WholeSum<Floats>::begin);
+  total.low = broadcast(0.0f);
 }
+SOFTCLASS_INLINE void clear(WholeSum<Doubles>& total) { clear(total.of); }
+SOFTCLASS_INLINE void add_to(WholeSum<Floats>& total, Floats x) {
+  const Floats sum = total.sum + x;
+  total.low = total.low + (x - (sum - total.sum));
+  total.sum = sum;
+}
+SOFTCLASS_INLINE void add_to(WholeSum<Doubles>& total, Doubles x) { add_to(total.of, x); }
+SOFTCLASS_INLINE Reciprocal<Floats> reciprocal(WholeSum<Floats> total) {
+  const Floats one = broadcast(1.0f), zero = broadcast(0.0f), scale = broadcast(float(1.0 / exp_scale<Floats>));
+  const Floats whole = total.sum - broadcast(WholeSum<Floats>::begin), both = whole + total.low;
+  const Floats sum = both * scale, lost = (total.low - (both - whole)) * scale;
+  const Floats high = one / sum, left = fma(zero - high, lost, fma(zero - high, sum, one));
+  return {high, high * left};
+}
+SOFTCLASS_INLINE Reciprocal<Doubles> reciprocal(WholeSum<Doubles> total) { return reciprocal(unscaled(total.of)); }
 
 template <class V>
 struct BlockResult {
   V value;         // log_partition
   unsigned edges;  // bit l: the maximum of lane l is not finite, or there is a NaN
 };
+template <class V>
+SOFTCLASS_INLINE BlockResult<V> block_result(V m, V value) {
+  const V probe = (m - m) + value;
+  return {value, bits_of(none_of(equal(probe, probe)))};
+}
 
-// Logits to results in place.
-template <int K, Output output, bool tempered, class V>
-SOFTCLASS_INLINE BlockResult<V> softmax_block(V* classes, int n, InverseTemperature<V> beta) {
+// Logits of n classes to results, in place.
+template <bool tempered, class V>
+SOFTCLASS_INLINE BlockResult<V> probabilities_of_block(V* classes, int n, V m, InverseTemperature<V> beta) {
+  WholeSum<V> total;
+  clear(total);
+  each_group(n, [&](auto group, int c) {
+    constexpr int size = decltype(group)::value;
+    scaled_exps<tempered, size>(classes + c, m, beta, classes + c);
+    SOFTCLASS_UNROLL
+    for (int i = 0; i < size; ++i) add_to(total, classes[c + i]);
+  });
+  const Reciprocal<V> r = reciprocal(total);
+  for (int c = 0; c < n; ++c) classes[c] = probability(classes[c], r);
+  return block_result(m, r.high);
+}
+
+// Sum over all classes but one that has the maximum.
+template <bool tempered, class V>
+SOFTCLASS_INLINE Sum<V> rest_of_block(const V* classes, int n, V m, InverseTemperature<V> beta) {
   using Real = decltype(first(V()));
-  V m = broadcast(-infinity<Real>);
-  each_class<K>(n, [&](int c) { m = greater_of(classes[c], m); });
+  const V zero = broadcast(Real(0)), one = broadcast(Real(1));
   Sum<V> total;
   clear(total);
+  V maxima = zero, lows = zero;  // lows: what the exponentials lack
+  for (int c = 0; c < n; ++c) {
+    const Difference<V> d = scaled_difference<tempered>(classes[c], m, beta);
+    const ScaledExp<V> e = scaled_exp(d.value, d.error);
+    const auto is_maximum = equal(classes[c], m);
+    add_to(total, zero_where(is_maximum, e.value));
+    lows = fma(e.low, e.power, lows);  // 0 for the maximum
+    maxima = add_where(is_maximum, maxima, one);
+  }
+  add_to(total, lows);
+  total = unscaled(total);
+  add_to(total, maxima - one);
+  return total;
+}
+
+template <Output output, bool tempered, class V>
+SOFTCLASS_INLINE BlockResult<V> softmax_block(V* classes, int n, InverseTemperature<V> beta) {
+  using Real = decltype(first(V()));
+  const V lowest = broadcast(-infinity<Real>);
+  V m = lowest;
+  for (int c = 0; c < n; ++c) m = greater_of(classes[c], m);
   if constexpr (output == Output::probabilities) {
-    each_group<K>(n, [&](auto group, int c) {
-      constexpr int size = decltype(group)::value;
-      scaled_exps<tempered, size>(classes + c, m, beta, classes + c);
-      SOFTCLASS_UNROLL
-      for (int i = 0; i < size; ++i) add_to(total, classes[c + i]);  // with the maximum: the sum is 1 + rest
-    });
-    const Reciprocal<V> r = reciprocal(unscaled(total));
-    each_class<K>(n, [&](int c) { classes[c] = probability(classes[c], r); });
-    const V probe = (m - m) + r.high;
-    return {probe, bits_of(none_of(equal(probe, probe)))};
+    return probabilities_of_block<tempered>(classes, n, m, beta);
   } else {
-    const V zero = broadcast(Real(0)), one = broadcast(Real(1));
-    V maxima = zero, lows = zero;  // lows: what the exponentials lack
-    each_class<K>(n, [&](int c) {
-      const Difference<V> d = scaled_difference<tempered>(classes[c], m, beta);
-      const ScaledExp<V> e = scaled_exp(d.value, d.error);
-      const auto is_maximum = equal(classes[c], m);
-      const V others = zero_where(is_maximum, e.value);
-      add_to(total, others);
-      lows = fma(e.low, e.power, lows);  // 0 for the maximum
-      maxima = add_where(is_maximum, maxima, one);
-    });
-    add_to(total, lows);
-    total = unscaled(total);
-    add_to(total, maxima - one);
-    if constexpr (output == Output::log_partition) {
-      const V value = log_partition(m, total), probe = (m - m) + value;
-      return {value, bits_of(none_of(equal(probe, probe)))};
-    } else {
-      const LogRest<V> rest = log_rest(total);
-      const V lowest = broadcast(-infinity<Real>);
-      each_class<K>(n, [&](int c) {
-        classes[c] = log_probability(scaled_difference<tempered>(classes[c], m, beta), rest, lowest);
-      });
-      const V probe = (m - m) + rest.high;
-      return {probe, bits_of(none_of(equal(probe, probe)))};
-    }
+    const Sum<V> total = rest_of_block<tempered>(classes, n, m, beta);
+    if constexpr (output == Output::log_partition) return block_result(m, log_partition(m, total));
+    const LogRest<V> rest = log_rest(total);
+    for (int c = 0; c < n; ++c)
+      classes[c] = log_probability(scaled_difference<tempered>(classes[c], m, beta), rest, lowest);
+    return block_result(m, rest.high);
   }
 }
 
@@ -81,7 +119,7 @@ SOFTCLASS_INLINE BlockResult<V> softmax_block(V* classes, int n, InverseTemperat
 template <Output output, class V>
 static __attribute__((noinline)) void mend_block(const V* original, int n, unsigned edges, V* classes, V* value) {
   using Real = decltype(first(V()));
-  Real z[most_vertical * V::lanes], y[most_vertical * V::lanes];
+  Real z[few_classes * V::lanes], y[few_classes * V::lanes];
   for (int c = 0; c < n; ++c) store(z + c * V::lanes, original[c]);
   if constexpr (output == Output::log_partition) {
     store(y, *value);
@@ -96,50 +134,47 @@ static __attribute__((noinline)) void mend_block(const V* original, int n, unsig
   }
 }
 
-// One block: rows of K classes, one after the other in memory at a distance of `stride`, to y in the same way. `values`
-// receives the results of log_partition. K = 0: n classes.
-template <int K, Output output, bool tempered, class Real>
-SOFTCLASS_INLINE void softmax_rows_block(const Real* z, int64_t z_stride, int n, Real* y, int64_t y_stride, Real* values,
-                                         InverseTemperature<Vector<Real>> beta) {
-  using V = Vector<Real>;
-  constexpr int places = K > 0 ? padded<Real>(K) : padded<Real>(most_vertical);
-  V classes[places];
-  const auto load_all = [&](V* to) {
-    if constexpr (K > 0)
-      load_block<K>(z, z_stride, to);
-    else
-      load_block(z, z_stride, n, to);
-  };
+// load_all(classes) reads the block, again where an edge is found; the results are left in `classes`.
+template <Output output, bool tempered, class V, class LoadAll>
+SOFTCLASS_INLINE V mended_block(V* classes, int n, InverseTemperature<V> beta, const LoadAll& load_all) {
   load_all(classes);
-  BlockResult<V> result = softmax_block<K, output, tempered>(classes, n, beta);
+  BlockResult<V> result = softmax_block<output, tempered>(classes, n, beta);
   if (__builtin_expect(result.edges != 0, 0)) {
-    V original[places];
+    V original[few_places<decltype(first(V()))>] = {};
     load_all(original);
     mend_block<output>(original, n, result.edges, classes, &result.value);
   }
+  return result.value;
+}
+
+// One block: rows of n classes, one after the other in memory at a distance of z_stride, to y in the same way. `values`
+// receives the results of log_partition.
+template <Output output, bool tempered, class Real>
+SOFTCLASS_INLINE void softmax_rows_block(const Real* z, int64_t z_stride, int n, Real* y, int64_t y_stride, Real* values,
+                                         InverseTemperature<Vector<Real>> beta) {
+  using V = Vector<Real>;
+  V classes[few_places<Real>];
+  const V value = mended_block<output, tempered>(classes, n, beta, [&](V* to) { load_block(z, z_stride, n, to); });
   if constexpr (output == Output::log_partition)
-    store(values, result.value);
-  else if constexpr (K > 0)
-    store_block<K>(classes, y, y_stride);
+    store(values, value);
   else
     store_block(classes, y, y_stride, n);
 }
 
 // `count` rows. Behind the last element of the last row nothing is read unless `has_more` says that there are elements.
-template <int K, Output output, bool tempered, class Real>
+template <Output output, bool tempered, class Real>
 static void softmax_few_classes(const Real* z, int64_t z_stride, int64_t count, bool has_more, int n, Real* y,
                                 int64_t y_stride, Real* values, InverseTemperature<Vector<Real>> beta) {
   constexpr int lanes = lanes_of<Real>;
-  if constexpr (K > 0) n = K;
   int64_t i = 0;
   const int64_t last_block = has_more || n % group_size<Real> == 0 ? count : count - 1;
   for (; i + lanes <= last_block; i += lanes)
-    softmax_rows_block<K, output, tempered>(z + i * z_stride, z_stride, n, y + i * y_stride, y_stride, values + i, beta);
+    softmax_rows_block<output, tempered>(z + i * z_stride, z_stride, n, y + i * y_stride, y_stride, values + i, beta);
   for (; i < count; i += lanes) {
     const int rest = count - i < lanes ? int(count - i) : lanes;
-    Real staged[block_scratch<Real>], value[lanes];
+    Real staged[lanes * few_classes + over_read<Real>], value[lanes];
     stage_block(z + i * z_stride, z_stride, rest, n, staged);
-    softmax_rows_block<K, output, tempered>(staged, n, n, staged, n, value, beta);
+    softmax_rows_block<output, tempered>(staged, n, n, staged, n, value, beta);
     if constexpr (output == Output::log_partition)
       copy_rows(value, 1, values + i, 1, rest, 1);
     else
@@ -147,33 +182,21 @@ static void softmax_few_classes(const Real* z, int64_t z_stride, int64_t count, 
   }
 }
 
-// Rows side by side: class c of row l lies at z[c * z_step + l]. Any number of classes; one vector of rows.
-template <int K, Output output, bool tempered, class Real>
-SOFTCLASS_INLINE void softmax_side_by_side(const Real* z, int64_t z_step, int n, int count, Real* y, int64_t y_step,
-                                           Real* values, InverseTemperature<Vector<Real>> beta) {
+// Rows side by side, one vector of them: class c of row l lies at z[c * z_step + l].
+template <Output output, bool tempered, class Real>
+static void softmax_side_by_side(const Real* z, int64_t z_step, int n, int count, Real* y, int64_t y_step, Real* values,
+                                 InverseTemperature<Vector<Real>> beta) {
   using V = Vector<Real>;
-  constexpr int places = K > 0 ? K : most_vertical;
-  V classes[places];
-  const V nothing = broadcast(Real(0));
-  const auto load_all = [&](V* to) {
-    if (count == V::lanes)
-      each_class<K>(n, [&](int c) { to[c] = load(z + c * z_step); });
-    else
-      each_class<K>(n, [&](int c) { to[c] = load_first(z + c * z_step, count, nothing); });
-  };
-  load_all(classes);
-  BlockResult<V> result = softmax_block<K, output, tempered>(classes, n, beta);
-  if (__builtin_expect(result.edges != 0, 0)) {
-    V original[places];
-    load_all(original);
-    mend_block<output>(original, n, result.edges, classes, &result.value);
-  }
+  V classes[few_places<Real>];
+  const V value = mended_block<output, tempered>(classes, n, beta, [&](V* to) {
+    for (int c = 0; c < n; ++c)
+      to[c] = count == V::lanes ? load(z + c * z_step) : load_first(z + c * z_step, count, broadcast(Real(0)));
+  });
   if constexpr (output == Output::log_partition)
-    store_first(values, result.value, count);
-  else if (count == V::lanes)
-    each_class<K>(n, [&](int c) { store(y + c * y_step, classes[c]); });
+    store_first(values, value, count);
   else
-    each_class<K>(n, [&](int c) { store_first(y + c * y_step, classes[c], count); });
+    for (int c = 0; c < n; ++c)
+      count == V::lanes ? store(y + c * y_step, classes[c]) : store_first(y + c * y_step, classes[c], count);
 }
 
 }  // namespace SOFTCLASS_TARGET

@@ -20,7 +20,7 @@ SOFTCLASS_INLINE void vjp_lanes(int64_t K, V factor, const P& p, const G& g, con
     largest_p = greater_of(x, largest_p);
   }
   Sum<V> total;
-  if (K <= most_vertical) {
+  if (K <= few_classes) {
     clear(total);
     for (int64_t c = 0; c < K; ++c) add_to(total, p(c) * (g(c) - centre));
   } else {
@@ -81,7 +81,7 @@ class VjpPaths {
       is_unit &= layout_.has_unit_classes(o);
       is_side_by_side &= layout_.last_rows().strides[o] == size;
     }
-    if (is_plain && is_unit && K_ > most_vertical) return rows();
+    if (is_plain && is_unit && K_ > few_classes) return rows();
     if (is_plain && is_side_by_side && layout_.last_rows().length >= 4) return side_by_side();
     staged();
   }
@@ -120,7 +120,7 @@ class VjpPaths {
 
   // Rows of few classes in blocks, and everything that cannot be computed where it lies.
   void staged() const {
-    const int64_t at_once = K_ <= most_vertical ? V::lanes : 1, padding = over_read<Real>;
+    const int64_t at_once = K_ <= few_classes ? V::lanes : 1, padding = over_read<Real>;
     in_tasks(N_, K_, 16, job_.threads, [&](int64_t first, int64_t count) {
       const int64_t end = first + count, room = at_once * K_ + padding;
       Real* const p = static_cast<Real*>(scratch(0, 2 * room * size));
@@ -131,7 +131,7 @@ class VjpPaths {
         const int64_t n = end - i < at_once ? end - i : at_once;
         read_rows(layout_, 0, i, n, p);
         read_rows(layout_, 1, i, n, g);
-        if (K_ <= most_vertical)
+        if (K_ <= few_classes)
           block(p, g);
         else
           vjp_row(p, g, K_, factor(), p);
@@ -140,7 +140,7 @@ class VjpPaths {
     });
   }
   void block(Real* p, const Real* g) const {
-    V of_p[padded<Real>(most_vertical)], of_g[padded<Real>(most_vertical)];
+    V of_p[padded<Real>(few_classes)], of_g[padded<Real>(few_classes)];
     const int K = int(K_);
     load_block(p, K, K, of_p);
     load_block(g, K, K, of_g);

@@ -13,15 +13,6 @@ namespace SOFTCLASS_TARGET {
 
 constexpr int most_vertical = 40;  // classes; measured, see numerics.md 6.2
 constexpr int most_unrolled = 16;  // classes that are held in registers
-// Whether code of its own for every K up to there gains enough: of doubles the loop loses little, and the plain target is
-// there to be right.
-#if defined(SOFTCLASS_TARGET_plain)
-template <class Real>
-constexpr bool is_unrolled = false;
-#else
-template <class Real>
-constexpr bool is_unrolled = sizeof(Real) == sizeof(float);
-#endif
 
 template <class Real>
 constexpr int group_size = 16 / int(sizeof(Real));
