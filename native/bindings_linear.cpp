@@ -174,9 +174,9 @@ Sums linear_cross_entropy(nb::handle features, nb::handle weight, nb::handle bia
                           nb::handle weight_gradient, nb::handle bias_gradient, nb::handle features_gradient,
                           int threads) {
   Arrays arrays;
-  LinearLoss call = linear_loss(arrays, features, weight, bias, targets,
-                                {sample_weight, class_weight, ignore_index, label_smoothing, weight_scale, tolerance,
-                                 mean, threads});
+  LinearLoss call =
+      linear_loss(arrays, features, weight, bias, targets,
+                  {sample_weight, class_weight, ignore_index, label_smoothing, weight_scale, tolerance, mean, threads});
   if (const Array* out = arrays.add(losses, Array::write)) {
     require_length(*out, call.n_rows, "losses must be (N,)");
     require_element(*out, Element::float64, "losses must be float64");
@@ -203,8 +203,7 @@ Sums linear_cross_entropy_hvp(nb::handle features, nb::handle weight, nb::handle
   call.weight_tangent =
       operand(arrays, call, weight_tangent, 2, "weight_tangent must be like weight, of the dtype of the features");
   require(call.weight_tangent.data || call.n_classes * call.n_features == 0, "weight_tangent must be an array");
-  call.bias_tangent =
-      operand(arrays, call, bias_tangent, 1, "bias_tangent must be (K,), of the dtype of the features");
+  call.bias_tangent = operand(arrays, call, bias_tangent, 1, "bias_tangent must be (K,), of the dtype of the features");
   call.weight_gradient = result(arrays, call, weight_product, call.n_classes, call.n_features,
                                 "weight_product must be like weight, contiguous");
   call.bias_gradient = result(arrays, call, bias_product, call.n_classes, -1, "bias_product must be (K,)");

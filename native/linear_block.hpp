@@ -1,5 +1,6 @@
-// Logits of a block of classes, a row a lane: class c of row r at logits + c step + r. From logits to exponentials and what
-// the block adds to the state of each row; from exponentials, once the states of all blocks are known, to the gradient.
+// Logits of a block of classes, a row a lane: class c of row r at logits + c step + r. From logits to exponentials and
+// what the block adds to the state of each row; from exponentials, once the states of all blocks are known, to the
+// gradient.
 #pragma once
 
 #include "linear_rows.hpp"
@@ -237,16 +238,15 @@ static void make_gradient(const LinearLoss& call, const LogitBlock<Real>& block,
       const int64_t c = active.target[r] - block.first_class;
       if (active.target[r] < 0 || uint64_t(c) >= uint64_t(block.n_classes)) continue;
       Real& g = out[c * block.step + r];
-      g = rows.target_logit[r] == rows.maximum[r]
-              ? rows.share[r] * Real(smoothing - even_share) - rows.complement[r]
-              : g - rows.share[r] * keep;
+      g = rows.target_logit[r] == rows.maximum[r] ? rows.share[r] * Real(smoothing - even_share) - rows.complement[r]
+                                                  : g - rows.share[r] * keep;
     }
   for (int64_t c = 0; c < block.n_classes && active.count < block.n_rows; ++c)
     fill(out + c * block.step + active.count, block.n_rows - active.count, Real(0));
 }
 
-// The derivative of that gradient along the tangents of the logits: weight p (u - <p, u>), taken from the tangent of the
-// largest class so that nothing cancels there.
+// The derivative of that gradient along the tangents of the logits: weight p (u - <p, u>), taken from the tangent of
+// the largest class so that nothing cancels there.
 template <class Real>
 static void make_product(const LogitBlock<Real>& block, const double* block_maximum, const Real* tangents,
                          const ActiveRows& active, const FinishedRows<Real>& rows, Real* out) {

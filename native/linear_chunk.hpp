@@ -1,8 +1,9 @@
-// Many classes: a chunk of rows meets a tile of classes. Sizes and memory of the method; what is done with them stands in
-// linear_phases.hpp.
+// Many classes: a chunk of rows meets a tile of classes. Sizes and memory of the method; what is done with them stands
+// in linear_phases.hpp.
 //
-// The exponentials of a chunk times a tile are kept, class by class, a row a lane; everything else is as large as a block
-// of classes or as the rows. Blocks of classes are the tasks of the threads. No size depends on the number of threads.
+// The exponentials of a chunk times a tile are kept, class by class, a row a lane; everything else is as large as a
+// block of classes or as the rows. Blocks of classes are the tasks of the threads. No size depends on the number of
+// threads.
 #pragma once
 
 #include "linear_finish.hpp"
@@ -13,7 +14,7 @@ namespace SOFTCLASS_TARGET {
 constexpr int64_t memory_limit = int64_t(52) << 20;  // of one call; threads have about a megabyte each besides
 constexpr int64_t pack_rows = 48;                    // whole panels of every target
 constexpr int64_t least_chunk = 32;  // rows: with fewer, reading the weight costs more than making the logits twice
-constexpr int64_t most_block = 128;         // classes
+constexpr int64_t most_block = 128;  // classes
 constexpr int64_t blocks_of_merge = 512;  // states of blocks that are kept before they are merged
 
 struct ChunkSizes {
@@ -45,8 +46,8 @@ static int64_t bytes_of_row(const LinearLoss& call, const ChunkSizes& s, int64_t
 // Rows that a thread copies: of the features while they are packed, of a weight that cannot be read where it lies.
 template <class Real>
 static int64_t rows_of_scratch(const LinearLoss& call, const ChunkSizes& s) {
-  const bool is_plain = has_plain_rows<Real>(call.weight) &&
-                        (!call.weight_tangent.data || has_plain_rows<Real>(call.weight_tangent));
+  const bool is_plain =
+      has_plain_rows<Real>(call.weight) && (!call.weight_tangent.data || has_plain_rows<Real>(call.weight_tangent));
   return is_plain ? pack_rows : most(s.block_classes, pack_rows);
 }
 
@@ -63,8 +64,8 @@ static ChunkSizes chunk_sizes(const LinearLoss& call) {
   // Scratch that grows with D counts for two threads.
   const int64_t of_thread = s.features_step * int64_t(sizeof(Real)) *
                             (rows_of_scratch<Real>(call, s) + (call.features_gradient ? s.block_classes : 0));
-  const int64_t limit = most(memory_limit / 4, memory_limit - (s.sums_all_weights ? sums : 0) - call.n_rows / 8 -
-                                                   2 * of_thread);
+  const int64_t limit =
+      most(memory_limit / 4, memory_limit - (s.sums_all_weights ? sums : 0) - call.n_rows / 8 - 2 * of_thread);
   // Enough rows to pay for reading and writing the gradient of the weight, no more than stay in cache.
   const int64_t wanted = most(384, least(1024, (int64_t(8) << 20) / (K * int64_t(sizeof(Real)))));
   const int64_t fitting = limit / bytes_of_row<Real>(call, s, K);
@@ -90,10 +91,10 @@ static ChunkSizes chunk_sizes(const LinearLoss& call) {
 template <class Real>
 struct ChunkMemory {
   ActiveRows active;
-  Real* transposed;  // features of the chunk, in panels of rows
-  Real* features;    // in panels of columns
-  Real* logits[2];   // and then exponentials; tangents
-  Real* slabs;       // n_slabs x rows x D
+  Real* transposed;    // features of the chunk, in panels of rows
+  Real* features;      // in panels of columns
+  Real* logits[2];     // and then exponentials; tangents
+  Real* slabs;         // n_slabs x rows x D
   Real* weight_sums;   // of 16-bit gradients: all classes or a tile
   double* bias_sums;   // one a class of the tile
   double* all_maxima;  // of every block of the tile
@@ -123,7 +124,8 @@ SOFTCLASS_INLINE BlockState block_state(const LinearLoss& call, int64_t count, P
 
 template <class Real>
 static ChunkMemory<Real> chunk_memory(const LinearLoss& call, const ChunkSizes& s, Pieces& pieces) {
-  const int64_t M = s.chunk_rows, packed = rounded_up(M, pack_rows), K = call.n_classes, D = call.n_features, width = panel_width<Real>;
+  const int64_t M = s.chunk_rows, packed = rounded_up(M, pack_rows), K = call.n_classes, D = call.n_features,
+                width = panel_width<Real>;
   const int64_t n_blocks = (K + s.block_classes - 1) / s.block_classes;
   ChunkMemory<Real> m = {};
   m.active = {0, pieces.take<int64_t>(M), pieces.take<int64_t>(M), pieces.take<double>(M)};
@@ -167,8 +169,10 @@ static ChunkScratch<Real> chunk_scratch(const LinearLoss& call, const ChunkSizes
   const int64_t tile = s.block_classes * s.chunk_rows;
   ChunkScratch<Real> t = {};
   t.rows = pieces.take<Real>(rows_of_scratch<Real>(call, s) * s.features_step);
-  t.panels = pieces.take<Real>(call.features_gradient ? s.block_classes * rounded_up(call.n_features, panel_width<Real>) : 0);
-  for (int64_t i = 0; i < s.n_logits; ++i) t.logits[i] = pieces.take<Real>(has_gradient(call) && s.in_one_sweep ? 0 : tile);
+  t.panels =
+      pieces.take<Real>(call.features_gradient ? s.block_classes * rounded_up(call.n_features, panel_width<Real>) : 0);
+  for (int64_t i = 0; i < s.n_logits; ++i)
+    t.logits[i] = pieces.take<Real>(has_gradient(call) && s.in_one_sweep ? 0 : tile);
   t.gradient = pieces.take<Real>(tile);
   t.shares = pieces.take<Real>(call.indices ? 0 : tile);
   return t;

@@ -25,8 +25,8 @@ struct LinearLoss {
   Matrix features, weight;
   Matrix bias;  // 1 x K; data null: none
 
-  const int64_t* indices;  // (N,), or null:
-  Matrix distributions;    // N x K
+  const int64_t* indices;       // (N,), or null:
+  Matrix distributions;         // N x K
   const double* sample_weight;  // (N,) or null
   const double* class_weight;   // (K,) or null
   bool has_ignored;
@@ -57,7 +57,7 @@ struct LossSum {
 };
 
 struct LinearKernels {
-  int64_t (*bytes)(const LinearLoss& call);            // memory that `run` wants, aligned to 64
+  int64_t (*bytes)(const LinearLoss& call);  // memory that `run` wants, aligned to 64
   LossSum (*run)(const LinearLoss& call, void* memory);
 };
 SOFTCLASS_TABLES(LinearKernels, linear_kernels)

@@ -1,6 +1,6 @@
-// Few classes: one read of the features gives the loss and the gradient. The rows are cut into slabs by their number alone,
-// each with its own sums in double; a slab is a task and goes through its rows block by block, while a block of features
-// lies in the second cache.
+// Few classes: one read of the features gives the loss and the gradient. The rows are cut into slabs by their number
+// alone, each with its own sums in double; a slab is a task and goes through its rows block by block, while a block of
+// features lies in the second cache.
 #pragma once
 
 #include "linear_finish.hpp"

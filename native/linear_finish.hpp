@@ -14,13 +14,13 @@ struct Part {
 SOFTCLASS_INLINE Doubles load_or_zero(const double* p, int64_t at) { return p ? load(p + at) : broadcast(0.0); }
 
 SOFTCLASS_INLINE Part part_at(const BlockState& state, int64_t at, double n_classes) {
-  return {load(state.maximum + at),          load_or_zero(state.rest, at),   load_or_zero(state.spread, at),
-          load_or_zero(state.mean, at),      load_or_zero(state.mass, at),   load_or_zero(state.centre, at),
+  return {load(state.maximum + at),          load_or_zero(state.rest, at), load_or_zero(state.spread, at),
+          load_or_zero(state.mean, at),      load_or_zero(state.mass, at), load_or_zero(state.centre, at),
           load_or_zero(state.deviation, at), broadcast(n_classes)};
 }
 
-// Adds a part to `sum`, whose maximum (and, with a Hessian, centre) is already that of all parts together; `ties` counts
-// the parts that have the maximum. Such a part adds its sum as it is; each but one adds 1 for its own maximum.
+// Adds a part to `sum`, whose maximum (and, with a Hessian, centre) is already that of all parts together; `ties`
+// counts the parts that have the maximum. Such a part adds its sum as it is; each but one adds 1 for its own maximum.
 SOFTCLASS_INLINE void absorb(Part& sum, Doubles& ties, const Part& part, bool has_shares, bool has_tangents) {
   const Doubles zero = broadcast(0.0), one = broadcast(1.0);
   const DoubleMask is_largest = equal(part.maximum, sum.maximum);
@@ -40,10 +40,10 @@ SOFTCLASS_INLINE void absorb(Part& sum, Doubles& ties, const Part& part, bool ha
   }
 }
 
-// Merges `n_blocks` blocks, block b at b step, into the states of the rows first ... first + count - 1, which so far know
-// `n_known` classes. Rows begin as `begin_rows` leaves them.
-static void merge_blocks(const BlockState& blocks, int64_t step, int64_t n_blocks, int64_t block_size, int64_t n_classes,
-                         const BlockState& rows, double n_known, int64_t first, int64_t count) {
+// Merges `n_blocks` blocks, block b at b step, into the states of the rows first ... first + count - 1, which so far
+// know `n_known` classes. Rows begin as `begin_rows` leaves them.
+static void merge_blocks(const BlockState& blocks, int64_t step, int64_t n_blocks, int64_t block_size,
+                         int64_t n_classes, const BlockState& rows, double n_known, int64_t first, int64_t count) {
   const bool has_shares = rows.mean != nullptr, has_tangents = rows.centre != nullptr;
   const Doubles zero = broadcast(0.0);
   for (int64_t r = first; r < first + count; r += Doubles::lanes) {
@@ -56,8 +56,8 @@ static void merge_blocks(const BlockState& blocks, int64_t step, int64_t n_block
     Part sum = {m, zero, zero, zero, zero, centre, zero, zero};
     absorb(sum, ties, known, has_shares, has_tangents);
     for (int64_t b = 0; b < n_blocks; ++b)
-      absorb(sum, ties, part_at(blocks, b * step + r, double(least(block_size, n_classes - b * block_size))), has_shares,
-             has_tangents);
+      absorb(sum, ties, part_at(blocks, b * step + r, double(least(block_size, n_classes - b * block_size))),
+             has_shares, has_tangents);
     store(rows.maximum + r, sum.maximum);
     store(rows.rest + r, sum.rest + ties);
     if (rows.spread) store(rows.spread + r, sum.spread);
@@ -82,8 +82,8 @@ static void begin_rows(const BlockState& rows, double* target_logit, int64_t cou
     if (each) fill(each, count, 0.0);
 }
 
-// Losses and factors of the rows first ... first + count - 1; `losses` receives weight times loss. All classes were seen:
-// a maximum of -inf then means that all logits are -inf, one of +inf with a rest that there are several.
+// Losses and factors of the rows first ... first + count - 1; `losses` receives weight times loss. All classes were
+// seen: a maximum of -inf then means that all logits are -inf, one of +inf with a rest that there are several.
 template <class Real>
 static void finish_rows(const LinearLoss& call, double divisor, const ActiveRows& active, const BlockState& state,
                         const FinishedRows<Real>& rows, double* losses, int64_t first, int64_t count) {

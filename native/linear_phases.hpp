@@ -270,8 +270,8 @@ class ChunkPhases {
       m_.bias_sums[place + c] = add ? m_.bias_sums[place + c] + sum : sum;
     }
     if (!call_.weight_gradient) return;
-    Real* const out = m_.weight_sums ? m_.weight_sums + place * D
-                                     : static_cast<Real*>(call_.weight_gradient) + block.first_class * D;
+    Real* const out =
+        m_.weight_sums ? m_.weight_sums + place * D : static_cast<Real*>(call_.weight_gradient) + block.first_class * D;
     matmul<Real>(block.n_classes, D, m_.active.count, {t.gradient, block.step, 1},
                  {m_.features, rounded_up(s_.chunk_rows, pack_rows) * width, width}, out, D, add);
   }

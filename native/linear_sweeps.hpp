@@ -1,9 +1,9 @@
 // Many classes: the order in which chunks of rows meet tiles of classes.
 //
-// In one sweep where the logits of enough rows fit: chunk by chunk, states, losses and gradients. Else a first sweep makes
-// losses and states; a second one takes the tiles, and for each all chunks, so that the gradient of the weights of a tile
-// is written once; logits are made again, bit for bit the same. 16-bit gradients of the features then need a third sweep,
-// since they are summed in float, chunk by chunk.
+// In one sweep where the logits of enough rows fit: chunk by chunk, states, losses and gradients. Else a first sweep
+// makes losses and states; a second one takes the tiles, and for each all chunks, so that the gradient of the weights
+// of a tile is written once; logits are made again, bit for bit the same. 16-bit gradients of the features then need a
+// third sweep, since they are summed in float, chunk by chunk.
 #pragma once
 
 #include "linear_phases.hpp"
@@ -36,8 +36,7 @@ template <class Real>
 static void make_losses(const LinearLoss& call, const ChunkSizes& s, ChunkPhases<Real>& phases, double divisor) {
   const int64_t K = call.n_classes, step = blocks_of_merge * s.block_classes;
   phases.begin();
-  for (int64_t c = 0; c < K; c += step)
-    phases.add_classes(c, least(c + step, K), s.in_one_sweep && has_gradient(call));
+  for (int64_t c = 0; c < K; c += step) phases.add_classes(c, least(c + step, K), s.in_one_sweep && has_gradient(call));
   phases.finish(divisor);
   phases.store_losses();
 }

@@ -22,7 +22,7 @@ constexpr int tile_rows[] = {4};
 #endif
 constexpr int tile_vectors = int(sizeof tile_rows / sizeof tile_rows[0]);
 template <class Real>
-constexpr int panel_width = tile_vectors * lanes_of<Real>;
+constexpr int panel_width = tile_vectors* lanes_of<Real>;
 
 // Rows of B that one pass takes: a panel of them is 24 KB with AVX-512 and stays in the first cache.
 constexpr int64_t depth_block = 128;
@@ -153,8 +153,8 @@ SOFTCLASS_INLINE void multiply_column_of_tiles(int64_t rows, int columns, Tile<R
   }
 }
 
-// C (rows x columns, row stride c_row) = A B, or += with `add`. With `streams`, A comes from memory, row after row, and is
-// fetched a block of its depth ahead; then what lies behind its last row, since that is likely to be asked for next.
+// C (rows x columns, row stride c_row) = A B, or += with `add`. With `streams`, A comes from memory, row after row, and
+// is fetched a block of its depth ahead; then what lies behind its last row, since that is likely to be asked for next.
 template <class Real>
 static void matmul(int64_t rows, int64_t columns, int64_t depth, Left<Real> a, Right<Real> b, Real* c, int64_t c_row,
                    bool add, bool streams = false) {

@@ -1,4 +1,5 @@
-// Matrices of any strides and element, made into what matmul.hpp reads: contiguous rows, panels, panels of the transpose.
+// Matrices of any strides and element, made into what matmul.hpp reads: contiguous rows, panels, panels of the
+// transpose.
 #pragma once
 
 #include "linear_cross_entropy.hpp"
