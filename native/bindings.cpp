@@ -37,5 +37,4 @@ NB_MODULE(_cpu, m) {
   softclass::bind_cross_entropy(m);
   softclass::bind_linear(m);
   softclass::bind_softmax(m);
-  softclass::bind_old(m);
 }

@@ -8,6 +8,5 @@ namespace softclass {
 void bind_cross_entropy(nanobind::module_& m);
 void bind_linear(nanobind::module_& m);
 void bind_softmax(nanobind::module_& m);
-void bind_old(nanobind::module_& m);
 
 }  // namespace softclass

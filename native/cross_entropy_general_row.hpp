@@ -129,7 +129,7 @@ static RowLoss infinite_shares_row(const Real* z, int64_t K, const RowShares& sh
   const int64_t place = only_infinity(z, K);
   if (place < 0) {
     if (gradient) fill_row(gradient, K, not_a_number<Real>());
-    return unknown_loss();
+    return unknown_loss(__builtin_nan(""));
   }
   const RowShareSums sums = sum_shares(static_cast<const Real*>(nullptr), K, Real(0), place, shares);
   if (gradient) {

@@ -158,13 +158,13 @@ struct RowLoss {
   double total;       // sum of q
 };
 
-SOFTCLASS_INLINE RowLoss unknown_loss() {
+SOFTCLASS_INLINE RowLoss unknown_loss(double maximum) {
   const double nan = __builtin_nan("");
-  return {nan, nan, nan, 0.0, 1.0};
+  return {maximum, nan, nan, 0.0, 1.0};
 }
 
 template <class Real>
-static RowLoss infinite_row(const Real* z, int64_t K, int64_t target, double scale, Real* gradient) {
+static RowLoss infinite_row(const Real* z, int64_t K, Real m, int64_t target, double scale, Real* gradient) {
   const int64_t place = only_infinity(z, K);
   if (gradient) {
     fill_row(gradient, K, place < 0 ? Real(__builtin_nan("")) : Real(0));
@@ -173,7 +173,7 @@ static RowLoss infinite_row(const Real* z, int64_t K, int64_t target, double sca
       gradient[target] = Real(0.0 - scale);
     }
   }
-  if (place < 0) return unknown_loss();
+  if (place < 0) return unknown_loss(double(m));
   const double infinity = __builtin_inf();
   return {infinity, 0.0, place == target ? 0.0 : -infinity, 0.0, 1.0};
 }
@@ -221,7 +221,7 @@ template <Wanted wanted, class Real>
 static RowLoss index_row(const Real* z, int64_t K, int64_t target, double scale, Real* gradient, const double* known,
                          const Real* ahead) {
   const Real m = wanted == Wanted::gradient ? Real(known[0]) : row_maximum(z, K), t = z[target];
-  if (!(m - m == 0)) return infinite_row(z, K, target, scale, gradient);
+  if (!(m - m == 0)) return infinite_row(z, K, m, target, scale, gradient);
   RowPartials<Real> sums;
   clear(sums);
   RowLoss row;

@@ -159,7 +159,7 @@ RowLoss compute_row(const Work<Real>& work, const Real* z, Real* g, int64_t row,
   if (chunk.picks[place] < 0) {
     const bool is_gap = chunk.omega[weight] == 0.0;
     if (wanted != Wanted::value) fill_row(g, K, is_gap ? Real(0) : not_a_number<Real>());
-    return is_gap ? RowLoss{0.0, 0.0, 0.0, 0.0, 1.0} : unknown_loss();
+    return is_gap ? RowLoss{0.0, 0.0, 0.0, 0.0, 1.0} : unknown_loss(__builtin_nan(""));
   }
   if (work.is_general())
     return shares_row<wanted>(z, K, RowShares{work.call, row, work.smoothing}, chunk.scale[weight], g, known, ahead);

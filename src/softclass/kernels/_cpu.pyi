@@ -1,11 +1,10 @@
-"""What the compiled module holds. N rows, K classes; every array is C-contiguous and in native byte order."""
+"""What the compiled module holds. N rows, K classes; arrays in native byte order."""
 
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-_Rows: TypeAlias = npt.NDArray[np.floating[Any]]  # (N, K), float32 or float64
 _Floats: TypeAlias = npt.NDArray[Any]  # any shape and strides; float16, uint16 (bits of bfloat16), float32 or float64
 _Mask: TypeAlias = npt.NDArray[np.bool_]
 _Values: TypeAlias = npt.NDArray[np.float64]  # a number a row, in C order of the rows; two for states; (K,) for classes
@@ -123,32 +122,3 @@ def linear_cross_entropy_hvp(
     bias_product: _Floats | None,
     threads: int = 0,
 ) -> tuple[float, float, int, int]: ...
-def index_row_weights(
-    targets: npt.NDArray[np.int64],
-    n_classes: int,
-    sample_weight: _Values | None,
-    class_weight: _Values | None,
-    out: _Values,
-) -> tuple[float, int, int]: ...
-def soft_row_weights(
-    targets: _Rows, tolerance: float, sample_weight: _Values | None, class_weight: _Values | None, out: _Values
-) -> tuple[float, int, int]: ...
-def index_cross_entropy(
-    logits: _Rows,
-    targets: npt.NDArray[np.int64],
-    row_weights: _Values,
-    label_smoothing: float,
-    divisor: float,
-    losses: _Values,
-    gradient: _Rows | None,
-) -> None: ...
-def soft_cross_entropy(
-    logits: _Rows,
-    targets: _Rows,
-    row_weights: _Values,
-    label_smoothing: float,
-    divisor: float,
-    losses: _Values,
-    gradient: _Rows | None,
-) -> None: ...
-def sum(values: _Values) -> float: ...
