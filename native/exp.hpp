@@ -18,17 +18,24 @@ SOFTCLASS_INLINE Difference<V> difference(V z, V m) {
   return {d, (z - (d - b)) - (m + b)};
 }
 
-// (d + e) / T, with 1 / T as the unevaluated sum of two numbers: a single one would cost |d| / T roundings.
+// (z - m) / T, with 1 / T as the unevaluated sum of two numbers: a single one would cost |z - m| / T roundings. Where T is
+// above 1 the logits are halved and 1 / T is doubled, so that a difference beyond the largest number comes back.
 template <class V>
 struct InverseTemperature {
-  V high;
-  V low;
+  V high, low;  // 1 / (T shrink)
+  V shrink;     // 1 or 1/2
 };
 template <class V>
-SOFTCLASS_INLINE Difference<V> scaled(Difference<V> d, InverseTemperature<V> beta) {
+SOFTCLASS_INLINE Difference<V> scaled_difference(V z, V m, InverseTemperature<V> beta) {
+  const Difference<V> d = difference(z * beta.shrink, m * beta.shrink);
   const V product = beta.high * d.value, zero = product - product;
   const V rounding = fma(beta.high, d.value, zero - product);
   return {product, (rounding + beta.low * d.value) + beta.high * d.error};
+}
+template <bool tempered, class V>
+SOFTCLASS_INLINE Difference<V> scaled_difference(V z, V m, InverseTemperature<V> beta) {
+  if constexpr (tempered) return scaled_difference(z, m, beta);
+  return difference(z, m);
 }
 
 // (exp(t) - 1) / t for |t| <= log(2) / 2. What follows the first 1 is a Remez fit of (exp(t) - 1 - t) / t^2, relative error

@@ -46,7 +46,7 @@ SOFTCLASS_INLINE void scaled_exps(const V* z, V m, InverseTemperature<V> beta, V
   V d[n], e[n], biased[n], whole[n], t[n], q[n];
   if constexpr (tempered) {
     SOFTCLASS_STEP {
-      const Difference<V> each = scaled(difference(z[i], m), beta);
+      const Difference<V> each = scaled_difference(z[i], m, beta);
       d[i] = each.value;
       e[i] = each.error;
     }

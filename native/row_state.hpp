@@ -26,12 +26,6 @@ SOFTCLASS_INLINE bool is_finite(Real x) {
   return x - x == Real(0);
 }
 
-template <bool tempered, class V>
-SOFTCLASS_INLINE Difference<V> scaled_difference(V z, V m, InverseTemperature<V> beta) {
-  if constexpr (tempered) return scaled(difference(z, m), beta);
-  return difference(z, m);
-}
-
 struct RowState {
   double maximum;
   double rest;
@@ -53,7 +47,7 @@ SOFTCLASS_INLINE RowState merge(RowState a, RowState b, InverseTemperature<Doubl
 }
 
 SOFTCLASS_INLINE RowState merge(RowState a, RowState b) {
-  return merge<false>(a, b, {broadcast(1.0), broadcast(0.0)});
+  return merge<false>(a, b, InverseTemperature<Doubles>());
 }
 
 // Sums of numbers that are given lane by lane. Of floats: in double. Of doubles: with what every addition rounds off.

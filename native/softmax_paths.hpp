@@ -48,18 +48,19 @@ class SoftmaxPaths {
   const Real* logits(int64_t row) const { return reinterpret_cast<const Real*>(row_of(layout_, 0, row)); }
   Real* result(int64_t row) const { return reinterpret_cast<Real*>(row_of(layout_, 1, row)); }
 
-  InverseTemperature<V> beta() const {
-    // 1 / T as a pair. What 1 - T (1 / T) leaves is exact in double by fma.
-    const double high = 1.0 / job_.temperature;
-    const double left = first(fma(broadcast(-high), broadcast(job_.temperature), broadcast(1.0)));
-    if constexpr (sizeof(Real) == 8) return {broadcast(high), broadcast(left * high)};
-    const float own_high = float(high);
-    return {broadcast(Real(own_high)), broadcast(Real((high - double(own_high)) + left * high))};
-  }
   InverseTemperature<Doubles> wide_beta() const {
-    const double high = 1.0 / job_.temperature;
-    const double left = first(fma(broadcast(-high), broadcast(job_.temperature), broadcast(1.0)));
-    return {broadcast(high), broadcast(left * high)};
+    // 1 - T (1 / T) is exact by fma: what 1 / T lacks.
+    const double shrink = job_.temperature > 1.0 ? 0.5 : 1.0, T = job_.temperature * shrink, largest = 0x1.fffffffffffffp1023;
+    const double high = 1.0 / T < largest ? 1.0 / T : largest;  // of the least temperatures `low` is a good part
+    const double left = first(fma(broadcast(-high), broadcast(T), broadcast(1.0)));
+    return {broadcast(high), broadcast(left * high), broadcast(shrink)};
+  }
+  InverseTemperature<V> beta() const {
+    const InverseTemperature<Doubles> wide = wide_beta();
+    if constexpr (sizeof(Real) == 8) return wide;
+    const double high = first(wide.high), own_high = double(float(high));
+    return {broadcast(Real(own_high)), broadcast(Real((high - own_high) + first(wide.low))),
+            broadcast(Real(first(wide.shrink)))};
   }
 
   // One row axis, rows ascending and not overlapping.
