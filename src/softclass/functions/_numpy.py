@@ -37,8 +37,8 @@ LARGEST_FLOAT32 = 3.4e38
 # ---- softmax family
 def softmax(logits: Array, axis: Axes, temperature: float, where: Any, dtype: Any, out: Array | None) -> Array:
     """See softclass.softmax."""
-    if where is None and dtype is None and out is None and _is_plain(logits) and axis != ():
-        result = np.empty_like(logits)
+    if where is None and dtype is None and _is_plain(logits) and axis != () and (out is None or _is_plain(out)):
+        result = np.empty_like(logits) if out is None else out
         cpu.softmax(logits, result, axis, temperature)
         return result
     return _family(cpu.softmax, logits, axis, temperature, where, dtype, out)
@@ -46,8 +46,8 @@ def softmax(logits: Array, axis: Axes, temperature: float, where: Any, dtype: An
 
 def log_softmax(logits: Array, axis: Axes, temperature: float, where: Any, dtype: Any, out: Array | None) -> Array:
     """See softclass.log_softmax."""
-    if where is None and dtype is None and out is None and _is_plain(logits) and axis != ():
-        result = np.empty_like(logits)
+    if where is None and dtype is None and _is_plain(logits) and axis != () and (out is None or _is_plain(out)):
+        result = np.empty_like(logits) if out is None else out
         cpu.log_softmax(logits, result, axis, temperature)
         return result
     return _family(cpu.log_softmax, logits, axis, temperature, where, dtype, out)

@@ -349,6 +349,15 @@ def as_result_type(where: str, dtype: object, logits: Any) -> Any:
 
 def check_out(where: str, out: Any, logits: Any, dtype: Any) -> None:
     """Raise unless the result can be written into `out`: library, shape, dtype; in NumPy also whether it is its own."""
+    if (  # a short way for small calls
+        dtype is None
+        and type(out) is type(logits) is np.ndarray
+        and out.dtype is logits.dtype
+        and out.dtype in PLAIN
+        and out.shape == logits.shape
+    ):
+        _check_memory(where, out, logits)
+        return
     library = library_of(logits)
     if library not in ("numpy", "torch"):
         raise OptionError(
@@ -373,7 +382,7 @@ def check_out(where: str, out: Any, logits: Any, dtype: Any) -> None:
 def _check_memory(where: str, out: Array, logits: Array) -> None:
     if not out.flags.writeable:
         raise OptionError("SC141", "`out` must be writable; got a read-only array", where=where)
-    if isinstance(logits, np.ndarray) and np.may_share_memory(out, logits):
+    if out is not logits and isinstance(logits, np.ndarray) and np.may_share_memory(out, logits):
         same_place = out.__array_interface__["data"] == logits.__array_interface__["data"]
         if same_place and out.strides == logits.strides and out.dtype == logits.dtype:
             return

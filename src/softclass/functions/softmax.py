@@ -173,7 +173,7 @@ def log_softmax(
 
 def _options(name: str, logits: Any, temperature: Any, where: Any, dtype: Any, out: Any) -> tuple[float, Any, Any]:
     """Return temperature, where and dtype as the twins take them, and check `out`."""
-    temperature = as_temperature(name, temperature)
+    temperature = temperature if temperature is ONE else as_temperature(name, temperature)
     where = None if where is None else as_where(name, where, logits)
     dtype = None if dtype is None else as_result_type(name, dtype, logits)
     if out is not None:
