@@ -7,6 +7,8 @@
 //   any         NaN       contains NaN
 //   +inf        0; >= 1   exactly one +inf; more of them
 //   -inf        -1; >= 0  no class at all; all are -inf
+//
+// Merging is associative but for rounding; blocks are merged in their order.
 #pragma once
 
 #include "exp.hpp"
@@ -26,11 +28,19 @@ SOFTCLASS_INLINE bool is_finite(Real x) {
   return x - x == Real(0);
 }
 
+// A number and what it lacks.
+struct Total {
+  double sum, lost;
+};
+SOFTCLASS_INLINE Total two_sum(double a, double b) {
+  const double sum = a + b, back = sum - a;
+  return {sum, (a - (sum - back)) + (b - back)};
+}
+
 struct RowState {
   double maximum;
-  double rest;
+  Total rest;
 };
-SOFTCLASS_INLINE RowState empty_row() { return {-infinity<double>, -1.0}; }
 
 // With a temperature `rest` sums exp((z_i - maximum) / T).
 template <bool tempered>
@@ -40,14 +50,19 @@ SOFTCLASS_INLINE RowState merge(RowState a, RowState b, InverseTemperature<Doubl
     a = b;
     b = kept;
   }
-  if (a.maximum == b.maximum) return {a.maximum, a.rest + b.rest + 1.0};
-  const Difference<Doubles> d =
-      scaled_difference<tempered>(broadcast(b.maximum), broadcast(a.maximum), beta);
-  return {a.maximum, a.rest + (1.0 + b.rest) * first(exp_of_difference(d.value, d.error))};  // a NaN in either stays
-}
-
-SOFTCLASS_INLINE RowState merge(RowState a, RowState b) {
-  return merge<false>(a, b, InverseTemperature<Doubles>());
+  const Total whole = two_sum(b.rest.sum, 1.0);
+  const double whole_lost = whole.lost + b.rest.lost;
+  if (a.maximum == b.maximum) {
+    const Total rest = two_sum(a.rest.sum, whole.sum);
+    return {a.maximum, {rest.sum, rest.lost + (a.rest.lost + whole_lost)}};
+  }
+  const Difference<Doubles> d = scaled_difference<tempered>(broadcast(b.maximum), broadcast(a.maximum), beta);
+  const ScaledExp<Doubles> e = scaled_exp(d.value, d.error);
+  const double f = first(e.value) / exp_scale<Doubles>, f_lost = first(e.low * e.power) / exp_scale<Doubles>;
+  const double product = whole.sum * f;  // a NaN in either stays
+  const double product_lost = first(fma(broadcast(whole.sum), broadcast(f), broadcast(-product)));
+  const Total rest = two_sum(a.rest.sum, product);
+  return {a.maximum, {rest.sum, rest.lost + (a.rest.lost + (product_lost + (whole.sum * f_lost + whole_lost * f)))}};
 }
 
 // Sums of numbers that are given lane by lane. Of floats: in double. Of doubles: with what every addition rounds off.
@@ -72,12 +87,9 @@ SOFTCLASS_INLINE void add_to(Sum<Doubles>& total, Doubles x) {
   total.lost = total.lost + ((total.sum - (sum - back)) + (x - back));
   total.sum = sum;
 }
-// The sum of a row whose element j was added to partial sum j mod `partial_sums`, whatever the number of lanes.
+// The sum of a row whose element j was added to partial sum j mod `partial_sums`, whatever the number of lanes; of floats
+// without what it lacks.
 constexpr int partial_sums = 16;
-struct Total {
-  double sum, lost;  // lost: what `sum` lacks; 0 for a row of floats
-  double sum_of_both() const { return sum + lost; }
-};
 constexpr int float_sums = partial_sums / Floats::lanes, double_sums = partial_sums / Doubles::lanes;
 SOFTCLASS_INLINE Total total_of(const Sum<Floats>* sums) {
   Doubles parts[2 * float_sums];

@@ -16,7 +16,7 @@ constexpr int64_t block_classes = 65536;
 template <bool tempered, class Real>
 static RowState block_state(const Real* z, int64_t n, int64_t n_present, InverseTemperature<Vector<Real>> beta) {
   const Real m = row_maximum(z, n);
-  if (is_finite(m)) return {double(m), rest_of<tempered>(z, n, m, z, beta).sum_of_both()};
+  if (is_finite(m)) return {double(m), rest_of<tempered>(z, n, m, z, beta)};
   int64_t n_infinite = 0;
   bool has_nan = false;
   for (int64_t c = 0; c < n; ++c) {
@@ -24,7 +24,7 @@ static RowState block_state(const Real* z, int64_t n, int64_t n_present, Inverse
     n_infinite += z[c] == infinity<Real>;
   }
   const double others = double(m > 0 ? n_infinite : n_present) - 1.0;
-  return {double(m), has_nan ? not_a_number<double>() : others};
+  return {double(m), {has_nan ? not_a_number<double>() : others, 0.0}};
 }
 
 // n classes of a row whose whole state is known; y may be z.
@@ -33,18 +33,18 @@ static void apply_state(const Real* z, int64_t n, RowState state, Real* y, Inver
   using V = Vector<Real>;
   constexpr bool is_log = output == Output::log_probabilities;
   const Real m = Real(state.maximum);
-  if (!is_finite(m) || state.rest != state.rest) {
+  if (!is_finite(m) || state.rest.sum != state.rest.sum) {
     const Real elsewhere = is_log ? -infinity<Real> : Real(0), there = is_log ? Real(0) : Real(1);
-    const bool is_limit = (m > 0 && state.rest == 0) || (m < 0 && state.rest == -1);
+    const bool is_limit = (m > 0 && state.rest.sum == 0) || (m < 0 && state.rest.sum == -1);
     for (int64_t c = 0; c < n; ++c)
       y[c] = !is_limit ? not_a_number<Real>() : z[c] == infinity<Real> ? there : elsewhere;
     return;
   }
   if constexpr (is_log) {
-    log_row<tempered>(z, n, m, log_rest(spread(V(), Total{state.rest, 0.0})), y, beta);
+    log_row<tempered>(z, n, m, log_rest(spread(V(), state.rest)), y, beta);
   } else {
-    const double sum = 1.0 + state.rest, lost = state.rest > 1.0 ? 1.0 - (sum - state.rest) : state.rest - (sum - 1.0);
-    const Reciprocal<V> r = reciprocal(spread(V(), Total{sum, lost}));
+    const Total whole = two_sum(state.rest.sum, 1.0);
+    const Reciprocal<V> r = reciprocal(spread(V(), Total{whole.sum, whole.lost + state.rest.lost}));
     const V maximum = broadcast(m);
     each_vectors<Real>(n, [&](auto group, int64_t j, int count) {
       constexpr int size = decltype(group)::value;

@@ -185,13 +185,15 @@ class SoftmaxPaths {
     for (int64_t i = 0; i < N_; ++i, states += per_row) {
       for (int64_t k = 1; k < per_row; ++k) states[0] = merge<tempered>(states[0], states[k], wide);
       if constexpr (is_partition) {
-        const bool is_edge = !is_finite(states->maximum) || states->rest != states->rest;
-        const Real value = states->rest != states->rest ? not_a_number<Real>()
-                           : is_edge                    ? Real(states->maximum)
-                                     : first(log_partition(broadcast(Real(states->maximum)), spread(V(), Total{states->rest, 0.0})));
+        const Real value = partition_of(*states);
         write_elements(layout_.element[1], &value, 1, row_of(layout_, 1, i), 0);
       }
     }
+  }
+  static Real partition_of(const RowState& state) {
+    if (state.rest.sum != state.rest.sum) return not_a_number<Real>();
+    if (!is_finite(state.maximum)) return Real(state.maximum);
+    return first(log_partition(broadcast(Real(state.maximum)), spread(V(), state.rest)));
   }
   void apply_block(int64_t row, int64_t block, RowState state, Real* staged, InverseTemperature<V> b) const {
     const Piece piece = block_of(row, block, staged);
