@@ -16,7 +16,7 @@ constexpr int64_t block_classes = 65536;
 template <bool tempered, class Real>
 static RowState block_state(const Real* z, int64_t n, int64_t n_present, InverseTemperature<Vector<Real>> beta) {
   const Real m = row_maximum(z, n);
-  if (is_finite(m)) return {double(m), rest_of<tempered>(z, n, m, z, beta)};
+  if (is_finite(m)) return {double(m), rest_of<tempered>(z, n, m, z, static_cast<const Real*>(nullptr), beta)};
   int64_t n_infinite = 0;
   bool has_nan = false;
   for (int64_t c = 0; c < n; ++c) {

@@ -56,6 +56,14 @@ SOFTCLASS_INLINE void fetch_vectors(const Real* next) {
   for (int i = 0; i < n; ++i)
     if (i * sizeof(Vector<Real>) % 64 == 0) __builtin_prefetch(next + i * lanes_of<Real>);
 }
+// The lines that are written, which the processor would otherwise ask for one by one.
+template <int n, class Real>
+SOFTCLASS_INLINE void fetch_to_write(const Real* y) {
+  SOFTCLASS_UNROLL
+  for (int i = 0; i < n; ++i)
+    if (i * sizeof(Vector<Real>) % 64 == 0) __builtin_prefetch(y + i * lanes_of<Real>, 1);
+}
+constexpr int64_t write_ahead_bytes = 256;
 constexpr int vectors_of(int lanes) { return partial_sums / lanes; }
 
 // Sum of the exponentials over all classes, the maximum too. With `keep` they are left, scaled, in y, which may be z.
@@ -73,6 +81,7 @@ SOFTCLASS_INLINE Total exponentials(const Real* z, int64_t K, Real m, Real* y, c
     V x[n], e[n];
     load_vectors<n>(z + j, count, x);
     fetch_vectors<n>(next + j);
+    if (keep) fetch_to_write<n>(y + j + write_ahead_bytes / int64_t(sizeof(Real)));
     scaled_exps<tempered, n>(x, maximum, beta, e);
     if constexpr (n == 1) {
       if (keep) count == lanes ? store(y + j, e[0]) : store_first(y + j, e[0], count);
@@ -90,9 +99,9 @@ SOFTCLASS_INLINE Total exponentials(const Real* z, int64_t K, Real m, Real* y, c
   return total_of(sums);
 }
 
-// Sum over all classes but one that has the maximum.
+// Sum over all classes but one that has the maximum. y, unless it is null, is where the row will be written.
 template <bool tempered, class Real>
-SOFTCLASS_INLINE Total rest_of(const Real* z, int64_t K, Real m, const Real* next,
+SOFTCLASS_INLINE Total rest_of(const Real* z, int64_t K, Real m, const Real* next, const Real* y,
                                InverseTemperature<Vector<Real>> beta) {
   using V = Vector<Real>;
   constexpr int lanes = V::lanes, vectors = vectors_of(lanes);
@@ -109,6 +118,7 @@ SOFTCLASS_INLINE Total rest_of(const Real* z, int64_t K, Real m, const Real* nex
     V x[n];
     load_vectors<n>(z + j, count, x);
     fetch_vectors<n>(next + j);
+    if (y) fetch_to_write<n>(y + j);
     SOFTCLASS_UNROLL
     for (int i = 0; i < n; ++i) {
       const int part = n == 1 ? int(j / lanes % vectors) : i % vectors;
@@ -173,7 +183,7 @@ SOFTCLASS_INLINE Real row_log_partition(const Real* z, int64_t K, Real m, const 
   double rests[V::lanes];
   store_sums(rests, rest);
   if (is_right(double(value), rests[0])) return value;
-  const Total total = rest_of<false>(z, K, m, z, InverseTemperature<V>());
+  const Total total = rest_of<false>(z, K, m, z, static_cast<const Real*>(nullptr), InverseTemperature<V>());
   return total.sum != total.sum ? not_a_number<Real>() : first(log_partition(broadcast(m), spread(V(), total)));
 }
 
@@ -190,7 +200,7 @@ static void softmax_row(const Real* z, int64_t K, Real* y, const Real* next, Inv
     if (total.sum != total.sum) return fill_row(y, K, not_a_number<Real>());
     scale_row(y, K, reciprocal(spread(V(), total)));
   } else {
-    const Total total = rest_of<tempered>(z, K, m, next, beta);
+    const Total total = rest_of<tempered>(z, K, m, next, y, beta);
     if (total.sum != total.sum) return fill_row(y, K, not_a_number<Real>());
     log_row<tempered>(z, K, m, log_rest(spread(V(), total)), y, beta);
   }
