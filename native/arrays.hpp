@@ -59,14 +59,27 @@ class Array {
     if (*format == '@' || *format == '=' || *format == '<') ++format;  // every target here is little-endian
     if (format[0] == '\0' || format[1] != '\0') return false;
     switch (format[0]) {
-      case 'e': element_ = Element::float16; return true;
-      case 'H': element_ = Element::bfloat16; return true;
-      case 'f': element_ = Element::float32; return true;
-      case 'd': element_ = Element::float64; return true;
-      case '?': element_ = Element::boolean; return true;
+      case 'e':
+        element_ = Element::float16;
+        return true;
+      case 'H':
+        element_ = Element::bfloat16;
+        return true;
+      case 'f':
+        element_ = Element::float32;
+        return true;
+      case 'd':
+        element_ = Element::float64;
+        return true;
+      case '?':
+        element_ = Element::boolean;
+        return true;
       case 'l':
-      case 'q': element_ = Element::int64; return true;
-      default: return false;
+      case 'q':
+        element_ = Element::int64;
+        return true;
+      default:
+        return false;
     }
   }
 

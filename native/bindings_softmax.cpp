@@ -44,8 +44,8 @@ void check_floats(const Array& logits, const Array& out) {
   require(logits.rank() <= most_axes, "logits have too many axes");
 }
 
-void elementwise(Output output, nb::handle logits, nb::handle out, nb::handle axes, double temperature, nb::handle where,
-                 int threads) {
+void elementwise(Output output, nb::handle logits, nb::handle out, nb::handle axes, double temperature,
+                 nb::handle where, int threads) {
   const Array from(logits, Array::read), to(out, Array::write);
   check_floats(from, to);
   require(to.has_shape_of(from), "out must have the shape of logits");
@@ -62,7 +62,8 @@ void softmax(nb::handle logits, nb::handle out, nb::handle axes, double temperat
   elementwise(Output::probabilities, logits, out, axes, temperature, where, threads);
 }
 
-void log_softmax(nb::handle logits, nb::handle out, nb::handle axes, double temperature, nb::handle where, int threads) {
+void log_softmax(nb::handle logits, nb::handle out, nb::handle axes, double temperature, nb::handle where,
+                 int threads) {
   elementwise(Output::log_probabilities, logits, out, axes, temperature, where, threads);
 }
 

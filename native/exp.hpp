@@ -18,8 +18,8 @@ SOFTCLASS_INLINE Difference<V> difference(V z, V m) {
   return {d, (z - (d - b)) - (m + b)};
 }
 
-// (z - m) / T, with 1 / T as the unevaluated sum of two numbers: a single one would cost |z - m| / T roundings. Where T is
-// above 1 the logits are halved and 1 / T is doubled, so that a difference beyond the largest number comes back.
+// (z - m) / T, with 1 / T as the unevaluated sum of two numbers: a single one would cost |z - m| / T roundings. Where T
+// is above 1 the logits are halved and 1 / T is doubled, so that a difference beyond the largest number comes back.
 template <class V>
 struct InverseTemperature {
   V high, low;  // 1 / (T shrink)
@@ -38,8 +38,9 @@ SOFTCLASS_INLINE Difference<V> scaled_difference(V z, V m, InverseTemperature<V>
   return difference(z, m);
 }
 
-// (exp(t) - 1) / t for |t| <= log(2) / 2. What follows the first 1 is a Remez fit of (exp(t) - 1 - t) / t^2, relative error
-// 2^-28.3. Horner's rule to the end is a unit in eight better, and an operation shorter, than t + t^2 times the fit.
+// (exp(t) - 1) / t for |t| <= log(2) / 2. What follows the first 1 is a Remez fit of (exp(t) - 1 - t) / t^2, relative
+// error 2^-28.3. Horner's rule to the end is a unit in eight better, and an operation shorter, than t + t^2 times the
+// fit.
 SOFTCLASS_INLINE Floats exp_series(Floats t) {
   Floats q = fma(t, broadcast(0x1.6a2434p-10f), broadcast(0x1.1239e2p-7f));
   q = fma(q, t, broadcast(0x1.5558f2p-5f));
@@ -87,9 +88,9 @@ SOFTCLASS_INLINE V exp_of_difference(V d, V e) {
   return zero_where(vanishes, times_power_of_two(fma(exp_series(t), t, one_like(d)), n));
 }
 
-// The same number times 2^64 (2^256 for double), and what its last addition rounded away: together right to half a unit,
-// and neither is ever subnormal, so that no later step is slow or inexact. A sum of few terms needs the second part where
-// its logarithm shall be right to one unit. Rounding by addition leaves n and the bias in the lowest bits.
+// The same number times 2^64 (2^256 for double), and what its last addition rounded away: together right to half a
+// unit, and neither is ever subnormal, so that no later step is slow or inexact. A sum of few terms needs the second
+// part where its logarithm shall be right to one unit. Rounding by addition leaves n and the bias in the lowest bits.
 template <class V>
 constexpr double exp_scale = V::lanes == Floats::lanes ? 0x1p64 : 0x1p256;
 SOFTCLASS_INLINE Floats exponent_bias(Floats) { return broadcast(0x1.8p23f + 127.0f + 64.0f); }

@@ -1,5 +1,5 @@
-// Exponentials of several vectors at a time, operation by operation: a single one is a chain of 16 dependent operations,
-// and the processor looks too few instructions ahead to fill the gaps from the next.
+// Exponentials of several vectors at a time, operation by operation: a single one is a chain of 16 dependent
+// operations, and the processor looks too few instructions ahead to fill the gaps from the next.
 #pragma once
 
 #include "exp.hpp"
@@ -16,17 +16,25 @@ struct ExpSeries;
 template <>
 struct ExpSeries<Floats> {
   static constexpr int count = 6;
-  static constexpr float of[count] = {0x1.6a2434p-10f, 0x1.1239e2p-7f, 0x1.5558f2p-5f, 0x1.555492p-3f, 0x1.fffffcp-2f, 1.0f};
+  static constexpr float of[count] = {0x1.6a2434p-10f, 0x1.1239e2p-7f, 0x1.5558f2p-5f,
+                                      0x1.555492p-3f,  0x1.fffffcp-2f, 1.0f};
   static constexpr float scale = float(series_scale(exp_scale<Floats>));
   static constexpr float bias = 0x1.8p23f + 127.0f + float(power_bias(64));
 };
 template <>
 struct ExpSeries<Doubles> {
   static constexpr int count = 11;
-  static constexpr double of[count] = {0x1.ad7f767dc8f4ap-26, 0x1.28ad69a95aec3p-22, 0x1.71df253e8750ap-19,
-                                       0x1.a0199a15d32f0p-16, 0x1.a01a012a67194p-13, 0x1.6c16c18426cb0p-10,
-                                       0x1.1111111127ba5p-7,  0x1.555555555088ap-5,  0x1.55555555554fap-3,
-                                       0x1.000000000000ap-1,  1.0};
+  static constexpr double of[count] = {0x1.ad7f767dc8f4ap-26,
+                                       0x1.28ad69a95aec3p-22,
+                                       0x1.71df253e8750ap-19,
+                                       0x1.a0199a15d32f0p-16,
+                                       0x1.a01a012a67194p-13,
+                                       0x1.6c16c18426cb0p-10,
+                                       0x1.1111111127ba5p-7,
+                                       0x1.555555555088ap-5,
+                                       0x1.55555555554fap-3,
+                                       0x1.000000000000ap-1,
+                                       1.0};
   static constexpr double scale = series_scale(exp_scale<Doubles>);
   static constexpr double bias = 0x1.8p52 + 1023.0 + power_bias(256);
 };
@@ -37,7 +45,8 @@ SOFTCLASS_INLINE DoubleMask exp_counts(Doubles d) { return not_less(d, broadcast
   SOFTCLASS_UNROLL     \
   for (int i = 0; i < n; ++i)
 
-// exp((z[i] - m) / T) times exp_scale. Within 0.89 units in the last place for float, 1.05 for double. A lane below -104
+// exp((z[i] - m) / T) times exp_scale. Within 0.89 units in the last place for float, 1.05 for double. A lane below
+// -104
 // (-746) computes anything and is 0 at the end.
 template <bool tempered, int n, class V>
 SOFTCLASS_INLINE void scaled_exps(const V* z, V m, InverseTemperature<V> beta, V* result) {
@@ -66,7 +75,8 @@ SOFTCLASS_INLINE void scaled_exps(const V* z, V m, InverseTemperature<V> beta, V
   SOFTCLASS_STEP t[i] = t[i] + e[i];
   SOFTCLASS_STEP q[i] = broadcast(Series::of[0] * Series::scale);
   SOFTCLASS_UNROLL
-  for (int k = 1; k < Series::count; ++k) SOFTCLASS_STEP q[i] = fma(q[i], t[i], broadcast(Series::of[k] * Series::scale));
+  for (int k = 1; k < Series::count; ++k)
+    SOFTCLASS_STEP q[i] = fma(q[i], t[i], broadcast(Series::of[k] * Series::scale));
   SOFTCLASS_STEP q[i] = fma(q[i], t[i], scale);
   SOFTCLASS_STEP result[i] = keep_where(exp_counts(d[i]), times_normal_power(q[i], whole[i], biased[i]));
 }

@@ -1,5 +1,5 @@
-// float16 and bfloat16 to float, exactly, and back with one rounding to nearest, ties to even; a NaN stays a (quiet) NaN
-// and subnormal numbers stay what they are, which the instructions for bfloat16 do not promise.
+// float16 and bfloat16 to float, exactly, and back with one rounding to nearest, ties to even; a NaN stays a (quiet)
+// NaN and subnormal numbers stay what they are, which the instructions for bfloat16 do not promise.
 #pragma once
 
 #include "simd.hpp"

@@ -69,8 +69,7 @@ void lay_out(int n_axes, const int64_t* shape, const bool* is_class, const Strid
   if (layout->n_row_axes == 0) {
     layout->n_row_axes = 1;
     layout->rows[0].length = 1;
-    for (int o = 0; o < n_operands; ++o)
-      layout->rows[0].strides[o] = layout->n_classes * size_of(operands[o].element);
+    for (int o = 0; o < n_operands; ++o) layout->rows[0].strides[o] = layout->n_classes * size_of(operands[o].element);
   }
 }
 

@@ -1,5 +1,5 @@
-// Arrays of any shape and strides as rows: the axes of a row's number, the axes of its classes, and for every operand the
-// strides along both. Axes of length 1 are dropped and neighbours that lie together in all operands become one.
+// Arrays of any shape and strides as rows: the axes of a row's number, the axes of its classes, and for every operand
+// the strides along both. Axes of length 1 are dropped and neighbours that lie together in all operands become one.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // What a pass over a row, or over part of one, leaves behind, and how parts are put together. `maximum` = max z and
-// `rest` = sum of exp(z_i - maximum) over all classes but one that has the maximum. log1p(rest) keeps what 1 + rest would
-// lose.
+// `rest` = sum of exp(z_i - maximum) over all classes but one that has the maximum. log1p(rest) keeps what 1 + rest
+// would lose.
 //
 //   maximum     rest      the row
 //   finite      >= 0
@@ -87,8 +87,8 @@ SOFTCLASS_INLINE void add_to(Sum<Doubles>& total, Doubles x) {
   total.lost = total.lost + ((total.sum - (sum - back)) + (x - back));
   total.sum = sum;
 }
-// The sum of a row whose element j was added to partial sum j mod `partial_sums`, whatever the number of lanes; of floats
-// without what it lacks.
+// The sum of a row whose element j was added to partial sum j mod `partial_sums`, whatever the number of lanes; of
+// floats without what it lacks.
 constexpr int partial_sums = 16;
 constexpr int float_sums = partial_sums / Floats::lanes, double_sums = partial_sums / Doubles::lanes;
 SOFTCLASS_INLINE Total total_of(const Sum<Floats>* sums) {
@@ -190,8 +190,8 @@ SOFTCLASS_INLINE Doubles log_partition(Doubles m, Sum<Doubles> rest) {
   return sum + (((m - (sum - back)) + (log.high - back)) + log.low);
 }
 
-// Whether a log_partition is within one unit although its rest comes from a sum with the maximum, of exponentials that are
-// right to one unit: an error of rest weighs rest / (1 + rest) in the result, and many terms share few errors.
+// Whether a log_partition is within one unit although its rest comes from a sum with the maximum, of exponentials that
+// are right to one unit: an error of rest weighs rest / (1 + rest) in the result, and many terms share few errors.
 SOFTCLASS_INLINE bool is_right(double value, double rest) {
   const double weight = 6.0 * (rest < 1.0 ? rest : 1.0);
   return rest >= 8.0 || value >= weight || value <= -weight;

@@ -16,8 +16,8 @@ struct SoftmaxJob {
   double temperature;  // 1 for log_partition
   int threads;         // 0: the default of the process
   bool has_where;
-  // Operands: 0 logits, 1 the result (no class axes for log_partition), 2 where, a boolean: False is a class that is not
-  // there. The result may be the logits.
+  // Operands: 0 logits, 1 the result (no class axes for log_partition), 2 where, a boolean: False is a class that is
+  // not there. The result may be the logits.
   Layout layout;
 };
 

@@ -1,6 +1,7 @@
 // Very long rows: blocks of 65,536 classes. Every block leaves its state, the states are merged in the order of the
-// blocks, and a second reading makes the results from the state of the row; to recompute an exponential costs no more than
-// to read it back. Blocks are tasks, so that one row occupies all threads; the bits do not depend on who did which.
+// blocks, and a second reading makes the results from the state of the row; to recompute an exponential costs no more
+// than to read it back. Blocks are tasks, so that one row occupies all threads; the bits do not depend on who did
+// which.
 #pragma once
 
 #include "softmax_columns.hpp"

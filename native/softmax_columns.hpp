@@ -1,6 +1,6 @@
-// Rows that lie side by side (the class axis is not the last, or Fortran order), with more classes than registers: a row a
-// lane, one vector of rows from top to bottom. Sums are those of softmax_row.hpp, element c in partial sum c mod 16, so
-// that a row has the same bits however it lies.
+// Rows that lie side by side (the class axis is not the last, or Fortran order), with more classes than registers: a
+// row a lane, one vector of rows from top to bottom. Sums are those of softmax_row.hpp, element c in partial sum c mod
+// 16, so that a row has the same bits however it lies.
 #pragma once
 
 #include "softmax_row.hpp"
@@ -71,12 +71,8 @@ struct Column {
   int64_t K;
   int count;
 
-  V read(int64_t c) const {
-    return count == V::lanes ? load(p + c * step) : load_first(p + c * step, count, V());
-  }
-  void write(int64_t c, V x) const {
-    count == V::lanes ? store(p + c * step, x) : store_first(p + c * step, x, count);
-  }
+  V read(int64_t c) const { return count == V::lanes ? load(p + c * step) : load_first(p + c * step, count, V()); }
+  void write(int64_t c, V x) const { count == V::lanes ? store(p + c * step, x) : store_first(p + c * step, x, count); }
 };
 
 template <class V>
@@ -128,7 +124,8 @@ static Sum<V> column_rest(Column<const Real> z, V m, InverseTemperature<V> beta)
 
 template <class Real, class V>
 static V column_log_partition(Column<const Real> z, V m) {
-  const Sum<V> rest = without_maximum(column_sum<false>(z, m, static_cast<Column<Real>*>(nullptr), InverseTemperature<V>()));
+  const Sum<V> rest =
+      without_maximum(column_sum<false>(z, m, static_cast<Column<Real>*>(nullptr), InverseTemperature<V>()));
   const V value = log_partition(m, rest);
   Real values[V::lanes], exact[V::lanes];
   double rests[V::lanes];

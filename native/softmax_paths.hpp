@@ -8,8 +8,8 @@ namespace SOFTCLASS_TARGET {
 
 constexpr int64_t task_elements = 32768, serial_elements = 65536;
 
-// body(first, count) for pieces of `n` units of `unit` elements each, on the threads if there is enough work. Pieces are
-// multiples of `multiple`.
+// body(first, count) for pieces of `n` units of `unit` elements each, on the threads if there is enough work. Pieces
+// are multiples of `multiple`.
 template <class Body>
 SOFTCLASS_INLINE void in_tasks(int64_t n, int64_t unit, int64_t multiple, int threads, const Body& body) {
   if (n * unit < serial_elements) return parallel(1, 1, [&](int64_t) { body(int64_t(0), n); });
@@ -31,7 +31,8 @@ class SoftmaxPaths {
     if (N_ == 0) return;
     if (K_ == 0) return output == Output::log_partition ? fill_empty() : void();
     if (K_ > longest_row) return blocks();
-    const bool is_plain = !job_.has_where && layout_.is_aligned && layout_.element[0] == own && layout_.element[1] == own;
+    const bool is_plain =
+        !job_.has_where && layout_.is_aligned && layout_.element[0] == own && layout_.element[1] == own;
     if (is_plain && K_ > 1 && K_ <= few_classes && rows_are_even()) return few();
     if (is_plain && K_ > few_classes && layout_.has_unit_classes(0) && (is_partition || layout_.has_unit_classes(1)))
       return rows();
@@ -50,7 +51,8 @@ class SoftmaxPaths {
 
   InverseTemperature<Doubles> wide_beta() const {
     // 1 - T (1 / T) is exact by fma: what 1 / T lacks.
-    const double shrink = job_.temperature > 1.0 ? 0.5 : 1.0, T = job_.temperature * shrink, largest = 0x1.fffffffffffffp1023;
+    const double shrink = job_.temperature > 1.0 ? 0.5 : 1.0, T = job_.temperature * shrink,
+                 largest = 0x1.fffffffffffffp1023;
     const double high = 1.0 / T < largest ? 1.0 / T : largest;  // of the least temperatures `low` is a good part
     const double left = first(fma(broadcast(-high), broadcast(T), broadcast(1.0)));
     return {broadcast(high), broadcast(left * high), broadcast(shrink)};
@@ -66,7 +68,8 @@ class SoftmaxPaths {
   // One row axis, rows ascending and not overlapping.
   bool rows_are_even() const {
     const Axis& axis = layout_.rows[0];
-    if (layout_.n_row_axes != 1 || !layout_.has_unit_classes(0) || (N_ > 1 && axis.strides[0] < K_ * size)) return false;
+    if (layout_.n_row_axes != 1 || !layout_.has_unit_classes(0) || (N_ > 1 && axis.strides[0] < K_ * size))
+      return false;
     if (is_partition) return N_ == 1 || axis.strides[1] == size;
     return layout_.has_unit_classes(1) && (N_ == 1 || axis.strides[1] >= K_ * size);
   }
@@ -98,22 +101,50 @@ class SoftmaxPaths {
     });
   }
 
+  // Classes of a row lie far apart, often so that few of them fit into a cache together: more of them than a block has
+  // are computed in scratch, several vectors of rows at a time.
   void side_by_side() const {
     const InverseTemperature<V> b = beta();
     const int64_t z_step = layout_.classes[0].strides[0] / size, y_step = layout_.classes[0].strides[1] / size;
-    const int64_t inner = layout_.last_rows().length, vectors = (inner + V::lanes - 1) / V::lanes;
-    in_tasks(N_ / inner * vectors, V::lanes * K_, 1, job_.threads, [&](int64_t first, int64_t count) {
+    const int64_t width = K_ <= few_classes ? V::lanes : slice_width();
+    const int64_t inner = layout_.last_rows().length, slices = (inner + width - 1) / width;
+    in_tasks(N_ / inner * slices, width * K_, 1, job_.threads, [&](int64_t first, int64_t count) {
       for (int64_t u = first; u < first + count; ++u) {
-        const int64_t place = u % vectors * V::lanes, row = u / vectors * inner + place;
-        const int lanes = inner - place < V::lanes ? int(inner - place) : V::lanes;
+        const int64_t place = u % slices * width, row = u / slices * inner + place;
+        const int rows = inner - place < width ? int(inner - place) : int(width);
         if (K_ <= few_classes)
-          softmax_side_by_side<output, tempered>(logits(row), z_step, int(K_), lanes, result(row), y_step, result(row),
-                                                    b);
+          softmax_side_by_side<output, tempered>(logits(row), z_step, int(K_), rows, result(row), y_step, result(row),
+                                                 b);
         else
-          softmax_columns<output, tempered>(Column<const Real>{logits(row), z_step, K_, lanes},
-                                            Column<Real>{result(row), y_step, K_, lanes}, result(row), b);
+          slice(logits(row), z_step, rows, result(row), y_step, b);
       }
     });
+  }
+  // Rows of a slice: whole cache lines of each class, and scratch that fits into the second cache.
+  int64_t slice_width() const {
+    int64_t width = V::lanes;
+    while (width * size < 256 && 2 * width * K_ * size <= (int64_t(1) << 19)) width *= 2;
+    return width;
+  }
+  void slice(const Real* z, int64_t z_step, int rows, Real* y, int64_t y_step, InverseTemperature<V> b) const {
+    const int64_t vectors = (rows + V::lanes - 1) / V::lanes, column = K_ * V::lanes;
+    Real* const staged = static_cast<Real*>(scratch(0, vectors * column * size));
+    if (!staged) return;
+    const auto lanes_in = [&](int64_t v) {
+      return rows - v * V::lanes < V::lanes ? int(rows - v * V::lanes) : V::lanes;
+    };
+    for (int64_t c = 0; c < K_; ++c)
+      for (int64_t v = 0; v < vectors; ++v)
+        store(staged + v * column + c * V::lanes,
+              Column<const Real>{z + v * V::lanes, z_step, K_, lanes_in(v)}.read(c));
+    for (int64_t v = 0; v < vectors; ++v) {
+      Real* const at = staged + v * column;
+      softmax_columns<output, tempered>(Column<const Real>{at, V::lanes, K_, lanes_in(v)},
+                                        Column<Real>{at, V::lanes, K_, lanes_in(v)}, y + v * V::lanes, b);
+    }
+    for (int64_t c = 0; c < K_ && !is_partition; ++c)
+      for (int64_t v = 0; v < vectors; ++v)
+        Column<Real>{y + v * V::lanes, y_step, K_, lanes_in(v)}.write(c, load(staged + v * column + c * V::lanes));
   }
 
   // Any layout and type: rows are copied to scratch, computed there and copied to the result.
@@ -125,12 +156,10 @@ class SoftmaxPaths {
       Real* const z = static_cast<Real*>(scratch(0, (at_once * K_ + at_once) * size));
       if (!z) return;
       Real* const values = z + at_once * K_;
-      bool all_absent[64];
       for (int64_t i = first; i < end; i += at_once) {
         const int64_t n = end - i < at_once ? end - i : at_once;
         read_rows(layout_, 0, i, n, z);
-        for (int64_t j = 0; j < n && job_.has_where; ++j)
-          all_absent[j] = mask_classes(layout_, 2, i + j, 0, K_, z + j * K_) == 0;
+        if (job_.has_where) mask_rows(layout_, 2, i, n, z);
         if (K_ <= few_classes)
           softmax_few_classes<output, tempered>(z, K_, n, false, int(K_), z, K_, values, b);
         else
@@ -139,8 +168,9 @@ class SoftmaxPaths {
           for (int64_t j = 0; j < n; ++j)
             write_elements(layout_.element[1], values + j, 1, row_of(layout_, 1, i + j), 0);
         } else {
-          for (int64_t j = 0; j < n && job_.has_where; ++j)
-            if (all_absent[j]) fill_row(z + j * K_, K_, output == Output::probabilities ? Real(0) : -infinity<Real>);
+          for (int64_t j = 0; j < n && job_.has_where; ++j)  // NaN so far
+            if (z[j * K_] != z[j * K_] && count_classes(layout_, 2, i + j, 0, K_) == 0)
+              fill_row(z + j * K_, K_, output == Output::probabilities ? Real(0) : -infinity<Real>);
           write_rows(layout_, 1, i, n, z);
         }
       }
@@ -157,7 +187,9 @@ class SoftmaxPaths {
     const bool is_plain = !job_.has_where && layout_.is_aligned && layout_.element[0] == own;
     if (is_plain && layout_.has_unit_classes(0)) return {logits(row) + begin, n, n};
     read_classes(layout_, 0, row, begin, n, staged);
-    return {staged, n, job_.has_where ? mask_classes(layout_, 2, row, begin, n, staged) : n};
+    if (!job_.has_where) return {staged, n, n};
+    mask_classes(layout_, 2, row, begin, n, staged);
+    return {staged, n, count_classes(layout_, 2, row, begin, n)};
   }
 
   void blocks() const {

@@ -29,8 +29,8 @@ SOFTCLASS_INLINE Real row_maximum(const Real* z, int64_t K) {
   return largest(greater_of(greater_of(m0, m1), greater_of(m2, m3)));
 }
 
-// body(Int<n>, place, count): n vectors at a time, at `place`; then the vectors that are left, the last of which may have
-// less than all lanes. Vector v of the row belongs to partial sum v mod (partial_sums / lanes).
+// body(Int<n>, place, count): n vectors at a time, at `place`; then the vectors that are left, the last of which may
+// have less than all lanes. Vector v of the row belongs to partial sum v mod (partial_sums / lanes).
 template <class Real, class Body>
 SOFTCLASS_INLINE void each_vectors(int64_t K, const Body& body) {
   constexpr int lanes = lanes_of<Real>, vectors = partial_sums / lanes;
@@ -178,7 +178,8 @@ SOFTCLASS_INLINE void log_row(const Real* z, int64_t K, Real m, LogRest<Vector<R
 template <class Real>
 SOFTCLASS_INLINE Real row_log_partition(const Real* z, int64_t K, Real m, const Real* next) {
   using V = Vector<Real>;
-  const Sum<V> rest = without_maximum(spread(V(), exponentials<false, false>(z, K, m, static_cast<Real*>(nullptr), next, InverseTemperature<V>())));
+  const Sum<V> rest = without_maximum(
+      spread(V(), exponentials<false, false>(z, K, m, static_cast<Real*>(nullptr), next, InverseTemperature<V>())));
   const Real value = first(log_partition(broadcast(m), rest));
   double rests[V::lanes];
   store_sums(rests, rest);

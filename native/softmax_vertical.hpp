@@ -1,6 +1,6 @@
-// Few classes: a row a lane, all classes of `lanes` rows at once. Also the classes of any number of rows that lie side by
-// side in memory (the class axis is not the last). In a lane classes are added one after the other, so the number of lanes
-// changes no bit.
+// Few classes: a row a lane, all classes of `lanes` rows at once. Also the classes of any number of rows that lie side
+// by side in memory (the class axis is not the last). In a lane classes are added one after the other, so the number of
+// lanes changes no bit.
 #pragma once
 
 #include "exp_group.hpp"
@@ -16,7 +16,8 @@ template <class Real>
 constexpr int few_places = padded<Real>(few_classes);
 
 // Sum of scaled exponentials of at most few_classes classes, the maximum too. Of floats: a number that begins so large
-// that its last place does not change, and what each addition to it loses: as exact as a sum in double, and half the work.
+// that its last place does not change, and what each addition to it loses: as exact as a sum in double, and half the
+// work.
 template <class V>
 struct WholeSum;
 template <>
@@ -59,8 +60,9 @@ SOFTCLASS_INLINE BlockResult<V> block_result(V m, V value) {
   return {value, bits_of(none_of(equal(probe, probe)))};
 }
 
-// Where a later block is read and written (y may be null). A block has as many cache lines as classes, but touches them in
-// no order that the processor would foresee: each class fetches one of either. Out of the caches that halves the time.
+// Where a later block is read and written (y may be null). A block has as many cache lines as classes, but touches them
+// in no order that the processor would foresee: each class fetches one of either. Out of the caches that halves the
+// time.
 template <class Real>
 struct Ahead {
   const Real* z;
@@ -153,7 +155,8 @@ static __attribute__((noinline)) void mend_block(const V* original, int n, unsig
 
 // load_all(classes) reads the block, again where an edge is found; the results are left in `classes`.
 template <Output output, bool tempered, class V, class Real, class LoadAll>
-SOFTCLASS_INLINE V mended_block(V* classes, int n, InverseTemperature<V> beta, Ahead<Real> ahead, const LoadAll& load_all) {
+SOFTCLASS_INLINE V mended_block(V* classes, int n, InverseTemperature<V> beta, Ahead<Real> ahead,
+                                const LoadAll& load_all) {
   load_all(classes);
   BlockResult<V> result = softmax_block<output, tempered>(classes, n, beta, ahead);
   if (__builtin_expect(result.edges != 0, 0)) {
@@ -167,13 +170,14 @@ SOFTCLASS_INLINE V mended_block(V* classes, int n, InverseTemperature<V> beta, A
 // One block: rows of n classes, one after the other in memory at a distance of z_stride, to y in the same way. `values`
 // receives the results of log_partition.
 template <Output output, bool tempered, class Real>
-SOFTCLASS_INLINE void softmax_rows_block(const Real* z, int64_t z_stride, int n, Real* y, int64_t y_stride, Real* values,
-                                         InverseTemperature<Vector<Real>> beta) {
+SOFTCLASS_INLINE void softmax_rows_block(const Real* z, int64_t z_stride, int n, Real* y, int64_t y_stride,
+                                         Real* values, InverseTemperature<Vector<Real>> beta) {
   using V = Vector<Real>;
   V classes[few_places<Real>];
   const int64_t rows = V::lanes * (1 + 16 / n);  // of a few classes the next block would come too late
   const Ahead<Real> ahead{z + rows * z_stride, output == Output::log_partition ? nullptr : y + rows * y_stride};
-  const V value = mended_block<output, tempered>(classes, n, beta, ahead, [&](V* to) { load_block(z, z_stride, n, to); });
+  const V value =
+      mended_block<output, tempered>(classes, n, beta, ahead, [&](V* to) { load_block(z, z_stride, n, to); });
   if constexpr (output == Output::log_partition)
     store(values, value);
   else

@@ -1,5 +1,5 @@
-// factor p (g - <p, g>): the product of a cotangent, or of a tangent, with the Jacobian of softmax. g is measured from its
-// value at the largest p, w = g - g_k: the sum of p w has no term there and p (w - <p, w>) cancels nothing.
+// factor p (g - <p, g>): the product of a cotangent, or of a tangent, with the Jacobian of softmax. g is measured from
+// its value at the largest p, w = g - g_k: the sum of p w has no term there and p (w - <p, w>) cancels nothing.
 #pragma once
 
 #include "softmax_paths.hpp"
@@ -82,6 +82,11 @@ class VjpPaths {
       is_side_by_side &= layout_.last_rows().strides[o] == size;
     }
     if (is_plain && is_unit && K_ > few_classes) return rows();
+    if (is_plain && is_unit && K_ > 1 && layout_.n_row_axes == 1) {
+      bool is_even = true;  // rows ascending and not overlapping
+      for (int o = 0; o < 3; ++o) is_even &= N_ == 1 || layout_.rows[0].strides[o] >= K_ * size;
+      if (is_even) return few();
+    }
     if (is_plain && is_side_by_side && layout_.last_rows().length >= 4) return side_by_side();
     staged();
   }
@@ -96,6 +101,19 @@ class VjpPaths {
   void rows() const {
     in_tasks(N_, K_, 1, job_.threads, [&](int64_t first, int64_t count) {
       for (int64_t i = first; i < first + count; ++i) vjp_row(row(0, i), row(1, i), K_, factor(), row(2, i));
+    });
+  }
+
+  // Blocks are read and written where they lie; the last one, whose reading would pass the end, goes through scratch.
+  void few() const {
+    const int64_t *strides = layout_.rows[0].strides,
+                  stride[3] = {strides[0] / size, strides[1] / size, strides[2] / size};
+    in_tasks(N_, K_, 16, job_.threads, [&](int64_t first, int64_t count) {
+      const int64_t end = first + count, whole = end < N_ ? end : N_ - 1;
+      int64_t i = first;
+      for (; i + V::lanes <= whole; i += V::lanes)
+        block(row(0, i), stride[0], row(1, i), stride[1], row(2, i), stride[2]);
+      if (i < end) through_scratch(i, end);
     });
   }
 
@@ -118,36 +136,35 @@ class VjpPaths {
     });
   }
 
-  // Rows of few classes in blocks, and everything that cannot be computed where it lies.
   void staged() const {
-    const int64_t at_once = K_ <= few_classes ? V::lanes : 1, padding = over_read<Real>;
-    in_tasks(N_, K_, 16, job_.threads, [&](int64_t first, int64_t count) {
-      const int64_t end = first + count, room = at_once * K_ + padding;
-      Real* const p = static_cast<Real*>(scratch(0, 2 * room * size));
-      if (!p) return;
-      Real* const g = p + room;
-      for (int64_t j = 0; j < 2 * room; ++j) p[j] = Real(0);
-      for (int64_t i = first; i < end; i += at_once) {
-        const int64_t n = end - i < at_once ? end - i : at_once;
-        read_rows(layout_, 0, i, n, p);
-        read_rows(layout_, 1, i, n, g);
-        if (K_ <= few_classes)
-          block(p, g);
-        else
-          vjp_row(p, g, K_, factor(), p);
-        write_rows(layout_, 2, i, n, p);
-      }
-    });
+    in_tasks(N_, K_, 16, job_.threads, [&](int64_t first, int64_t count) { through_scratch(first, first + count); });
   }
-  void block(Real* p, const Real* g) const {
+  void through_scratch(int64_t first, int64_t end) const {
+    const int64_t at_once = K_ <= few_classes ? V::lanes : 1, room = at_once * K_ + over_read<Real>;
+    Real* const p = static_cast<Real*>(scratch(0, 2 * room * size));
+    if (!p) return;
+    Real* const g = p + room;
+    for (int64_t j = 0; j < 2 * room; ++j) p[j] = Real(0);
+    for (int64_t i = first; i < end; i += at_once) {
+      const int64_t n = end - i < at_once ? end - i : at_once;
+      read_rows(layout_, 0, i, n, p);
+      read_rows(layout_, 1, i, n, g);
+      if (K_ <= few_classes)
+        block(p, K_, g, K_, p, K_);
+      else
+        vjp_row(p, g, K_, factor(), p);
+      write_rows(layout_, 2, i, n, p);
+    }
+  }
+  void block(const Real* p, int64_t p_stride, const Real* g, int64_t g_stride, Real* y, int64_t y_stride) const {
     V of_p[padded<Real>(few_classes)], of_g[padded<Real>(few_classes)];
     const int K = int(K_);
-    load_block(p, K, K, of_p);
-    load_block(g, K, K, of_g);
+    load_block(p, p_stride, K, of_p);
+    load_block(g, g_stride, K, of_g);
     vjp_lanes<V>(
         K, broadcast(factor()), [&](int64_t c) { return of_p[c]; }, [&](int64_t c) { return of_g[c]; },
         [&](int64_t c, V x) { of_p[c] = x; });
-    store_block(of_p, p, K, K);
+    store_block(of_p, y, y_stride, K);
   }
 
   const VjpJob& job_;

@@ -51,7 +51,8 @@ static void write_elements(Element element, const Real* from, int64_t count, cha
   write_each<uint16_t>(from, count, to, step, [](Real x) { return bfloat16_of_float(float(x)); });
 }
 
-// body(pointer, step, offset, length) for every run of classes begin ... begin + count - 1 of a row that starts at `row`.
+// body(pointer, step, offset, length) for every run of classes begin ... begin + count - 1 of a row that starts at
+// `row`.
 template <class Body>
 SOFTCLASS_INLINE void each_run(const Layout& layout, int operand, char* row, int64_t begin, int64_t count,
                                const Body& body) {
@@ -88,17 +89,26 @@ static void write_classes(const Layout& layout, int operand, int64_t row, int64_
              write_elements(layout.element[operand], from + offset, length, p, step);
            });
 }
-// -inf where the boolean operand is False; returns how many classes are there.
 template <class Real>
-static int64_t mask_classes(const Layout& layout, int operand, int64_t row, int64_t begin, int64_t count, Real* logits) {
-  int64_t present = 0;
+SOFTCLASS_INLINE void mask_elements(const char* is_there, int64_t step, int64_t count, Real* logits) {
+  const Real absent = Real(-__builtin_huge_val());
+  for (int64_t i = 0; i < count; ++i) logits[i] = is_there[i * step] != 0 ? logits[i] : absent;
+}
+// -inf where the boolean operand is False.
+template <class Real>
+static void mask_classes(const Layout& layout, int operand, int64_t row, int64_t begin, int64_t count, Real* logits) {
   each_run(layout, operand, row_of(layout, operand, row), begin, count,
            [&](const char* p, int64_t step, int64_t offset, int64_t length) {
-             for (int64_t i = 0; i < length; ++i) {
-               const bool is_there = p[i * step] != 0;
-               present += is_there;
-               if (!is_there) logits[offset + i] = Real(-__builtin_huge_val());
-             }
+             if (step == 1) return mask_elements(p, 1, length, logits + offset);
+             mask_elements(p, step, length, logits + offset);
+           });
+}
+// How many are True.
+static inline int64_t count_classes(const Layout& layout, int operand, int64_t row, int64_t begin, int64_t count) {
+  int64_t present = 0;
+  each_run(layout, operand, row_of(layout, operand, row), begin, count,
+           [&](const char* p, int64_t step, int64_t, int64_t length) {
+             for (int64_t i = 0; i < length; ++i) present += p[i * step] != 0;
            });
   return present;
 }
@@ -106,8 +116,7 @@ static int64_t mask_classes(const Layout& layout, int operand, int64_t row, int6
 // Rows of the operand lie one after the other without a gap: many of them are read as one.
 static inline bool is_dense(const Layout& layout, int operand) {
   return layout.n_row_axes == 1 && layout.has_unit_classes(operand) &&
-         (layout.n_rows == 1 ||
-          layout.rows[0].strides[operand] == layout.n_classes * size_of(layout.element[operand]));
+         (layout.n_rows == 1 || layout.rows[0].strides[operand] == layout.n_classes * size_of(layout.element[operand]));
 }
 template <class Real>
 static void read_rows(const Layout& layout, int operand, int64_t first, int64_t count, Real* to) {
@@ -116,6 +125,12 @@ static void read_rows(const Layout& layout, int operand, int64_t first, int64_t 
     return read_elements(layout.element[operand], row_of(layout, operand, first), size_of(layout.element[operand]),
                          count * K, to);
   for (int64_t i = 0; i < count; ++i) read_classes(layout, operand, first + i, 0, K, to + i * K);
+}
+template <class Real>
+static void mask_rows(const Layout& layout, int operand, int64_t first, int64_t count, Real* logits) {
+  const int64_t K = layout.n_classes;
+  if (is_dense(layout, operand)) return mask_elements(row_of(layout, operand, first), 1, count * K, logits);
+  for (int64_t i = 0; i < count; ++i) mask_classes(layout, operand, first + i, 0, K, logits + i * K);
 }
 template <class Real>
 static void write_rows(const Layout& layout, int operand, int64_t first, int64_t count, const Real* from) {

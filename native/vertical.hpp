@@ -1,9 +1,9 @@
 // Blocks of `lanes` rows, a row a lane: vector c holds class c of all rows of the block. Few classes are computed so,
 // because a row of its own would fill no vector; the transposition happens in registers.
 //
-// A quarter of a vector (16 bytes) holds the same few classes of one row: four floats or two doubles, a *group*. Quarter j
-// of the vectors a_0, a_1, ... of a group is read from rows group j, group j + 1, ...; a transposition inside the quarters
-// then leaves in every vector one class, rows in order. Eight shuffles do four classes of 16 rows.
+// A quarter of a vector (16 bytes) holds the same few classes of one row: four floats or two doubles, a *group*.
+// Quarter j of the vectors a_0, a_1, ... of a group is read from rows group j, group j + 1, ...; a transposition inside
+// the quarters then leaves in every vector one class, rows in order. Eight shuffles do four classes of 16 rows.
 #pragma once
 
 #include "simd.hpp"
@@ -85,10 +85,10 @@ SOFTCLASS_INLINE void store_block(const Vector<Real>* classes, Real* rows, int64
   }
 }
 
-// A block that is not full, or whose last row ends where the memory ends, is computed in scratch: `count` rows are copied
-// there and the others are zeros. Scratch holds lanes rows of K and over_read elements more.
+// A block that is not full, or whose last row ends where the memory ends, is computed in scratch: `count` rows are
+// copied there and the others are zeros. Scratch holds lanes rows of K and over_read elements more.
 template <class Real>
-constexpr int block_scratch = lanes_of<Real> * most_vertical + over_read<Real>;
+constexpr int block_scratch = lanes_of<Real>* most_vertical + over_read<Real>;
 template <class Real>
 SOFTCLASS_INLINE void copy_rows(const Real* from, int64_t from_stride, Real* to, int64_t to_stride, int count, int K) {
   for (int r = 0; r < count; ++r)
