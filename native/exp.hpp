@@ -66,13 +66,12 @@ SOFTCLASS_INLINE Doubles exp_series(Doubles t) {
 SOFTCLASS_INLINE FloatMask exp_vanishes(Floats d) { return less(d, broadcast(-104.0f)); }
 SOFTCLASS_INLINE DoubleMask exp_vanishes(Doubles d) { return less(d, broadcast(-746.0)); }
 
-// Cody and Waite reduction in two steps: d = n log(2) + t.
-SOFTCLASS_INLINE Floats reduced(Floats d, Floats n) {
-  return fma(n, broadcast(-0x1.7f7d1cp-20f), fma(n, broadcast(-0x1.62e400p-1f), d));
-}
-SOFTCLASS_INLINE Doubles reduced(Doubles d, Doubles n) {
-  return fma(n, broadcast(-0x1.a39ef35793c76p-33), fma(n, broadcast(-0x1.62e42fee00000p-1), d));
-}
+// Cody and Waite reduction in two steps: d + e = n log(2) + t. The first is exact and the second, of small numbers, nearly
+// so: only their sum rounds.
+SOFTCLASS_INLINE Floats reduced_coarsely(Floats d, Floats n) { return fma(n, broadcast(-0x1.62e400p-1f), d); }
+SOFTCLASS_INLINE Doubles reduced_coarsely(Doubles d, Doubles n) { return fma(n, broadcast(-0x1.62e42fee00000p-1), d); }
+SOFTCLASS_INLINE Floats reduced_finely(Floats e, Floats n) { return fma(n, broadcast(-0x1.7f7d1cp-20f), e); }
+SOFTCLASS_INLINE Doubles reduced_finely(Doubles e, Doubles n) { return fma(n, broadcast(-0x1.a39ef35793c76p-33), e); }
 SOFTCLASS_INLINE Floats log2_e(Floats) { return broadcast(0x1.715476p+0f); }
 SOFTCLASS_INLINE Doubles log2_e(Doubles) { return broadcast(0x1.71547652b82fep+0); }
 SOFTCLASS_INLINE Floats one_like(Floats) { return broadcast(1.0f); }
@@ -84,7 +83,7 @@ template <class V>
 SOFTCLASS_INLINE V exp_of_difference(V d, V e) {
   const auto vanishes = exp_vanishes(d);
   const V near = zero_where(vanishes, d), n = round_to_even(near * log2_e(d));
-  const V t = reduced(near, n) + zero_where(vanishes, e);
+  const V t = reduced_coarsely(near, n) + reduced_finely(zero_where(vanishes, e), n);
   return zero_where(vanishes, times_power_of_two(fma(exp_series(t), t, one_like(d)), n));
 }
 
@@ -93,6 +92,9 @@ SOFTCLASS_INLINE V exp_of_difference(V d, V e) {
 // part where its logarithm shall be right to one unit. Rounding by addition leaves n and the bias in the lowest bits.
 template <class V>
 constexpr double exp_scale = V::lanes == Floats::lanes ? 0x1p64 : 0x1p256;
+// Where a scaled exponential is taken for 0. Below half of the smallest number: many such may be one together.
+SOFTCLASS_INLINE Floats least_difference(Floats) { return broadcast(-110.0f); }
+SOFTCLASS_INLINE Doubles least_difference(Doubles) { return broadcast(-760.0); }
 SOFTCLASS_INLINE Floats exponent_bias(Floats) { return broadcast(0x1.8p23f + 127.0f + 64.0f); }
 SOFTCLASS_INLINE Doubles exponent_bias(Doubles) { return broadcast(0x1.8p52 + 1023.0 + 256.0); }
 
@@ -104,9 +106,10 @@ struct ScaledExp {
 };
 template <class V>
 SOFTCLASS_INLINE ScaledExp<V> scaled_exp(V d, V e) {
-  const auto vanishes = exp_vanishes(d);
+  const auto vanishes = less(d, least_difference(d));
   const V near = zero_where(vanishes, d), biased = fma(near, log2_e(d), exponent_bias(d));
-  const V n = biased - exponent_bias(d), t = add_where(none_of(vanishes), reduced(near, n), e);
+  const V n = biased - exponent_bias(d);
+  const V t = add_where(none_of(vanishes), reduced_coarsely(near, n), reduced_finely(e, n));
   const V series = exp_series(t), near_one = fma(series, t, one_like(d));
   const V power = zero_where(vanishes, as_exponent(biased));
   return {near_one * power, fma(series, t, one_like(d) - near_one), power};

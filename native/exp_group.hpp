@@ -38,20 +38,18 @@ struct ExpSeries<Doubles> {
   static constexpr double scale = series_scale(exp_scale<Doubles>);
   static constexpr double bias = 0x1.8p52 + 1023.0 + power_bias(256);
 };
-SOFTCLASS_INLINE FloatMask exp_counts(Floats d) { return not_less(d, broadcast(-104.0f)); }
-SOFTCLASS_INLINE DoubleMask exp_counts(Doubles d) { return not_less(d, broadcast(-746.0)); }
 
 #define SOFTCLASS_STEP \
   SOFTCLASS_UNROLL     \
   for (int i = 0; i < n; ++i)
 
 // exp((z[i] - m) / T) times exp_scale. Within 0.89 units in the last place for float, 1.05 for double. A lane below
-// -104
-// (-746) computes anything and is 0 at the end.
+// least_difference computes anything and is 0 at the end.
 template <bool tempered, int n, class V>
 SOFTCLASS_INLINE void scaled_exps(const V* z, V m, InverseTemperature<V> beta, V* result) {
   using Series = ExpSeries<V>;
   const V log2 = log2_e(m), bias = broadcast(Series::bias), scale = broadcast(Series::scale);
+  const V least = least_difference(m);
   V d[n], e[n], biased[n], whole[n], t[n], q[n];
   if constexpr (tempered) {
     SOFTCLASS_STEP {
@@ -61,7 +59,7 @@ SOFTCLASS_INLINE void scaled_exps(const V* z, V m, InverseTemperature<V> beta, V
     }
     SOFTCLASS_STEP biased[i] = fma(d[i], log2, bias);
     SOFTCLASS_STEP whole[i] = biased[i] - bias;
-    SOFTCLASS_STEP t[i] = reduced(d[i], whole[i]);
+    SOFTCLASS_STEP t[i] = reduced_coarsely(d[i], whole[i]);
   } else {  // difference(), in step
     V b[n];
     SOFTCLASS_STEP d[i] = z[i] - m;
@@ -70,15 +68,16 @@ SOFTCLASS_INLINE void scaled_exps(const V* z, V m, InverseTemperature<V> beta, V
     SOFTCLASS_STEP e[i] = z[i] - (d[i] - b[i]);
     SOFTCLASS_STEP whole[i] = biased[i] - bias;
     SOFTCLASS_STEP e[i] = e[i] - (m + b[i]);
-    SOFTCLASS_STEP t[i] = reduced(d[i], whole[i]);
+    SOFTCLASS_STEP t[i] = reduced_coarsely(d[i], whole[i]);
   }
+  SOFTCLASS_STEP e[i] = reduced_finely(e[i], whole[i]);
   SOFTCLASS_STEP t[i] = t[i] + e[i];
   SOFTCLASS_STEP q[i] = broadcast(Series::of[0] * Series::scale);
   SOFTCLASS_UNROLL
   for (int k = 1; k < Series::count; ++k)
     SOFTCLASS_STEP q[i] = fma(q[i], t[i], broadcast(Series::of[k] * Series::scale));
   SOFTCLASS_STEP q[i] = fma(q[i], t[i], scale);
-  SOFTCLASS_STEP result[i] = keep_where(exp_counts(d[i]), times_normal_power(q[i], whole[i], biased[i]));
+  SOFTCLASS_STEP result[i] = keep_where(not_less(d[i], least), times_normal_power(q[i], whole[i], biased[i]));
 }
 
 #undef SOFTCLASS_STEP
