@@ -2,7 +2,7 @@
 // operations, and the processor looks too few instructions ahead to fill the gaps from the next.
 #pragma once
 
-#include "exp.hpp"
+#include "row_state.hpp"
 
 namespace softclass {
 namespace SOFTCLASS_TARGET {
@@ -45,8 +45,9 @@ struct ExpSeries<Doubles> {
 
 // exp((z[i] - m) / T) times exp_scale. Within 0.89 units in the last place for float, 1.05 for double. A lane below
 // least_difference computes anything and is 0 at the end.
-template <bool tempered, int n, class V>
-SOFTCLASS_INLINE void scaled_exps(const V* z, V m, InverseTemperature<V> beta, V* result) {
+// `lows`, if wanted, receive what the results lack: together right to half a unit.
+template <bool tempered, int n, class V, bool with_lows = false>
+SOFTCLASS_INLINE void scaled_exps(const V* z, V m, InverseTemperature<V> beta, V* result, V* lows = nullptr) {
   using Series = ExpSeries<V>;
   const V log2 = log2_e(m), bias = broadcast(Series::bias), scale = broadcast(Series::scale);
   const V least = least_difference(m);
@@ -76,8 +77,33 @@ SOFTCLASS_INLINE void scaled_exps(const V* z, V m, InverseTemperature<V> beta, V
   SOFTCLASS_UNROLL
   for (int k = 1; k < Series::count; ++k)
     SOFTCLASS_STEP q[i] = fma(q[i], t[i], broadcast(Series::of[k] * Series::scale));
+  if constexpr (with_lows) SOFTCLASS_STEP e[i] = q[i];
   SOFTCLASS_STEP q[i] = fma(q[i], t[i], scale);
+  if constexpr (with_lows) {
+    SOFTCLASS_STEP e[i] = fma(e[i], t[i], scale - q[i]);
+    SOFTCLASS_STEP lows[i] = keep_where(not_less(d[i], least), times_normal_power(e[i], whole[i], biased[i]));
+  }
   SOFTCLASS_STEP result[i] = keep_where(not_less(d[i], least), times_normal_power(q[i], whole[i], biased[i]));
+}
+
+// The same as terms of a sum: of a rest the maxima become zeros.
+template <Summed summed, bool tempered, int n, class V>
+SOFTCLASS_INLINE void summands(const V* z, V m, InverseTemperature<V> beta, V* result, Aside<V>& aside) {
+  if constexpr (summed == Summed::exact_rest) {
+    V lows[n];
+    scaled_exps<tempered, n, V, true>(z, m, beta, result, lows);
+    SOFTCLASS_STEP aside.low = aside.low + lows[i];  // 0 for the maximum
+  } else {
+    scaled_exps<tempered, n>(z, m, beta, result);
+  }
+  if constexpr (summed != Summed::all) {
+    const V one = one_like(m);
+    SOFTCLASS_STEP {
+      const auto is_maximum = equal(z[i], m);
+      aside.maxima = add_where(is_maximum, aside.maxima, one);
+      result[i] = zero_where(is_maximum, result[i]);
+    }
+  }
 }
 
 #undef SOFTCLASS_STEP

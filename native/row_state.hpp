@@ -114,6 +114,22 @@ SOFTCLASS_INLINE Total total_of(const Sum<Doubles>* sums) {
   return {sum[0], lost[0]};
 }
 
+// What a sum of exponentials over the classes of a row leaves out or adds.
+enum class Summed {
+  all,         // the maximum too
+  rest,        // all but one that has the maximum, exponentials right to one unit
+  exact_rest,  // with what the exponentials lack: right to half a unit
+};
+// Exponentials of a rest, beside their sum. Classes that equal the maximum are counted.
+template <class V>
+struct Aside {
+  V maxima, low;
+};
+template <class V>
+SOFTCLASS_INLINE Aside<V> nothing_aside(V zero) {
+  return {zero, zero};
+}
+
 // Sums of scaled exponentials to sums of exponentials: exact.
 SOFTCLASS_INLINE Sum<Floats> unscaled(Sum<Floats> total) {
   const Doubles factor = broadcast(1.0 / exp_scale<Floats>);
@@ -150,7 +166,7 @@ SOFTCLASS_INLINE Doubles probability(Doubles e, Reciprocal<Doubles> r) {
 SOFTCLASS_INLINE Sum<Floats> spread(Floats, Total total) { return {broadcast(total.sum), broadcast(total.sum)}; }
 SOFTCLASS_INLINE Sum<Doubles> spread(Doubles, Total total) { return {broadcast(total.sum), broadcast(total.lost)}; }
 
-// 1 less: the rest of a sum over all classes. What it loses of a small rest matters only where is_right says so.
+// 1 less: the rest of a sum over all classes.
 SOFTCLASS_INLINE Sum<Floats> without_maximum(Sum<Floats> total) {
   const Doubles one = broadcast(1.0);
   return {total.low - one, total.high - one};
@@ -159,12 +175,6 @@ SOFTCLASS_INLINE Sum<Doubles> without_maximum(Sum<Doubles> total) {
   const Doubles one = broadcast(1.0), rest = total.sum - one;
   return {rest, total.lost - ((rest - total.sum) + one)};
 }
-SOFTCLASS_INLINE void store_sums(double* to, Sum<Floats> total) {
-  store(to, total.low);
-  store(to + Doubles::lanes, total.high);
-}
-SOFTCLASS_INLINE void store_sums(double* to, Sum<Doubles> total) { store(to, total.sum); }
-
 // L = log1p(rest), as a number of the type of the elements and what it lacks.
 template <class V>
 struct LogRest {
@@ -190,19 +200,64 @@ SOFTCLASS_INLINE Doubles log_partition(Doubles m, Sum<Doubles> rest) {
   return sum + (((m - (sum - back)) + (log.high - back)) + log.low);
 }
 
-// Whether a log_partition is within one unit although its rest comes from a sum with the maximum, of exponentials that
-// are right to one unit: an error of rest weighs rest / (1 + rest) in the result, and many terms share few errors.
-SOFTCLASS_INLINE bool is_right(double value, double rest) {
-  const double weight = 6.0 * (rest < 1.0 ? rest : 1.0);
-  return rest >= 8.0 || value >= weight || value <= -weight;
+// Where a log_partition may be wrong by more than one unit when its rest comes from a sum with the maximum, of
+// exponentials that are right to one unit: an error of rest weighs rest / (1 + rest) in the result, many terms share few
+// errors, and above 2 a unit is wide.
+SOFTCLASS_INLINE DoubleMask is_doubtful(Doubles value, Doubles rest) {
+  const Doubles size = greater_of(value, broadcast(0.0) - value), weighed = broadcast(4.5) * rest;
+  const DoubleMask is_small = both(less(size, broadcast(2.0)), less(fma(size, rest, size), weighed));
+  return both(is_small, less(rest, broadcast(8.0)));
+}
+SOFTCLASS_INLINE bool any_doubtful(Floats value, Sum<Floats> rest) {
+  const DoubleMask low = is_doubtful(low_half(value), rest.low), high = is_doubtful(high_half(value), rest.high);
+  return (bits_of(low) | bits_of(high)) != 0;
+}
+SOFTCLASS_INLINE bool any_doubtful(Doubles value, Sum<Doubles> rest) {
+  return bits_of(is_doubtful(value, rest.sum)) != 0;
 }
 
-// A log probability (d - L) + e, rounded once. Where d is -inf the small parts are NaN and must not count.
+// What log probabilities are counted from. `rest` is that of the whole row, `lowest` -inf.
+template <bool tempered, class V>
+struct LogOrigin {
+  V maximum, lowest;
+  LogRest<V> rest;
+  InverseTemperature<V> beta;
+};
 template <class V>
-SOFTCLASS_INLINE V log_probability(Difference<V> d, LogRest<V> rest, V lowest) {
-  const V sum = d.value - rest.high, back = sum - d.value;
-  const V lost = (d.value - (sum - back)) - (rest.high + back);
-  return sum + greater_of(lost + (d.error - rest.low), lowest);
+struct LogOrigin<false, V> {
+  V high, low, lowest;  // maximum + L as the sum of two
+};
+template <bool tempered, class V>
+SOFTCLASS_INLINE LogOrigin<tempered, V> log_origin(V m, Sum<V> rest, V lowest, InverseTemperature<V> beta) {
+  const LogRest<V> log = log_rest(rest);
+  if constexpr (tempered) {
+    return {m, lowest, log, beta};
+  } else {
+    const V high = m + log.high, back = high - m;
+    return {high, ((m - (high - back)) + (log.high - back)) + log.low, lowest};
+  }
+}
+// NaN where the row has one.
+template <class V>
+SOFTCLASS_INLINE V probe_of(const LogOrigin<false, V>& origin) {
+  return origin.high;
+}
+template <class V>
+SOFTCLASS_INLINE V probe_of(const LogOrigin<true, V>& origin) {
+  return origin.rest.high;
+}
+// A log probability, rounded once. Where z is -inf the small parts are NaN and must not count.
+template <class V>
+SOFTCLASS_INLINE V log_probability(V z, const LogOrigin<false, V>& origin) {
+  const Difference<V> d = difference(z, origin.high);
+  return d.value + greater_of(d.error - origin.low, origin.lowest);
+}
+template <class V>
+SOFTCLASS_INLINE V log_probability(V z, const LogOrigin<true, V>& origin) {
+  const Difference<V> d = scaled_difference(z, origin.maximum, origin.beta);
+  const V sum = d.value - origin.rest.high, back = sum - d.value;
+  const V lost = (d.value - (sum - back)) - (origin.rest.high + back);
+  return sum + greater_of(lost + (d.error - origin.rest.low), origin.lowest);
 }
 
 }  // namespace SOFTCLASS_TARGET

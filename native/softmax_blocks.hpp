@@ -17,7 +17,7 @@ constexpr int64_t block_classes = 65536;
 template <bool tempered, class Real>
 static RowState block_state(const Real* z, int64_t n, int64_t n_present, InverseTemperature<Vector<Real>> beta) {
   const Real m = row_maximum(z, n);
-  if (is_finite(m)) return {double(m), rest_of<tempered>(z, n, m, z, static_cast<const Real*>(nullptr), beta)};
+  if (is_finite(m)) return {double(m), exponentials<Summed::exact_rest, tempered, false>(z, n, m, static_cast<Real*>(nullptr), z, beta)};
   int64_t n_infinite = 0;
   bool has_nan = false;
   for (int64_t c = 0; c < n; ++c) {
@@ -42,7 +42,7 @@ static void apply_state(const Real* z, int64_t n, RowState state, Real* y, Inver
     return;
   }
   if constexpr (is_log) {
-    log_row<tempered>(z, n, m, log_rest(spread(V(), state.rest)), y, beta);
+    log_row<tempered>(z, n, m, spread(V(), state.rest), y, beta);
   } else {
     const Total whole = two_sum(state.rest.sum, 1.0);
     const Reciprocal<V> r = reciprocal(spread(V(), Total{whole.sum, whole.lost + state.rest.lost}));

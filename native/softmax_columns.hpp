@@ -87,57 +87,28 @@ struct PartialSums {
   }
 };
 
-// Sum over all classes; the exponentials are left in y if there is one.
-template <bool tempered, class Real, class V>
+// Sum of the exponentials, which are left in y if there is one.
+template <Summed summed, bool tempered, class Real, class V>
 static Sum<V> column_sum(Column<const Real> z, V m, const Column<Real>* y, InverseTemperature<V> beta) {
+  Aside<V> aside = nothing_aside(broadcast(Real(0)));
   PartialSums<V> sums;
   for (int64_t c = 0; c < z.K; ++c) {
     const V x = z.read(c);
     V e;
-    scaled_exps<tempered, 1>(&x, m, beta, &e);
+    summands<summed, tempered, 1>(&x, m, beta, &e, aside);
     if (y) y->write(c, e);
     add_to(sums.of[c % partial_sums], e);
   }
-  return sums.total();
-}
-// Sum over all classes but one that has the maximum.
-template <bool tempered, class Real, class V>
-static Sum<V> column_rest(Column<const Real> z, V m, InverseTemperature<V> beta) {
-  const V zero = broadcast(Real(0)), one = broadcast(Real(1));
-  PartialSums<V> sums;
-  V maxima = zero, lows[partial_sums];
-  for (auto& low : lows) low = zero;
-  for (int64_t c = 0; c < z.K; ++c) {
-    const V x = z.read(c);
-    const Difference<V> d = scaled_difference<tempered>(x, m, beta);
-    const ScaledExp<V> e = scaled_exp(d.value, d.error);
-    const auto is_maximum = equal(x, m);
-    add_to(sums.of[c % partial_sums], zero_where(is_maximum, e.value));
-    lows[c % partial_sums] = fma(e.low, e.power, lows[c % partial_sums]);
-    maxima = add_where(is_maximum, maxima, one);
-  }
-  for (int i = 0; i < partial_sums; ++i) add_to(sums.of[i], lows[i]);
+  if constexpr (summed == Summed::exact_rest) add_to(sums.of[0], aside.low);
   Sum<V> total = sums.total();
-  add_to(total, maxima - one);
+  if constexpr (summed != Summed::all) add_to(total, aside.maxima - broadcast(Real(1)));
   return total;
 }
 
 template <class Real, class V>
 static V column_log_partition(Column<const Real> z, V m) {
-  const Sum<V> rest =
-      without_maximum(column_sum<false>(z, m, static_cast<Column<Real>*>(nullptr), InverseTemperature<V>()));
-  const V value = log_partition(m, rest);
-  Real values[V::lanes], exact[V::lanes];
-  double rests[V::lanes];
-  store(values, value);
-  store_sums(rests, rest);
-  bool all_right = true;
-  for (int l = 0; l < z.count; ++l) all_right &= is_right(double(values[l]), rests[l]);
-  if (all_right) return value;
-  store(exact, log_partition(m, column_rest<false>(z, m, InverseTemperature<V>())));
-  for (int l = 0; l < z.count; ++l)
-    if (!is_right(double(values[l]), rests[l])) values[l] = exact[l];
-  return load(values);
+  const Column<Real>* const nowhere = nullptr;
+  return log_partition(m, column_sum<Summed::exact_rest, false>(z, m, nowhere, InverseTemperature<V>()));
 }
 
 template <Output output, bool tempered, class Real>
@@ -154,16 +125,16 @@ static void softmax_columns(Column<const Real> z, Column<Real> y, Real* values, 
     store_first(values, value, z.count);
     edges.write(K, values, 1);
   } else if constexpr (output == Output::probabilities) {
-    const Reciprocal<V> r = reciprocal(column_sum<tempered>(z, m, &y, beta));
+    const Reciprocal<V> r = reciprocal(column_sum<Summed::all, tempered>(z, m, &y, beta));
     for (int64_t c = 0; c < K; ++c) y.write(c, probability(y.read(c), r));
     edges.find_nan(r.high, z.count);
     edges.write(K, y.p, y.step);
   } else {
-    const V lowest = broadcast(-infinity<Real>);
-    const LogRest<V> rest = log_rest(column_rest<tempered>(z, m, beta));
-    for (int64_t c = 0; c < K; ++c)
-      y.write(c, log_probability(scaled_difference<tempered>(z.read(c), m, beta), rest, lowest));
-    edges.find_nan(rest.high, z.count);
+    const Column<Real>* const nowhere = nullptr;
+    const Sum<V> rest = column_sum<Summed::rest, tempered>(z, m, nowhere, beta);
+    const auto origin = log_origin<tempered>(m, rest, broadcast(-infinity<Real>), beta);
+    for (int64_t c = 0; c < K; ++c) y.write(c, log_probability(z.read(c), origin));
+    edges.find_nan(probe_of(origin), z.count);
     edges.write(K, y.p, y.step);
   }
 }

@@ -66,23 +66,26 @@ SOFTCLASS_INLINE void fetch_to_write(const Real* y) {
 constexpr int64_t write_ahead_bytes = 256;
 constexpr int vectors_of(int lanes) { return partial_sums / lanes; }
 
-// Sum of the exponentials over all classes, the maximum too. With `keep` they are left, scaled, in y, which may be z.
-template <bool tempered, bool keep, class Real>
+// Sum of the exponentials. With `keep` they are left, scaled, in y, which may be z; else y, unless it is null, is where
+// the row will be written.
+template <Summed summed, bool tempered, bool keep, class Real>
 SOFTCLASS_INLINE Total exponentials(const Real* z, int64_t K, Real m, Real* y, const Real* next,
                                     InverseTemperature<Vector<Real>> beta) {
   using V = Vector<Real>;
   constexpr int lanes = V::lanes, vectors = vectors_of(lanes);
+  const V maximum = broadcast(m);
+  Aside<V> aside = nothing_aside(broadcast(Real(0)));  // maxima: whole numbers far below 2^24
   Sum<V> sums[vectors];
   SOFTCLASS_UNROLL
   for (auto& sum : sums) clear(sum);
-  const V maximum = broadcast(m);
   each_vectors<Real>(K, [&](auto group, int64_t j, int count) {
     constexpr int n = decltype(group)::value;
     V x[n], e[n];
     load_vectors<n>(z + j, count, x);
     fetch_vectors<n>(next + j);
     if (keep) fetch_to_write<n>(y + j + write_ahead_bytes / int64_t(sizeof(Real)));
-    scaled_exps<tempered, n>(x, maximum, beta, e);
+    if (!keep && y) fetch_to_write<n>(y + j);
+    summands<summed, tempered, n>(x, maximum, beta, e, aside);
     if constexpr (n == 1) {
       if (keep) count == lanes ? store(y + j, e[0]) : store_first(y + j, e[0], count);
       add_to(sums[j / lanes % vectors], e[0]);
@@ -94,55 +97,19 @@ SOFTCLASS_INLINE Total exponentials(const Real* z, int64_t K, Real m, Real* y, c
       }
     }
   });
+  if constexpr (summed == Summed::exact_rest) add_to(sums[0], aside.low);
   SOFTCLASS_UNROLL
   for (auto& sum : sums) sum = unscaled(sum);
-  return total_of(sums);
-}
-
-// Sum over all classes but one that has the maximum. y, unless it is null, is where the row will be written.
-template <bool tempered, class Real>
-SOFTCLASS_INLINE Total rest_of(const Real* z, int64_t K, Real m, const Real* next, const Real* y,
-                               InverseTemperature<Vector<Real>> beta) {
-  using V = Vector<Real>;
-  constexpr int lanes = V::lanes, vectors = vectors_of(lanes);
-  const V maximum = broadcast(m), one = broadcast(Real(1)), zero = broadcast(Real(0));
-  Sum<V> sums[vectors];
-  V maxima = zero, lows[vectors];  // maxima: whole numbers far below 2^24; lows: what the exponentials lack
-  SOFTCLASS_UNROLL
-  for (int i = 0; i < vectors; ++i) {
-    clear(sums[i]);
-    lows[i] = zero;
-  }
-  each_vectors<Real>(K, [&](auto group, int64_t j, int count) {
-    constexpr int n = decltype(group)::value;
-    V x[n];
-    load_vectors<n>(z + j, count, x);
-    fetch_vectors<n>(next + j);
-    if (y) fetch_to_write<n>(y + j);
-    SOFTCLASS_UNROLL
-    for (int i = 0; i < n; ++i) {
-      const int part = n == 1 ? int(j / lanes % vectors) : i % vectors;
-      const Difference<V> d = scaled_difference<tempered>(x[i], maximum, beta);
-      const ScaledExp<V> e = scaled_exp(d.value, d.error);
-      const auto is_maximum = equal(x[i], maximum);
-      add_to(sums[part], zero_where(is_maximum, e.value));
-      lows[part] = fma(e.low, e.power, lows[part]);
-      maxima = add_where(is_maximum, maxima, one);
-    }
-  });
-  SOFTCLASS_UNROLL
-  for (int i = 0; i < vectors; ++i) {
-    add_to(sums[i], lows[i]);
-    sums[i] = unscaled(sums[i]);
-  }
-  Real counts[lanes];
-  store(counts, maxima);
-  double count = -1.0;
-  for (int l = 0; l < lanes; ++l) count += double(counts[l]);
   Total total = total_of(sums);
-  const double sum = total.sum + count, back = sum - total.sum;
-  total.lost += (total.sum - (sum - back)) + (count - back);
-  total.sum = sum;
+  if constexpr (summed != Summed::all) {
+    Real counts[lanes];
+    store(counts, aside.maxima);
+    double count = -1.0;
+    for (int l = 0; l < lanes; ++l) count += double(counts[l]);
+    const double sum = total.sum + count, back = sum - total.sum;
+    total.lost += (total.sum - (sum - back)) + (count - back);
+    total.sum = sum;
+  }
   return total;
 }
 
@@ -161,31 +128,28 @@ SOFTCLASS_INLINE void scale_row(Real* y, int64_t K, Reciprocal<Vector<Real>> r) 
 
 // y = log probabilities of z, which may be y.
 template <bool tempered, class Real>
-SOFTCLASS_INLINE void log_row(const Real* z, int64_t K, Real m, LogRest<Vector<Real>> rest, Real* y,
+SOFTCLASS_INLINE void log_row(const Real* z, int64_t K, Real m, Sum<Vector<Real>> rest, Real* y,
                               InverseTemperature<Vector<Real>> beta) {
   using V = Vector<Real>;
-  const V maximum = broadcast(m), lowest = broadcast(-infinity<Real>);
+  const V maximum = broadcast(m);
+  const auto origin = log_origin<tempered>(maximum, rest, broadcast(-infinity<Real>), beta);
   int64_t j = 0;
-  for (; j + V::lanes <= K; j += V::lanes)
-    store(y + j, log_probability(scaled_difference<tempered>(load(z + j), maximum, beta), rest, lowest));
-  if (j < K) {
-    const V x = load_first(z + j, int(K - j), maximum);
-    store_first(y + j, log_probability(scaled_difference<tempered>(x, maximum, beta), rest, lowest), int(K - j));
-  }
+  for (; j + V::lanes <= K; j += V::lanes) store(y + j, log_probability(load(z + j), origin));
+  if (j < K) store_first(y + j, log_probability(load_first(z + j, int(K - j), maximum), origin), int(K - j));
 }
 
 // K >= 1, m finite.
 template <class Real>
 SOFTCLASS_INLINE Real row_log_partition(const Real* z, int64_t K, Real m, const Real* next) {
   using V = Vector<Real>;
-  const Sum<V> rest = without_maximum(
-      spread(V(), exponentials<false, false>(z, K, m, static_cast<Real*>(nullptr), next, InverseTemperature<V>())));
-  const Real value = first(log_partition(broadcast(m), rest));
-  double rests[V::lanes];
-  store_sums(rests, rest);
-  if (is_right(double(value), rests[0])) return value;
-  const Total total = rest_of<false>(z, K, m, z, static_cast<const Real*>(nullptr), InverseTemperature<V>());
-  return total.sum != total.sum ? not_a_number<Real>() : first(log_partition(broadcast(m), spread(V(), total)));
+  Real* const nowhere = nullptr;
+  const InverseTemperature<V> beta = {};
+  const Total total = exponentials<Summed::all, false, false>(z, K, m, nowhere, next, beta);
+  const Sum<V> rest = without_maximum(spread(V(), total));
+  const V value = log_partition(broadcast(m), rest);
+  if (!any_doubtful(value, rest)) return first(value);
+  const Total exact = exponentials<Summed::exact_rest, false, false>(z, K, m, nowhere, next, beta);
+  return exact.sum != exact.sum ? not_a_number<Real>() : first(log_partition(broadcast(m), spread(V(), exact)));
 }
 
 // One row to y, which may be z; log_partition writes *y.
@@ -197,13 +161,13 @@ static void softmax_row(const Real* z, int64_t K, Real* y, const Real* next, Inv
   if constexpr (output == Output::log_partition) {
     *y = row_log_partition(z, K, m, next);
   } else if constexpr (output == Output::probabilities) {
-    const Total total = exponentials<tempered, true>(z, K, m, y, next, beta);
+    const Total total = exponentials<Summed::all, tempered, true>(z, K, m, y, next, beta);
     if (total.sum != total.sum) return fill_row(y, K, not_a_number<Real>());
     scale_row(y, K, reciprocal(spread(V(), total)));
   } else {
-    const Total total = rest_of<tempered>(z, K, m, next, y, beta);
+    const Total total = exponentials<Summed::rest, tempered, false>(z, K, m, y, next, beta);
     if (total.sum != total.sum) return fill_row(y, K, not_a_number<Real>());
-    log_row<tempered>(z, K, m, log_rest(spread(V(), total)), y, beta);
+    log_row<tempered>(z, K, m, spread(V(), total), y, beta);
   }
 }
 

@@ -95,25 +95,23 @@ SOFTCLASS_INLINE BlockResult<V> probabilities_of_block(V* classes, int n, V m, I
   return block_result(m, r.high);
 }
 
-// Sum over all classes but one that has the maximum.
-template <bool tempered, class V, class Real>
+template <Summed summed, bool tempered, class V, class Real>
 SOFTCLASS_INLINE Sum<V> rest_of_block(const V* classes, int n, V m, InverseTemperature<V> beta, Ahead<Real> ahead) {
-  const V zero = broadcast(Real(0)), one = broadcast(Real(1));
+  Aside<V> aside = nothing_aside(broadcast(Real(0)));
   Sum<V> total;
   clear(total);
-  V maxima = zero, lows = zero;  // lows: what the exponentials lack
-  for (int c = 0; c < n; ++c) {
-    fetch(ahead, c);
-    const Difference<V> d = scaled_difference<tempered>(classes[c], m, beta);
-    const ScaledExp<V> e = scaled_exp(d.value, d.error);
-    const auto is_maximum = equal(classes[c], m);
-    add_to(total, zero_where(is_maximum, e.value));
-    lows = fma(e.low, e.power, lows);  // 0 for the maximum
-    maxima = add_where(is_maximum, maxima, one);
-  }
-  add_to(total, lows);
+  each_group(n, [&](auto group, int c) {
+    constexpr int size = decltype(group)::value;
+    V e[size];
+    SOFTCLASS_UNROLL
+    for (int i = 0; i < size; ++i) fetch(ahead, c + i);
+    summands<summed, tempered, size>(classes + c, m, beta, e, aside);
+    SOFTCLASS_UNROLL
+    for (int i = 0; i < size; ++i) add_to(total, e[i]);
+  });
+  if constexpr (summed == Summed::exact_rest) add_to(total, aside.low);
   total = unscaled(total);
-  add_to(total, maxima - one);
+  add_to(total, aside.maxima - broadcast(Real(1)));
   return total;
 }
 
@@ -125,12 +123,12 @@ SOFTCLASS_INLINE BlockResult<V> softmax_block(V* classes, int n, InverseTemperat
   if constexpr (output == Output::probabilities) {
     return probabilities_of_block<tempered>(classes, n, m, beta, ahead);
   } else {
-    const Sum<V> total = rest_of_block<tempered>(classes, n, m, beta, ahead);
-    if constexpr (output == Output::log_partition) return block_result(m, log_partition(m, total));
-    const LogRest<V> rest = log_rest(total);
-    for (int c = 0; c < n; ++c)
-      classes[c] = log_probability(scaled_difference<tempered>(classes[c], m, beta), rest, lowest);
-    return block_result(m, rest.high);
+    constexpr Summed summed = output == Output::log_partition ? Summed::exact_rest : Summed::rest;
+    const Sum<V> rest = rest_of_block<summed, tempered>(classes, n, m, beta, ahead);
+    if constexpr (output == Output::log_partition) return block_result(m, log_partition(m, rest));
+    const auto origin = log_origin<tempered>(m, rest, lowest, beta);
+    for (int c = 0; c < n; ++c) classes[c] = log_probability(classes[c], origin);
+    return block_result(m, probe_of(origin));
   }
 }
 
