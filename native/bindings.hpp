@@ -5,6 +5,7 @@
 
 namespace softclass {
 
+void bind_coordinate_descent(nanobind::module_& m);
 void bind_cross_entropy(nanobind::module_& m);
 void bind_linear(nanobind::module_& m);
 void bind_softmax(nanobind::module_& m);

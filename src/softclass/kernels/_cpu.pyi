@@ -122,3 +122,12 @@ def linear_cross_entropy_hvp(
     bias_product: _Floats | None,
     threads: int = 0,
 ) -> tuple[float, float, int, int]: ...
+def coordinate_descent(
+    hessian: _Values,
+    slope: _Values,
+    weight: _Values,
+    l1: _Values,
+    ridge: _Values,
+    most_sweeps: int,
+    tolerance: float,
+) -> tuple[int, bool]: ...
