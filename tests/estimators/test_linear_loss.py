@@ -9,9 +9,7 @@ import pytest
 from scipy import sparse
 
 from asserts import assert_close
-from softclass.estimators.line_search import Limits
 from softclass.estimators.linear_loss import LinearLoss, row_losses, smallest_margin
-from softclass.estimators.newton import newton
 from softclass.estimators.scaling import ScaledFeatures, column_moments, scale_features
 
 ROWS, COLUMNS = 60, 4
@@ -98,34 +96,6 @@ def test_single_precision_rows_used_where_they_lie_agree(monkeypatch):
     assert np.shares_memory(loss.features.blocks[0], X)
     assert found[0] == pytest.approx(expected[0], rel=3e-7)
     assert_close(expected[1], found[1], rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("n_classes", [2, 3, 5])
-@pytest.mark.parametrize("intercept", [True, False])
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.9, 0.999])
-def test_duality_gap_bounds_the_excess(n_classes, intercept, share):
-    loss = make(n_classes, intercept=intercept)
-    best = newton(loss, loss.start(), Limits(1e-12, True, 100))
-    theta = share * best.theta + (1 - share) * point(loss)
-
-    value, gradient = loss.value_and_gradient(theta)
-
-    assert loss.duality_gap(theta, value, gradient) >= value - best.value - 1e-14
-
-
-@pytest.mark.parametrize("n_classes", [2, 3])
-def test_duality_gap_vanishes_at_the_optimum(n_classes):
-    loss = make(n_classes)
-    best = newton(loss, loss.start(), Limits(1e-12, True, 100))
-
-    assert abs(loss.duality_gap(best.theta, best.value, best.gradient)) < 1e-12
-
-
-def test_without_penalty_there_is_no_duality_gap():
-    loss = make(penalty=0.0)
-    theta = point(loss)
-
-    assert loss.duality_gap(theta, *loss.value_and_gradient(theta)) == np.inf
 
 
 def test_start_has_no_gradient_in_the_bias():

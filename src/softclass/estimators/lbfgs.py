@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from softclass.estimators.certificate import dual_certificate, duality_gap
 from softclass.estimators.line_search import Limits, Solution, is_separated, line_search
 from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.preconditioners import Apply
@@ -33,9 +34,13 @@ def lbfgs(
     pairs: deque[tuple[Array, Array, float]] = deque(maxlen=int(np.clip(PAIR_BYTES // (16 * theta.size), 5, 20)))
     gamma, quiet, failures = 1.0, 0, 0
     decrements: list[float] = []
+
+    def ended(iteration: int, reason: str) -> Solution:
+        return Solution(theta, value, gradient, iteration, reason, decrements[-1] if decrements else np.nan)
+
     for iteration in range(1, limits.max_iter + 1):
         if is_separated(loss):
-            return Solution(theta, value, gradient, iteration - 1, "separated")
+            return ended(iteration - 1, "separated")
         direction = two_loop(gradient, pairs, inverse, gamma)
         slope = float(np.vdot(gradient, direction))
         found = None
@@ -47,7 +52,7 @@ def lbfgs(
             failures += 1
             if failures == 2 or quiet:
                 near = bool(decrements) and decrements[-1] <= max(limits.tolerance / 100, 1e-10) * value
-                return Solution(theta, value, gradient, iteration, "decrement" if near else "stalled")
+                return ended(iteration, "decrement" if near else "stalled")
             pairs.clear()
             inverse, gamma = make_inverse(theta), 1.0
             continue
@@ -58,22 +63,24 @@ def lbfgs(
         if product > 1e-14 * abs(slope):
             pairs.append((change, turn, product))
             gamma = product / max(float(np.vdot(turn, inverse(turn))), 1e-300)
-        if limits.progress is not None:
-            limits.progress(iteration, value, loss.user_gradient_norm(gradient))
+        gap = duality_gap(loss, theta, value, gradient)
+        if not limits.polish:
+            gap, theta, value, gradient = dual_certificate(loss, theta, value, gradient, limits.tolerance * value)
+        limits.tell(loss, iteration, value, gradient, gap if np.isfinite(gap) else decrements[-1])
         if quiet >= 2:  # two estimates in a row, from different pairs
-            return Solution(theta, value, gradient, iteration, "decrement")
-        if not limits.polish and loss.duality_gap(theta, value, gradient) <= limits.tolerance * value:
-            return Solution(theta, value, gradient, iteration, "duality")
+            return ended(iteration, "decrement")
+        if not limits.polish and gap <= limits.tolerance * value:
+            return ended(iteration, "duality")
         if limits.is_late():
-            return Solution(theta, value, gradient, iteration, "deadline")
+            return ended(iteration, "deadline")
         if may_give_up and len(decrements) > SLOW_WINDOW and decrements[-1] > 0.1 * decrements[-SLOW_WINDOW]:
-            return Solution(theta, value, gradient, iteration, "stalled")
+            return ended(iteration, "stalled")
         if iteration in refresh_at:
             inverse = make_inverse(theta)
             if pairs:
                 turn, product = pairs[-1][1], pairs[-1][2]
                 gamma = product / max(float(np.vdot(turn, inverse(turn))), 1e-300)
-    return Solution(theta, value, gradient, limits.max_iter, "max_iter")
+    return ended(limits.max_iter, "max_iter")
 
 
 def two_loop(gradient: Array, pairs: deque[tuple[Array, Array, float]], inverse: Apply, gamma: float) -> Array:

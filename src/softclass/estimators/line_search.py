@@ -33,6 +33,9 @@ class Limits:
         Called with iteration, objective and gradient norm in the caller's units.
     deadline : float or None
         Value of ``time.monotonic()`` after which the best so far is kept.
+    history : list or None
+        Gets a tuple an iteration: reads of all rows so far, objective, and its distance from the minimum: a bound, or
+        an estimate where there is none.
     """
 
     tolerance: float
@@ -40,6 +43,14 @@ class Limits:
     max_iter: int
     progress: Progress | None = None
     deadline: float | None = None
+    history: list[tuple[int, float, float]] | None = None
+
+    def tell(self, loss: LinearLoss, iteration: int, value: float, gradient: Array, gap: float) -> None:
+        """Say where an iteration has come to."""
+        if self.progress is not None:
+            self.progress(iteration, value, loss.user_gradient_norm(gradient))
+        if self.history is not None:
+            self.history.append((loss.passes[0], value, gap))
 
     def goal(self, value: float) -> float:
         """Return the estimated decrement at which to stop: estimates get a hundredth of the tolerance."""
@@ -63,6 +74,10 @@ class Solution:
         Steps taken.
     reason : str
         "decrement", "duality": done; "separated"; "max_iter", "deadline"; "stalled": no step lowers the objective.
+    decrement : float
+        Last estimate of the distance from the minimum; NaN if there was none.
+    solver : str
+        The way that was taken, such as "newton" or "lbfgs-block".
     """
 
     theta: Array
@@ -70,6 +85,8 @@ class Solution:
     gradient: Array
     iterations: int
     reason: str
+    decrement: float = np.nan
+    solver: str = ""
 
 
 def is_separated(loss: LinearLoss) -> bool:

@@ -53,6 +53,7 @@ class LinearLoss:
     watch_margin: bool = False
     workers: Workers = ONE
     margin: list[float] = field(default_factory=lambda: [-np.inf])  # of the last value; positive means separated
+    passes: list[int] = field(default_factory=lambda: [0])  # reads of all rows so far
 
     @property
     def n_rows(self) -> int:
@@ -95,6 +96,7 @@ class LinearLoss:
 
     def value_and_gradient(self, theta: Array) -> tuple[float, Array]:
         """Return the objective and its gradient, in float64."""
+        self.passes[0] += 1
         shape = (self.n_rows, self.features.n_features)
 
         def run(lane: Sequence[tuple[slice, Any]]) -> tuple[float, Array, Array, float]:
@@ -145,6 +147,7 @@ class LinearLoss:
 
     def hessian(self, theta: Array) -> Array:
         """Return the Hessian over the flattened parameters, with the shift common to all classes made regular."""
+        self.passes[0] += 1
         k, c = theta.shape
         rows = max(16, BLOCK_BYTES // (8 * k * c))
         pieces = [
@@ -259,6 +262,7 @@ class LinearLoss:
             weights=weights,
             watch_margin=False,
             margin=[-np.inf],
+            passes=[0],
         )
 
     @cached_property
@@ -272,31 +276,6 @@ class LinearLoss:
             product += self.features.product(hot, block)
             sums += hot.sum(axis=0)
         return self.features.finished(product, sums)
-
-    def duality_gap(self, theta: Array, value: float, gradient: Array) -> float:
-        """Return a bound on the objective's distance from its minimum, infinite where the penalty gives none.
-
-        Weak duality with the probabilities as dual point, mixed with a constant one so that the bias is feasible.
-        """
-        if not np.all(self.penalty > 0):
-            return np.inf
-        weight, bias = self.split(theta)
-        by_weight, by_bias = self.split(gradient)
-        loss_gradient = by_weight - self.penalty * weight
-        loss = value - 0.5 * float(np.vdot(self.penalty * weight, weight))
-        entropy = loss - float(np.vdot(loss_gradient, weight)) - float(by_bias @ bias)
-        mixed, rest = 0.0, 0.0
-        if self.intercept:
-            slope = np.append(-by_bias.sum(), by_bias) if self.n_classes == 2 else by_bias
-            excess = max(0.0, float(np.max(slope / self.shares)))
-            mixed = excess / (1.0 + excess)
-            constant = self.shares - slope / excess if excess > 0 else self.shares
-            constant = np.maximum(constant, 0.0)
-            rest = -float(constant @ np.log(np.where(constant > 0, constant, 1.0)))
-        # The columns are centred when there is a bias, so the constant part meets the class sums only.
-        moved = (1.0 - mixed) * loss_gradient - (mixed * self.class_sums if mixed > 0 else 0.0)
-        bound = (1.0 - mixed) * entropy + mixed * rest - float(np.sum(moved * moved / (2.0 * self.penalty)))
-        return value - bound
 
 
 def smallest_margin(logits: Array, targets: npt.NDArray[np.int64]) -> float:

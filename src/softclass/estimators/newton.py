@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import linalg
 
+from softclass.estimators.certificate import duality_gap
 from softclass.estimators.line_search import Limits, Solution, is_separated, line_search
 from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.scaling import Array
@@ -17,28 +18,32 @@ def newton(loss: LinearLoss, start: Array, limits: Limits) -> Solution:
     """Minimise by Newton steps, each with a line search."""
     theta = start
     value, gradient = loss.value_and_gradient(theta)
-    damping = FIRST_DAMPING
+    damping, decrement = FIRST_DAMPING, np.nan
+
+    def ended(iteration: int, reason: str) -> Solution:
+        return Solution(theta, value, gradient, iteration, reason, decrement, "newton")
+
     for iteration in range(1, limits.max_iter + 1):
         if is_separated(loss):
-            return Solution(theta, value, gradient, iteration - 1, "separated")
+            return ended(iteration - 1, "separated")
         direction = newton_direction(loss.hessian(theta), gradient, damping)
         slope = float(np.vdot(gradient, direction))
-        done = -0.5 * slope <= limits.goal(value)
+        decrement = -0.5 * slope
+        done = decrement <= limits.goal(value)
         found = line_search(loss, theta, direction, value, slope, first=1.0, curvature=STEEP) if slope < 0 else None
         if found is not None:
             theta, value, gradient = found
         elif not done and damping < 1e-6:
             damping = max(damping * 1e3, 1e-12)
         elif not done:
-            near = -0.5 * slope <= max(limits.tolerance / 100, 1e-10) * value
-            return Solution(theta, value, gradient, iteration, "decrement" if near else "stalled")
-        if limits.progress is not None:
-            limits.progress(iteration, value, loss.user_gradient_norm(gradient))
+            near = decrement <= max(limits.tolerance / 100, 1e-10) * value
+            return ended(iteration, "decrement" if near else "stalled")
+        limits.tell(loss, iteration, value, gradient, min(decrement, duality_gap(loss, theta, value, gradient)))
         if done:
-            return Solution(theta, value, gradient, iteration, "decrement")
+            return ended(iteration, "decrement")
         if limits.is_late():
-            return Solution(theta, value, gradient, iteration, "deadline")
-    return Solution(theta, value, gradient, limits.max_iter, "max_iter")
+            return ended(iteration, "deadline")
+    return ended(limits.max_iter, "max_iter")
 
 
 def newton_direction(hessian: Array, gradient: Array, damping: float) -> Array:

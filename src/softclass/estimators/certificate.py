@@ -1,0 +1,223 @@
+"""How far the objective can be from its minimum: bounds that are proved, and an estimate where no bound is useful.
+
+Three ways, from the cheapest: weak duality, which needs a penalty and no further read of the rows; the curvature along
+the segment to the minimum, which needs the exact Hessian and no penalty; half the squared Newton decrement, which is an
+estimate. With `l1` the penalty is ``sum(penalty * weight**2) / 2 + sum(l1 * abs(weight))``, else its first part alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import linalg
+
+from softclass.estimators.linear_loss import LinearLoss
+from softclass.estimators.scaling import BLOCK_BYTES, Array
+
+if TYPE_CHECKING:
+    from softclass.estimators.line_search import Solution
+
+ROUNDING = 1e-14  # of the objective: what the sums behind a bound may have lost in float64
+POLISH_CLASSES = 300  # classes up to which the bias is polished by Newton steps; beyond, by matching the shares
+WORTH_POLISHING = 0.5  # share of the goal that the weights' part of the gap may take, so that the bias can do the rest
+SMALLEST_PIVOT = 1e-13  # of the largest: a Hessian closer to singular proves nothing
+NEWTON_NUMBERS = 1500  # parameters up to which the Hessian is factorised for a bound
+NEWTON_WORK = 2e11  # rows x parameters^2 that a bound may cost
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The distance of the objective from its minimum.
+
+    Attributes
+    ----------
+    gap : float
+        In nats per weighted row; infinite where nothing is known.
+    kind : str
+        "duality" and "newton": `gap` is a bound; "decrement": an estimate; "none": nothing is known.
+    """
+
+    gap: float
+    kind: str
+
+
+NOTHING = Certificate(np.inf, "none")
+
+
+def absolute_penalty(loss: LinearLoss, theta: Array, l1: Array | None) -> float:
+    """Return the part of the objective that `LinearLoss` leaves out: the sum of ``l1 * abs(weight)``."""
+    return 0.0 if l1 is None else float(np.sum(l1 * np.abs(loss.split(theta)[0])))
+
+
+def duality_gap(loss: LinearLoss, theta: Array, value: float, gradient: Array, l1: Array | None = None) -> float:
+    r"""Return a bound on the objective's distance from its minimum, infinite where the penalty gives none.
+
+    For any distributions :math:`\alpha_i` with :math:`\sum_i s_i (\alpha_i - e_{y_i}) = 0` weak duality says
+
+    .. math:: F^* \ge \sum_i s_i H(\alpha_i) - R^*\Big(\sum_i s_i (\alpha_i - e_{y_i}) x_i^T\Big).
+
+    Taken are the probabilities at `theta`, mixed with a constant distribution so that the equation holds, and with the
+    targets where a column has no ridge penalty. `value` and `gradient` are those of `LinearLoss`, without `l1`.
+    """
+    if not np.all(loss.penalty + (0.0 if l1 is None else l1) > 0):
+        return np.inf
+    weight, bias = loss.split(theta)
+    by_weight, by_bias = loss.split(gradient)
+    loss_gradient = by_weight - loss.penalty * weight
+    bare = value - 0.5 * float(np.vdot(loss.penalty * weight, weight))
+    entropy = bare - float(np.vdot(loss_gradient, weight)) - float(by_bias @ bias)
+    mixed, constant_entropy = 0.0, 0.0
+    if loss.intercept:
+        slope = np.append(-by_bias.sum(), by_bias) if loss.n_classes == 2 else by_bias
+        excess = max(0.0, float(np.max(slope / loss.shares)))
+        mixed = excess / (1.0 + excess)
+        constant = np.maximum(loss.shares - slope / excess, 0.0) if excess > 0 else loss.shares
+        constant_entropy = -float(constant @ np.log(np.where(constant > 0, constant, 1.0)))
+    # The columns are centred when there is a bias, so the constant part meets the class sums only.
+    moved = (1.0 - mixed) * loss_gradient - (mixed * loss.class_sums if mixed > 0 else 0.0)
+    share, conjugate = _conjugate(moved, loss.penalty, l1)
+    bound = share * ((1.0 - mixed) * entropy + mixed * constant_entropy) - conjugate
+    whole = value + absolute_penalty(loss, theta, l1)
+    gap = whole - bound + ROUNDING * whole
+    return max(gap, ROUNDING * whole) if np.isfinite(gap) else np.inf
+
+
+def _conjugate(moved: Array, penalty: Array, l1: Array | None) -> tuple[float, float]:
+    """Return the share of the dual point that is feasible, and the penalty's conjugate there."""
+    if l1 is None:
+        return 1.0, float(np.sum(moved * moved / (2.0 * penalty)))
+    bare = penalty == 0
+    share = 1.0
+    if bare.any():
+        sizes = np.abs(moved[:, bare])
+        share = min(1.0, float(np.min(np.divide(l1[bare], sizes, out=np.ones_like(sizes), where=sizes > l1[bare]))))
+    over = np.maximum(share * np.abs(moved[:, ~bare]) - l1[~bare], 0.0)
+    return share, float(np.sum(over * over / (2.0 * penalty[~bare])))
+
+
+def newton_bound(loss: LinearLoss, hessian: Array, gradient: Array) -> float:
+    r"""Return a bound that needs no penalty, infinite where the point is too far from the minimum to tell.
+
+    Along a direction v the third derivative of the loss is at most the range of :math:`v_k \cdot x_i` over k times the
+    second. With :math:`\delta^2 = g^T H^{-1} g`, :math:`\varrho = \max_{i,k,l} \lVert (e_k - e_l) \otimes x_i
+    \rVert_{H^{-1}}` and :math:`a = \varrho \delta < 1` it follows that
+
+    .. math:: F - F^* \le \frac{a + (1 - a) \log(1 - a)}{\varrho^2}.
+
+    A finite bound also proves that there is a finite minimum: the classes are not separated. `hessian` is that of
+    `LinearLoss` at the same point, made regular for the shift common to all classes.
+    """
+    k, c = loss.n_rows, loss.n_columns
+    try:
+        factor = linalg.cho_factor(hessian, lower=True, check_finite=False)
+    except linalg.LinAlgError:
+        return np.inf
+    pivots = factor[0].diagonal() ** 2
+    if not pivots.min() > SMALLEST_PIVOT * pivots.max():  # rounding decides what the inverse is
+        return np.inf
+    flat = gradient.ravel()
+    squared = max(float(flat @ linalg.cho_solve(factor, flat, check_finite=False)), 0.0)
+    inverse = linalg.cho_solve(factor, np.eye(k * c), check_finite=False).reshape(k, c, k, c)
+    blocks = [inverse[row, :, row] for row in range(k)]
+    if k > 1:  # less the part of the shift, which contrasts do not meet
+        blocks = [block - np.diag(1.0 / (k * (1.0 + loss.extended_penalty()))) for block in blocks]
+    reach = _reach(loss, blocks)
+    closeness = reach * np.sqrt(squared)
+    if not closeness < 1.0:
+        return np.inf
+    if closeness < 1e-4:  # the first terms of the series; the closed form cancels
+        return squared * (0.5 + closeness / 6.0 + closeness * closeness / 11.0)
+    return float((closeness + (1.0 - closeness) * np.log1p(-closeness)) / reach**2)
+
+
+def _reach(loss: LinearLoss, blocks: list[Array]) -> float:
+    """Return a bound on the longest contrast of two classes times a row, in the norm of the inverse Hessian."""
+    longest = 0.0
+    rows = max(16, BLOCK_BYTES // (16 * loss.n_columns))
+    for _, block in loss.features.spans():
+        for first in range(0, block.shape[0], rows):
+            extended = loss.extended(block[first : first + rows]).astype(np.float64, copy=False)
+            best, second = np.zeros(len(extended)), np.zeros(len(extended))
+            for inverse in blocks:
+                length = np.sqrt(np.maximum(np.einsum("ij,ij->i", extended @ inverse, extended), 0.0))
+                second = np.maximum(second, np.minimum(best, length))
+                best = np.maximum(best, length)
+            longest = max(longest, float(np.max(best + second)))
+    return longest
+
+
+def polished_bias(loss: LinearLoss, theta: Array, gradient: Array) -> Array:
+    """Return the parameters with a better bias: the gap is of first order in the bias's gradient, of second else.
+
+    Up to 300 classes a Newton step in the bias. Beyond, the shares of the classes are matched, which by Jensen's
+    inequality lowers the objective by at least the divergence of the shares from the mean probabilities.
+    """
+    _, by_bias = loss.split(gradient)
+    moved = theta.copy()
+    if loss.n_classes > POLISH_CLASSES:
+        means = np.maximum(loss.shares + by_bias, 1e-300)
+        step = np.log(loss.shares / means)
+        moved[:, -1] += step - step.mean()
+        return moved
+    curvature = np.zeros((loss.n_rows, loss.n_rows))
+    for span, block in loss.features.spans():
+        chances = loss.probabilities(block, theta)
+        weighted = chances * loss.weights[span, None]
+        curvature += np.diag(weighted.sum(axis=0)) - chances.T @ weighted
+    step = -np.linalg.pinv(curvature, rcond=1e-10, hermitian=True) @ by_bias
+    moved[:, -1] += step - (step.mean() if loss.n_rows > 1 else 0.0)
+    return moved
+
+
+def weights_part(loss: LinearLoss, gradient: Array) -> float:
+    """Return the gap that would be left if the bias were perfect."""
+    if not np.all(loss.penalty > 0):
+        return np.inf
+    by_weight, _ = loss.split(gradient)
+    return float(np.sum(by_weight * by_weight / (2.0 * loss.penalty)))
+
+
+def dual_certificate(
+    loss: LinearLoss, theta: Array, value: float, gradient: Array, goal: float
+) -> tuple[float, Array, float, Array]:
+    """Return the duality gap, and the point it belongs to: with a polished bias where only the bias is in its way."""
+    gap = duality_gap(loss, theta, value, gradient)
+    for _ in range(2):
+        if gap <= goal or not loss.intercept or weights_part(loss, gradient) > WORTH_POLISHING * goal:
+            break
+        better = polished_bias(loss, theta, gradient)
+        new_value, new_gradient = loss.value_and_gradient(better)
+        new_gap = duality_gap(loss, better, new_value, new_gradient)
+        if not new_gap < gap or new_value > value + ROUNDING * value:
+            break
+        gap, theta, value, gradient = new_gap, better, new_value, new_gradient
+    return gap, theta, value, gradient
+
+
+def certify(loss: LinearLoss, solution: Solution, tolerance: float) -> tuple[Certificate, Array | None]:
+    """Return what is known of the solution's distance from the minimum, and the Hessian there if it was needed.
+
+    A bound is taken if it is within `tolerance` of the objective; else the solver's own estimate, where it trusted it;
+    else whatever bound there is.
+    """
+    if solution.reason == "separated":
+        return NOTHING, None
+    value, found = solution.value, [NOTHING]
+    goal = max(tolerance, 1e-12) * value
+    dual = duality_gap(loss, solution.theta, value, solution.gradient)
+    if dual <= goal:
+        return Certificate(dual, "duality"), None
+    found.append(Certificate(dual, "duality"))
+    hessian, size = None, solution.theta.size
+    if size <= NEWTON_NUMBERS and len(loss.targets) * size**2 <= NEWTON_WORK:
+        hessian = loss.hessian(solution.theta)
+        bound = newton_bound(loss, hessian, solution.gradient) + ROUNDING * value
+        if bound <= goal:
+            return Certificate(bound, "newton"), hessian
+        found.append(Certificate(bound, "newton"))
+    if solution.reason in ("decrement", "duality") and np.isfinite(solution.decrement):
+        return Certificate(max(solution.decrement, ROUNDING * value), "decrement"), hessian
+    best = min(found, key=lambda one: one.gap)
+    return (best if np.isfinite(best.gap) else NOTHING), hessian
