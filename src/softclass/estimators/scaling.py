@@ -6,13 +6,15 @@ sparse data, and float32 data that are well scaled already, keep their values an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+
+from softclass.estimators.spill import AbstractRows
 
 Array = npt.NDArray[np.float64]
 
@@ -48,6 +50,13 @@ def column_moments(features: Any, weights: Array, *, centre: bool) -> Moments:
     return (_sparse_moments if sparse.issparse(features) else _dense_moments)(features, weights, centre)
 
 
+def _cut(features: Any, rows: int) -> Sequence[Any]:
+    """Return features in blocks of so many rows, lazily where they are not in memory."""
+    if isinstance(features, AbstractRows):
+        return features.blocks(rows)
+    return tuple(features[start : start + rows] for start in range(0, features.shape[0], rows))
+
+
 def _exponents(largest: Array) -> npt.NDArray[np.int64]:
     exponent = np.frexp(largest)[1].astype(np.int64)
     return np.where(np.abs(exponent) > SAFE_EXPONENT, np.maximum(exponent, -1000), 0)
@@ -57,20 +66,20 @@ def _dense_moments(features: Any, weights: Array, centre: bool) -> Moments:
     n, d = features.shape
     rows = max(16, BLOCK_BYTES // (8 * d + 8))
     spans = [slice(start, start + rows) for start in range(0, n, rows)]
+    blocks = _cut(features, rows)
     largest = np.zeros(d)
-    for span in spans:
-        block = features[span]
+    for block in blocks:
         np.maximum(largest, np.maximum(block.max(axis=0), -block.min(axis=0)), out=largest)
     exponent = _exponents(largest)
     mean = np.zeros(d)
     if centre:
-        for span in spans:
-            mean += weights[span] @ _raised(features[span], exponent)
+        for span, block in zip(spans, blocks, strict=True):
+            mean += weights[span] @ _raised(block, exponent)
     square, rest = np.zeros(d), np.zeros(d)
-    for span in spans:
-        block = _raised(features[span], exponent) - mean
-        rest += weights[span] @ block
-        square += weights[span] @ np.multiply(block, block, out=block)
+    for span, block in zip(spans, blocks, strict=True):
+        centred = _raised(block, exponent) - mean
+        rest += weights[span] @ centred
+        square += weights[span] @ np.multiply(centred, centred, out=centred)
     if centre:
         mean += rest  # what rounding left in the first mean
         square = np.maximum(square - rest * rest, 0.0)
@@ -116,8 +125,8 @@ class ScaledFeatures:
 
     Attributes
     ----------
-    blocks : tuple of arrays of shape (rows, n_features)
-        Float32, float64 or CSR.
+    blocks : sequence of arrays of shape (rows, n_features)
+        Float32, float64 or CSR. Rows on disk are a lazy sequence: go through it once a pass and keep no block.
     shift, factor : float64 arrays of shape (n_features,), or None
         Where the blocks hold the caller's own numbers: scaled = ``(block - shift) * factor``.
     mean, scale : float64 arrays of shape (n_features,)
@@ -126,7 +135,7 @@ class ScaledFeatures:
         Weighted mean of the squares of the scaled columns: at most one.
     """
 
-    blocks: tuple[Any, ...]
+    blocks: Sequence[Any]
     shift: Array | None
     factor: Array | None
     mean: Array
@@ -217,22 +226,30 @@ def scale_features(features: Any, moments: Moments, *, root_penalty: float, n_cl
     elif plain and 8 * n * d > DOUBLE_COPY_BYTES and _can_stay(features, moments):
         body = features
     else:
-        body = np.empty((n, d), dtype=np.float64 if 8 * n * d <= DOUBLE_COPY_BYTES else np.float32)
-        rows = max(16, BLOCK_BYTES // (8 * d + 8))
-        for start in range(0, n, rows):
-            raised = _raised(features[start : start + rows], moments.exponent)
+
+        def scaled(block: Any) -> npt.NDArray[Any]:
+            raised = _raised(block, moments.exponent)
             raised -= moments.mean
-            np.multiply(raised, inverse, out=body[start : start + rows], casting="same_kind")
+            raised *= inverse
+            return raised.astype(dtype, copy=False)
+
+        dtype = np.float64 if 8 * n * d <= DOUBLE_COPY_BYTES else np.float32
+        rows = max(16, BLOCK_BYTES // (8 * d + 8))
+        if isinstance(features, AbstractRows) and dtype is np.float32:
+            body = features.changed(scaled, dtype)
+        else:
+            body = np.empty((n, d), dtype)
+            for start, block in zip(range(0, n, rows), _cut(features, rows), strict=True):
+                body[start : start + rows] = scaled(block)
         shift = factor = None
-    width = 12 * body.nnz // n + 8 if sparse.issparse(body) else body.itemsize * d
+    width = 12 * body.nnz // n + 8 if sparse.issparse(body) else body.dtype.itemsize * d
     rows = max(64, BLOCK_BYTES // (width + 24 * n_classes))
-    blocks = tuple(body[start : start + rows] for start in range(0, n, rows))
-    return ScaledFeatures(blocks, shift, factor, mean, scale, ratio * ratio)
+    return ScaledFeatures(_cut(body, rows), shift, factor, mean, scale, ratio * ratio)
 
 
 def _can_stay(features: Any, moments: Moments) -> bool:
     """Whether float32 rows can be used where they lie."""
-    if features.dtype != np.float32 or not features.flags.c_contiguous:
+    if features.dtype != np.float32 or not (isinstance(features, AbstractRows) or features.flags.c_contiguous):
         return False
     varies = moments.deviation > 0
     return bool(np.all(np.abs(moments.mean[varies]) <= VIRTUAL_OFFSET * moments.deviation[varies]))
