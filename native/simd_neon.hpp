@@ -80,8 +80,6 @@ SOFTCLASS_INLINE FloatMask either(FloatMask a, FloatMask b) { return {vorrq_u32(
 SOFTCLASS_INLINE DoubleMask either(DoubleMask a, DoubleMask b) { return {vorrq_u64(a.m, b.m)}; }
 SOFTCLASS_INLINE FloatMask none_of(FloatMask a) { return {vmvnq_u32(a.m)}; }
 SOFTCLASS_INLINE DoubleMask none_of(DoubleMask a) { return {veorq_u64(a.m, vdupq_n_u64(~uint64_t(0)))}; }
-SOFTCLASS_INLINE FloatMask not_equal(Floats a, Floats b) { return none_of(equal(a, b)); }
-SOFTCLASS_INLINE DoubleMask not_equal(Doubles a, Doubles b) { return none_of(equal(a, b)); }
 SOFTCLASS_INLINE unsigned bits_of(FloatMask a) {
   const uint32_t weights[4] = {1, 2, 4, 8};
   return vaddvq_u32(vandq_u32(a.m, vld1q_u32(weights)));

@@ -83,7 +83,6 @@ SOFTCLASS_INLINE double fused(double a, double b, double c) {
   SOFTCLASS_MASKWISE(M, less, (V a, V b), a.v[l] < b.v[l])                                 \
   SOFTCLASS_MASKWISE(M, not_less, (V a, V b), !(a.v[l] < b.v[l]))                          \
   SOFTCLASS_MASKWISE(M, equal, (V a, V b), a.v[l] == b.v[l])                               \
-  SOFTCLASS_MASKWISE(M, not_equal, (V a, V b), a.v[l] != b.v[l])                           \
   SOFTCLASS_MASKWISE(M, both, (M a, M b), a.m[l] && b.m[l])                                \
   SOFTCLASS_MASKWISE(M, either, (M a, M b), a.m[l] || b.m[l])                              \
   SOFTCLASS_MASKWISE(M, none_of, (M a), !a.m[l])                                           \

@@ -233,6 +233,8 @@ int default_thread_count() noexcept {
 
 std::atomic<int> chosen_count{0};
 
+std::atomic<int64_t> failures{0};
+
 struct Scratch {
   void* memory[scratch_slots] = {};
   int64_t bytes[scratch_slots] = {};
@@ -273,8 +275,11 @@ void* scratch(int slot, int64_t bytes) noexcept {
     ::operator delete(mine.memory[slot], std::align_val_t(64), std::nothrow);
     mine.memory[slot] = ::operator new(size_t(bytes), std::align_val_t(64), std::nothrow);
     mine.bytes[slot] = mine.memory[slot] ? bytes : 0;
+    if (!mine.memory[slot]) failures.fetch_add(1, std::memory_order_relaxed);
   }
   return mine.memory[slot];
 }
+
+int64_t scratch_failures() noexcept { return failures.load(std::memory_order_relaxed); }
 
 }  // namespace softclass

@@ -22,6 +22,8 @@ void set_thread_count(int count) noexcept;
 // there is none to be had. Slots: 0 and 1 for kernels, 2 for what calls kernels.
 constexpr int scratch_slots = 3;
 void* scratch(int slot, int64_t bytes) noexcept;
+// How often there was none, in all threads so far.
+int64_t scratch_failures() noexcept;
 
 // Calls body(index) for each task.
 template <class Body>

@@ -42,6 +42,13 @@ def test_a_benchmark_smokes(name: str) -> None:
     assert "torch" in printed
 
 
+def test_the_limits_are_those_of_the_results() -> None:
+    shares = [int(share) for share in re.findall(r"(\d+)% of the limit", run("limits"))]
+
+    assert len(shares) >= 12
+    assert all(0 < share <= 110 for share in shares)  # the limit is a copy that was measured, not a law
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NUMERICAL)
 def test_a_benchmark_smokes_with_every_peer(name: str) -> None:

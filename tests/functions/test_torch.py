@@ -224,6 +224,7 @@ def test_compiled_whole_with_forward_mode_inside(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.torch._prims_common.check. is deprecated:FutureWarning")  # inductor's own lowering
 @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
 @each_function
 def test_compiled_value_gradient_hessian_and_tangent(name: str, backend: str) -> None:
@@ -244,6 +245,7 @@ def test_compiled_value_gradient_hessian_and_tangent(name: str, backend: str) ->
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.torch._prims_common.check. is deprecated:FutureWarning")
 def test_compiled_by_inductor_with_autograd_outside() -> None:
     torch._dynamo.reset()
     z = Z.to(torch.float32, copy=True).requires_grad_()

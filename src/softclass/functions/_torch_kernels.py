@@ -56,7 +56,7 @@ def runs_kernels(*tensors: Tensor | None) -> bool:
         return False
     for tensor in tensors:
         if tensor is not None and not (
-            type(tensor) in PLAIN_TYPES and tensor.device.type == "cpu" and tensor.layout is torch.strided
+            type(tensor) in PLAIN_TYPES and tensor.is_cpu and tensor.layout is torch.strided
         ):
             return False
     return not _python_dispatch.is_in_torch_dispatch_mode()
@@ -86,7 +86,8 @@ def view(tensor: Tensor | None) -> Any:
     """Return the memory of a tensor as a NumPy array; bfloat16 as its bits."""
     if tensor is None:
         return None
-    tensor = tensor.detach()
+    if tensor.requires_grad:
+        tensor = tensor.detach()
     if tensor.is_neg():
         tensor = tensor.resolve_neg()
     if tensor.dtype == torch.bfloat16:
@@ -96,9 +97,10 @@ def view(tensor: Tensor | None) -> Any:
 
 def check_memory(where: str, out: Tensor, logits: Tensor) -> None:
     """Raise SC141 if `out` overlaps the logits without being them."""
+    if out.data_ptr() == logits.data_ptr() and out.stride() == logits.stride() and out.dtype == logits.dtype:
+        return
     written, read = view(out), view(logits)
-    is_same = out.data_ptr() == logits.data_ptr() and out.stride() == logits.stride() and out.dtype == logits.dtype
-    if is_same or not np.may_share_memory(written, read):
+    if not np.may_share_memory(written, read):
         return
     try:
         overlaps = np.shares_memory(written, read, max_work=10_000)  # type: ignore[arg-type]  # any number is taken

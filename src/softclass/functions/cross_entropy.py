@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from softclass.functions.checks import (
     as_axis,
     as_class_weight,
@@ -100,6 +102,10 @@ def cross_entropy(
     0.417
     """
     where = "cross_entropy"
+    if is_usual(logits, axis, sample_weight, class_weight, ignore_index, label_smoothing, reduction):
+        loss = twin_of(logits).usual_loss(logits, targets, False)
+        if loss is not None:
+            return loss
     array = as_logits(where, logits)
     class_axis = as_axis(where, axis, array)
     labels = as_targets(where, targets, array, class_axis)
@@ -107,6 +113,30 @@ def cross_entropy(
         where, array, labels, class_axis, sample_weight, class_weight, ignore_index, label_smoothing, reduction
     )
     return twin_of(array).cross_entropy(array, labels, class_axis, *options)
+
+
+def is_usual(
+    logits: Any,
+    axis: Any,
+    sample_weight: Any,
+    class_weight: Any,
+    ignore_index: Any,
+    label_smoothing: Any,
+    reduction: Any,
+) -> bool:
+    """Tell whether a NumPy call has no option: there is a short way for small ones."""
+    return (
+        type(logits) is np.ndarray
+        and sample_weight is None
+        and class_weight is None
+        and ignore_index is None
+        and type(axis) is int
+        and axis == -1
+        and type(label_smoothing) is float
+        and label_smoothing == 0.0
+        and type(reduction) is str
+        and reduction == "mean"
+    )
 
 
 Options = tuple[Any, Any, int | None, float, str]

@@ -18,7 +18,7 @@ from softclass.functions.checks import (
     raise_no_axis,
     raise_tangent_of_nothing,
 )
-from softclass.functions.cross_entropy import checked_options
+from softclass.functions.cross_entropy import checked_options, is_usual
 from softclass.functions.libraries import twin_of
 from softclass.functions.linear_cross_entropy import checked_linear
 
@@ -231,6 +231,10 @@ def cross_entropy_value_and_gradient(
            [ 0.0566, -0.082 ,  0.0254]])
     """
     where = "cross_entropy_value_and_gradient"
+    if out is None and is_usual(logits, axis, sample_weight, class_weight, ignore_index, label_smoothing, reduction):
+        found = twin_of(logits).usual_loss(logits, targets, True)
+        if found is not None:
+            return found  # type: ignore[no-any-return]
     array = as_logits(where, logits)
     class_axis = as_axis(where, axis, array)
     labels = as_targets(where, targets, array, class_axis)

@@ -6,7 +6,7 @@ comes as its bits, in uint16. `_cpu.pyi` says what each of them takes.
 
 from __future__ import annotations
 
-from softclass.errors import MachineError
+from softclass.errors import MachineError, shown
 
 try:
     from softclass.kernels import _cpu
@@ -17,6 +17,15 @@ except ImportError as reason:
         where="softclass.kernels",
         hint="Install softclass with a C++17 compiler at hand: pip install .",
     ) from reason
+
+if (_wish := _cpu.refused_wish()) is not None:
+    raise MachineError(
+        "SC608",
+        f"SOFTCLASS_CPU_TARGET must name an instruction set that this machine can run: {', '.join(_cpu.targets())};"
+        f" got {shown(_wish)}",
+        where="softclass.kernels",
+        hint="Unset the variable and the best one is used",
+    )
 
 softmax = _cpu.softmax
 log_softmax = _cpu.log_softmax
@@ -29,3 +38,10 @@ cross_entropy_gradient = _cpu.cross_entropy_gradient
 
 linear_cross_entropy = _cpu.linear_cross_entropy
 linear_cross_entropy_hvp = _cpu.linear_cross_entropy_hvp
+
+regression_chunk_rows = _cpu.regression_chunk_rows
+regression_hessian_step = _cpu.regression_hessian_step
+regression_pass = _cpu.regression_pass
+regression_hessian = _cpu.regression_hessian
+regression_moments = _cpu.regression_moments
+regression_scale = _cpu.regression_scale
