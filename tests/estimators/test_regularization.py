@@ -66,7 +66,9 @@ def test_weaker_penalties_are_left_out_once_the_loss_rises():
 
 
 def test_equal_losses_take_the_stronger_penalty(monkeypatch):
-    monkeypatch.setattr(regularization, "_path", lambda *given: dict.fromkeys(GRID, 0.5) | {1000.0: 0.4999})
+    monkeypatch.setattr(
+        regularization, "_path", lambda *given: dict.fromkeys(GRID, (0.5, 0.1)) | {1000.0: (0.4999, 0.1)}
+    )
     X, y = load_iris(return_X_y=True)
 
     assert choose_c(X, y, n_classes=3).C == 0.001
@@ -143,3 +145,48 @@ def test_every_class_is_spread_over_the_folds():
     assert re.sub(r"\s+", " ", str(np.bincount(fold[:100]))) == "[20 20 20 20 20]"
     assert np.bincount(fold[100:107], minlength=5).max() == 2
     assert fold[-1] == -1
+
+
+def test_every_strength_is_tried_and_the_choice_stays():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((1200, 60)), rng.integers(0, 3, 1200)
+
+    few, every = choose_c(X, y, n_classes=3), choose_c(X, y, n_classes=3, every=True)
+
+    assert len(few.losses) < len(every.losses) == len(GRID)
+    assert few.C == every.C
+    assert {strength: every.losses[strength] for strength in few.losses} == few.losses
+
+
+def test_the_standard_error_of_one_part_is_that_of_its_rows():
+    X, y = make_classification(2000, 5, random_state=0)
+
+    choice = choose_c(X, y, n_classes=2, grid=[1e-9])  # the shares of the classes: losses of two values
+
+    share = y.mean()
+    spread = np.sqrt(share * (1 - share)) * abs(np.log(share / (1 - share)))
+    assert choice.folds == 1
+    assert choice.standard_errors[1e-9] == pytest.approx(spread / np.sqrt(choice.n_held_out), abs=1e-3)
+
+
+def test_the_standard_error_of_folds_is_that_of_their_mean(monkeypatch):
+    X, y = load_iris(return_X_y=True)
+    losses = iter([1.0, 2.0, 4.0, 8.0, 5.0])
+    monkeypatch.setattr(regularization, "_path", lambda *given: {1.0: (next(losses), 0.1)})
+
+    choice = choose_c(X, y, n_classes=3, folds=5)
+
+    assert (choice.folds, choice.losses) == (5, {1.0: pytest.approx(4.0)})
+    assert choice.standard_errors[1.0] == pytest.approx(np.std([1, 2, 4, 8, 5], ddof=1) / np.sqrt(5))
+
+
+def test_rows_may_be_given_only_when_they_are_asked_for():
+    X, y = make_classification(1500, 8, n_informative=4, n_classes=3, random_state=0)
+
+    class Asked:
+        shape = X.shape
+
+        def __getitem__(self, rows):
+            return X[rows]
+
+    assert choose_c(Asked(), y, n_classes=3) == choose_c(X, y, n_classes=3)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ GRID = tuple(10.0**power for power in range(-3, 4))
 FOLDS = 5
 FEW_ROWS = 1000  # below, five folds: one held-out part would be too small to trust
 MOST_ROWS = 20_000  # rows fitted for the choice at most
+MOST_HELD = 50_000  # rows of a fold whose loss is taken at most: its standard error is a percent or so of the loss
 NEAR = 1e-3  # a loss within this share of the best is as good: then the stronger penalty wins
 TOLERANCE = 1e-3
 NARROW_NUMBERS = 1_000_000  # cells from which one Gram matrix for the whole path is worth its set-up
@@ -39,11 +40,17 @@ class CChoice:
         Mean cross-entropy on the held-out rows, in nats, for every C that was tried.
     n_held_out : int
         Rows that were held out, in all folds together.
+    standard_errors : dict of float to float
+        Of the mean, for every C: over the folds, or over the rows of a single held-out part.
+    folds : int
+        Parts that were held out, one after the other.
     """
 
     C: float
     losses: dict[float, float]
     n_held_out: int
+    standard_errors: dict[float, float] = field(default_factory=dict)
+    folds: int = 1
 
 
 def choose_c(
@@ -56,6 +63,9 @@ def choose_c(
     seed: int = 0,
     deadline: float | None = None,
     progress: Progress | None = None,
+    grid: Sequence[float] = GRID,
+    folds: int | None = None,
+    every: bool = False,
 ) -> CChoice:
     """
     Choose C among 0.001, 0.01, ..., 1000 by the loss on held-out rows.
@@ -69,7 +79,7 @@ def choose_c(
     Parameters
     ----------
     features : float array or CSR matrix of shape (n_samples, n_features)
-        Rows that may be used for fitting.
+        Rows that may be used for fitting, or anything that gives them when it is indexed with an array of row numbers.
     targets : int array of shape (n_samples,)
         Class indices in ``[0, n_classes)``.
     n_classes : int
@@ -84,6 +94,12 @@ def choose_c(
         Value of ``time.monotonic()`` after which the choice is made among what was tried.
     progress : callable, optional
         Called with iteration, objective and gradient norm.
+    grid : sequence of float, optional
+        The strengths, ascending and finite.
+    folds : int, optional
+        Hold out so many parts in turn, instead of what the number of rows suggests.
+    every : bool, default False
+        Try every strength, also those that can no longer be chosen; the choice stays what it was.
 
     Returns
     -------
@@ -102,9 +118,10 @@ def choose_c(
     indices = np.asarray(targets, dtype=np.int64)
     weights = np.ones(len(indices)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     rng = np.random.default_rng(seed)
-    fold = _deal_out(indices, rng)
-    last = FOLDS if len(indices) < FEW_ROWS else 1
-    totals: dict[float, list[tuple[float, float]]] = {}
+    n_folds = FOLDS if folds is None else folds
+    fold = _deal_out(indices, rng, n_folds)
+    last = 1 if folds is None and len(indices) >= FEW_ROWS else n_folds
+    totals: dict[float, list[tuple[float, float, float]]] = {}
     held_rows = 0
     limits = Limits(TOLERANCE, False, MAX_ITER, progress, deadline)
     for part in range(last):
@@ -113,31 +130,53 @@ def choose_c(
         kept = _at_most(kept, indices, MOST_ROWS, rng)
         if not len(held) or len(np.unique(indices[kept])) < 2:
             continue
+        held = _at_most(held, indices, MOST_HELD, rng)
         held_rows += len(held)
-        losses = _path(features, indices, weights, class_weight, n_classes, kept, held, limits, seed, last == 1)
-        for strength, loss in losses.items():
-            totals.setdefault(strength, []).append((loss, float(weights[held].sum())))
+        stop_early = last == 1 and not every
+        losses = _path(features, indices, weights, class_weight, n_classes, kept, held, limits, seed, grid, stop_early)
+        for strength, (loss, error) in losses.items():
+            totals.setdefault(strength, []).append((loss, float(weights[held].sum()), error))
     whole = max((len(found) for found in totals.values()), default=0)
+    kept_totals = {s: found for s, found in totals.items() if len(found) == whole}  # the last fold may lack some
     means = {
-        strength: sum(loss * weight for loss, weight in found) / sum(weight for _, weight in found)
-        for strength, found in totals.items()
-        if len(found) == whole  # past the deadline the last fold may lack some
+        strength: sum(loss * weight for loss, weight, _ in found) / sum(weight for _, weight, _ in found)
+        for strength, found in kept_totals.items()
     }
     if not means:
         return CChoice(1.0, {}, 0)
-    best = min(means.values())
-    return CChoice(min(s for s, loss in means.items() if loss <= best * (1 + NEAR)), means, held_rows)
+    eligible = _until_worse(means) if last == 1 else means
+    best = min(eligible.values())
+    chosen = min(s for s, loss in eligible.items() if loss <= best * (1 + NEAR))
+    errors = {strength: _standard_error(found) for strength, found in kept_totals.items()}
+    return CChoice(chosen, means, held_rows, errors, whole)
 
 
-def _deal_out(targets: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
+def _until_worse(losses: dict[float, float]) -> dict[float, float]:
+    """Return the losses up to the first that is far above the best before it: where a path of one part ends."""
+    found: dict[float, float] = {}
+    for strength, loss in losses.items():
+        found[strength] = loss
+        if loss > (1 + WORSE) * min(found.values()):
+            break
+    return found
+
+
+def _standard_error(found: list[tuple[float, float, float]]) -> float:
+    """Return the standard error of the mean of the folds, or that of the rows of a single one."""
+    if len(found) == 1:
+        return found[0][2]
+    return float(np.std([loss for loss, _, _ in found], ddof=1) / np.sqrt(len(found)))
+
+
+def _deal_out(targets: npt.NDArray[np.int64], rng: np.random.Generator, n_folds: int = FOLDS) -> npt.NDArray[np.int64]:
     """Return the fold of each row, -1 for classes of one row; every class is spread evenly."""
     order = rng.permutation(len(targets))
     fold = np.empty(len(targets), dtype=np.int64)
     by_class = order[np.argsort(targets[order], kind="stable")]
     counts = np.bincount(targets)
     rank = np.arange(len(targets)) - np.repeat(np.cumsum(counts) - counts, counts)
-    offset = rng.integers(FOLDS, size=len(counts))  # classes of few rows do not all land in the first fold
-    fold[by_class] = (rank + np.repeat(offset, counts)) % FOLDS
+    offset = rng.integers(n_folds, size=len(counts))  # classes of few rows do not all land in the first fold
+    fold[by_class] = (rank + np.repeat(offset, counts)) % n_folds
     fold[counts[targets] < 2] = -1
     return fold
 
@@ -164,9 +203,10 @@ def _path(
     held: npt.NDArray[np.int64],
     limits: Limits,
     seed: int,
+    grid: Sequence[float],
     stop_early: bool,
-) -> dict[float, float]:
-    """Return the held-out loss for each C that was fitted in time."""
+) -> dict[float, tuple[float, float]]:
+    """Return the mean held-out loss, and its standard error over the rows, for each C that was fitted in time."""
     present, renumbered = np.unique(targets[kept], return_inverse=True)
     held = held[np.isin(targets[held], present)]
     held_targets = np.searchsorted(present, targets[held])
@@ -179,9 +219,9 @@ def _path(
             return {}
     body, others = _narrowed(body, others, row_weights)
     share = 0.5 if len(present) == 2 < n_classes else 1.0  # two rows (-w/2, w/2) are shorter than one row w
-    losses: dict[float, float] = {}
+    losses: dict[float, tuple[float, float]] = {}
     start: tuple[Array, Array] | None = None
-    for strength in GRID:
+    for strength in grid:
         optimum = solve(
             body,
             renumbered.astype(np.int64),
@@ -197,8 +237,11 @@ def _path(
             break
         start = (optimum.weight, optimum.bias)
         found = row_losses(others, held_targets, optimum.weight, optimum.bias)
-        losses[strength] = float(np.average(found, weights=weights[held]))
-        if stop_early and losses[strength] > (1 + WORSE) * min(losses.values()):
+        shares = weights[held] / weights[held].sum()
+        mean = float(np.average(found, weights=weights[held]))
+        error = float(np.sqrt(np.sum((shares * (found - mean)) ** 2)))
+        losses[strength] = (mean, error)
+        if stop_early and mean > (1 + WORSE) * min(loss for loss, _ in losses.values()):
             break
     return losses
 
