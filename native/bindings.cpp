@@ -37,5 +37,7 @@ NB_MODULE(_cpu, m) {
   softclass::bind_coordinate_descent(m);
   softclass::bind_cross_entropy(m);
   softclass::bind_linear(m);
+  softclass::bind_regression(m);
+  softclass::bind_regression_sparse(m);
   softclass::bind_softmax(m);
 }

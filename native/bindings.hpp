@@ -8,6 +8,8 @@ namespace softclass {
 void bind_coordinate_descent(nanobind::module_& m);
 void bind_cross_entropy(nanobind::module_& m);
 void bind_linear(nanobind::module_& m);
+void bind_regression(nanobind::module_& m);
+void bind_regression_sparse(nanobind::module_& m);
 void bind_softmax(nanobind::module_& m);
 
 }  // namespace softclass

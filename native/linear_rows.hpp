@@ -71,7 +71,7 @@ SOFTCLASS_INLINE RowTarget target_of(const LinearLoss& call, int64_t row) {
 }
 
 // Appends the rows first ... end - 1 that weigh anything.
-static void collect_rows(const LinearLoss& call, int64_t first, int64_t end, ActiveRows& rows) {
+[[maybe_unused]] static void collect_rows(const LinearLoss& call, int64_t first, int64_t end, ActiveRows& rows) {
   for (int64_t i = first; i < end; ++i) {
     const RowTarget target = target_of(call, i);
     if (target.weight == 0.0) continue;
@@ -95,7 +95,7 @@ SOFTCLASS_INLINE double sum_of_parts(const double* parts, int64_t count) {
 }
 
 // Weights and bad targets of all rows; `parts` has room for three numbers a part. A bad row counts as one row.
-static LossSum weigh_rows(const LinearLoss& call, double* parts) {
+[[maybe_unused]] static LossSum weigh_rows(const LinearLoss& call, double* parts) {
   const int64_t n_parts = n_sums(call);
   double* const bad = parts + n_parts;
   double* const first_bad = bad + n_parts;

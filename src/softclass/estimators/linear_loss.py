@@ -9,7 +9,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
+from softclass.estimators.dense_pass import (
+    DenseRows,
+    LossSums,
+    curvatures,
+    full_hessian,
+    hessian_product,
+    loss_and_gradient,
+)
 from softclass.estimators.parallel import ONE, Workers
 from softclass.estimators.scaling import BLOCK_BYTES, Array, ScaledFeatures
 from softclass.functions.cross_entropy import cross_entropy
@@ -94,12 +103,65 @@ class LinearLoss:
         logits = self.features.logits(block, *self.split(theta))
         return np.concatenate([np.zeros_like(logits), logits], axis=1) if self.n_classes == 2 else logits
 
+    @cached_property
+    def is_sparse(self) -> bool:
+        """Whether the blocks are CSR."""
+        return bool(sparse.issparse(self.features.blocks[0]))
+
+    @cached_property
+    def unit_weight(self) -> float | None:
+        """The weight of every row where all weigh the same, which is the ordinary case."""
+        first = float(self.weights[0])
+        return first if bool((self.weights == first).all()) else None
+
+    @cached_property
+    def dense_rows(self) -> DenseRows:
+        """The rows as the compiled pass takes them; weights that are all the same are multiplied in at the end."""
+        weights = self.weights if self.unit_weight is None else None
+        return DenseRows(self.features.blocks, self.targets, weights, self.features.n_features, self.workers.threads)
+
+    def own_columns(self, weight: Array, bias: Array) -> tuple[Array, Array]:
+        """Return coefficients in the numbers of the blocks, which may not be centred and scaled."""
+        factor, shift = self.features.factor, self.features.shift
+        if factor is None or shift is None:
+            return weight, bias
+        weight = weight * factor
+        return weight, bias - weight @ shift
+
     def value_and_gradient(self, theta: Array) -> tuple[float, Array]:
         """Return the objective and its gradient, in float64."""
         self.passes[0] += 1
+        weight, _ = self.split(theta)
+        if self.is_sparse:
+            sums = self._sparse_sums(theta)
+        else:
+            sums = loss_and_gradient(
+                self.dense_rows, *self.own_columns(*self.split(theta)), with_margin=bool(self.watch_margin)
+            )
+            sums = self._weighed(sums)
+        penalised = self.penalty * weight
+        gradient = self.features.finished(sums.weight, sums.bias) + penalised
+        self.margin[0] = sums.margin
+        return sums.loss + 0.5 * float(np.vdot(penalised, weight)), self._joined(gradient, sums.bias)
+
+    def _weighed(self, sums: LossSums) -> LossSums:
+        if self.unit_weight is None:
+            return sums
+        return LossSums(
+            sums.loss * self.unit_weight, sums.weight * self.unit_weight, sums.bias * self.unit_weight, sums.margin
+        )
+
+    def _joined(self, by_weight: Array, by_bias: Array) -> Array:
+        """Return derivatives as an array like the parameters."""
+        gradient = np.concatenate([by_weight, by_bias[:, None]], axis=1) if self.intercept else by_weight
+        if self.n_rows > 1:
+            gradient -= gradient.mean(axis=0)  # zero but for rounding: the classes share one shift
+        return gradient
+
+    def _sparse_sums(self, theta: Array) -> LossSums:
         shape = (self.n_rows, self.features.n_features)
 
-        def run(lane: Sequence[tuple[slice, Any]]) -> tuple[float, Array, Array, float]:
+        def run(lane: Sequence[tuple[slice, Any]]) -> LossSums:
             loss, product, sums, margin = 0.0, np.zeros(shape), np.zeros(self.n_rows), np.inf
             for span, block in lane:
                 logits = self.block_logits(block, theta)
@@ -112,24 +174,44 @@ class LinearLoss:
                 loss += float(value)
                 product += self.features.product(residual, block)
                 sums += residual.sum(axis=0)
-            return loss, product, sums, margin
+            return LossSums(loss, product, sums, margin)
 
         lanes = self.workers.lanes(list(self.features.spans()), 8 * shape[0] * shape[1])
         loss, product, sums, margin = 0.0, np.zeros(shape), np.zeros(self.n_rows), np.inf
         for part in self.workers.map(run, lanes):
-            loss += part[0]
-            product += part[1]
-            sums += part[2]
-            margin = min(margin, part[3])
-        weight, _ = self.split(theta)
-        penalised = self.penalty * weight
-        gradient = self.features.finished(product, sums) + penalised
-        self.margin[0] = margin
-        if self.intercept:
-            gradient = np.concatenate([gradient, sums[:, None]], axis=1)
-        if self.n_rows > 1:
-            gradient -= gradient.mean(axis=0)  # zero but for rounding: the classes share one shift
-        return loss + 0.5 * float(np.vdot(penalised, weight)), gradient
+            loss += part.loss
+            product += part.weight
+            sums += part.bias
+            margin = min(margin, part.margin)
+        return LossSums(loss, product, sums, margin)
+
+    def hessian_product(self, theta: Array, direction: Array) -> Array:
+        """Return the Hessian at `theta` times a direction, which sums to zero over the classes."""
+        self.passes[0] += 1
+        weight, bias = self.split(direction)
+        if self.is_sparse:
+            by_weight, by_bias = self._sparse_product(theta, direction)
+        else:
+            unit = 1.0 if self.unit_weight is None else self.unit_weight
+            by_weight, by_bias = hessian_product(
+                self.dense_rows, *self.own_columns(*self.split(theta)), *self.own_columns(weight, bias)
+            )
+            by_weight, by_bias = by_weight * unit, by_bias * unit
+        return self._joined(self.features.finished(by_weight, by_bias) + self.penalty * weight, by_bias)
+
+    def _sparse_product(self, theta: Array, direction: Array) -> tuple[Array, Array]:
+        product, sums = np.zeros((self.n_rows, self.features.n_features)), np.zeros(self.n_rows)
+        for span, block in self.features.spans():
+            chances = self.probabilities(block, theta)
+            turns = self.features.logits(block, *self.split(direction))
+            if self.n_classes == 2:
+                moved = chances * (1.0 - chances) * turns
+            else:
+                moved = chances * (turns - np.einsum("ik,ik->i", chances, turns)[:, None])
+            moved *= self.weights[span, None]
+            product += self.features.product(moved, block)
+            sums += moved.sum(axis=0)
+        return product, sums
 
     def probabilities(self, block: Any, theta: Array) -> Array:
         """Return the probabilities of the classes that have a row of parameters."""
@@ -148,6 +230,30 @@ class LinearLoss:
     def hessian(self, theta: Array) -> Array:
         """Return the Hessian over the flattened parameters, with the shift common to all classes made regular."""
         self.passes[0] += 1
+        hessian = self._sparse_hessian(theta) if self.is_sparse else self._dense_hessian(theta)
+        k, c = theta.shape
+        penalty = self.extended_penalty()
+        columns = np.arange(c)
+        for row in range(k):
+            hessian[row, columns, row, columns] += penalty
+        if k > 1:
+            for column in range(c):
+                hessian[:, column, :, column] += 1.0 / k  # a step never has such a part: sums are zero
+        return hessian.reshape(k * c, k * c)
+
+    def _dense_hessian(self, theta: Array) -> Array:
+        hessian = full_hessian(self.dense_rows, *self.own_columns(*self.split(theta)))
+        if self.unit_weight is not None:
+            hessian *= self.unit_weight
+        if self.features.factor is not None and self.features.shift is not None:
+            change = np.diag(np.append(self.features.factor, 1.0))  # (x, 1) of the blocks to scaled ones
+            change[:-1, -1] = -self.features.shift * self.features.factor
+            hessian = np.einsum("ab,kbld,cd->kalc", change, hessian, change, optimize=True)
+        if not self.intercept:
+            hessian = hessian[:, :-1, :, :-1]
+        return np.ascontiguousarray(hessian)
+
+    def _sparse_hessian(self, theta: Array) -> Array:
         k, c = theta.shape
         rows = max(16, BLOCK_BYTES // (8 * k * c))
         pieces = [
@@ -176,15 +282,7 @@ class LinearLoss:
         hessian = np.zeros((k, c, k, c))
         for part in self.workers.map(run, self.workers.lanes(pieces, 8 * theta.size**2)):
             hessian += part
-        penalty = self.extended_penalty()
-        columns = np.arange(c)
-        for row in range(k):
-            hessian[row, columns, row, columns] += penalty
-        if k > 1:
-            for one in range(k):
-                for two in range(k):
-                    hessian[one, columns, two, columns] += 1.0 / k  # a step never has such a part: sums are zero
-        return hessian.reshape(k * c, k * c)
+        return hessian
 
     def user_gradient(self, gradient: Array) -> tuple[Array, Array]:
         """Return the derivatives by the weights and the bias of the caller's own columns."""
@@ -237,14 +335,7 @@ class LinearLoss:
         """
         if len(self.targets) <= size:
             return self.subset(np.arange(len(self.targets)), self.weights)
-        curvature = np.empty(len(self.targets))
-
-        def run(item: tuple[slice, Any]) -> None:
-            chances = softmax(self.block_logits(item[1], theta))
-            curvature[item[0]] = 1.0 - np.einsum("ik,ik->i", chances, chances)
-
-        list(self.workers.map(run, list(self.features.spans())))
-        curvature = np.maximum(curvature, 0.0) * self.weights * self.squared_lengths
+        curvature = self.curvatures(theta) * self.weights * self.squared_lengths
         counts = np.bincount(self.targets, minlength=self.n_classes)
         share = 0.6 * curvature / max(float(curvature.sum()), 1e-300) + 0.2 * self.weights
         share += 0.2 / (self.n_classes * counts[self.targets])  # rare classes stay whole
@@ -252,6 +343,19 @@ class LinearLoss:
         rows = np.flatnonzero(rng.random(len(chance)) < chance)
         block_rows = None if one_block else self.features.blocks[0].shape[0]
         return self.subset(rows, self.weights[rows] / chance[rows], block_rows)
+
+    def curvatures(self, theta: Array) -> Array:
+        """Return one minus the sum of the squared probabilities of each row."""
+        if not self.is_sparse:
+            return curvatures(self.dense_rows, *self.own_columns(*self.split(theta)))
+        curvature = np.empty(len(self.targets))
+
+        def run(item: tuple[slice, Any]) -> None:
+            chances = softmax(self.block_logits(item[1], theta))
+            curvature[item[0]] = 1.0 - np.einsum("ik,ik->i", chances, chances)
+
+        list(self.workers.map(run, list(self.features.spans())))
+        return np.maximum(curvature, 0.0)
 
     def subset(self, rows: npt.NDArray[np.int64], weights: Array, block_rows: int | None = None) -> LinearLoss:
         """Return the loss on some rows, in ascending order, with other weights."""
@@ -268,6 +372,10 @@ class LinearLoss:
     @cached_property
     def class_sums(self) -> Array:
         """Weighted sums of the scaled columns over the rows of each class, one row a row of the parameters."""
+        if self.intercept and not self.is_sparse:  # columns are centred: at the start only the targets leave a gradient
+            start = self.own_columns(*self.split(self.start()))
+            found = self._weighed(loss_and_gradient(self.dense_rows, *start))
+            return -self.features.finished(found.weight, found.bias)
         product, sums = np.zeros((self.n_rows, self.features.n_features)), np.zeros(self.n_rows)
         for span, block in self.features.spans():
             hot = np.zeros((block.shape[0], self.n_classes))

@@ -22,10 +22,17 @@ Result = TypeVar("Result")
 
 
 class Workers:
-    """Threads that run a function over items; one thread: a plain loop."""
+    """Threads that run a function over items; one thread: a plain loop.
 
-    def __init__(self, executor: ThreadPoolExecutor | None = None) -> None:
+    Attributes
+    ----------
+    threads : int
+        How many, also for the compiled passes, which have threads of their own.
+    """
+
+    def __init__(self, executor: ThreadPoolExecutor | None = None, threads: int = 1) -> None:
         self._executor = executor
+        self.threads = threads
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
         """Yield the results in the order of the items."""
@@ -48,13 +55,14 @@ def _controller() -> Any:
 
 
 @contextmanager
-def workers() -> Iterator[Workers]:
-    """Give as many threads as the linear algebra may use now, and let it use one meanwhile."""
+def workers(most: int | None = None) -> Iterator[Workers]:
+    """Give as many threads as the linear algebra may use now, or at most so many, and let it use one meanwhile."""
     controller = _controller().select(user_api="blas")
     threads = max((pool["num_threads"] for pool in controller.info()), default=1)
+    threads = threads if most is None else min(threads, most)
     with controller.limit(limits=1):
         if threads == 1:
             yield ONE
             return
         with ThreadPoolExecutor(threads, thread_name_prefix="softclass") as executor:
-            yield Workers(executor)
+            yield Workers(executor, threads)

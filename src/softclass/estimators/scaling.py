@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from softclass.estimators.dense_pass import ColumnSums, DenseRows, column_sums
 from softclass.estimators.spill import AbstractRows
+from softclass.kernels import cpu
 
 Array = npt.NDArray[np.float64]
 
@@ -24,6 +26,7 @@ BLOCK_BYTES = 8 * 2**20  # rows of a block, with their logits, stay in the last 
 SAFE_EXPONENT = 300  # squares of 2**300 neither overflow nor vanish
 FAINT = 1e-305  # a deviation below counts as none: the weight that answers it may not be a number any more
 CONSTANT = 8 * np.finfo(np.float64).eps
+PASSED = (np.dtype(np.float32), np.dtype(np.float64))  # what the compiled pass takes
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +48,11 @@ class Moments:
     exponent: npt.NDArray[np.int64]
 
 
-def column_moments(features: Any, weights: Array, *, centre: bool) -> Moments:
+def column_moments(features: Any, weights: Array, *, centre: bool, threads: int = 1) -> Moments:
     """Return the moments of the columns; `weights` sum to one."""
-    return (_sparse_moments if sparse.issparse(features) else _dense_moments)(features, weights, centre)
+    if sparse.issparse(features):
+        return _sparse_moments(features, weights, centre)
+    return _dense_moments(features, weights, centre, threads)
 
 
 def _cut(features: Any, rows: int) -> Sequence[Any]:
@@ -62,28 +67,40 @@ def _exponents(largest: Array) -> npt.NDArray[np.int64]:
     return np.where(np.abs(exponent) > SAFE_EXPONENT, np.maximum(exponent, -1000), 0)
 
 
-def _dense_moments(features: Any, weights: Array, centre: bool) -> Moments:
-    n, d = features.shape
-    rows = max(16, BLOCK_BYTES // (8 * d + 8))
-    spans = [slice(start, start + rows) for start in range(0, n, rows)]
-    blocks = _cut(features, rows)
-    largest = np.zeros(d)
-    for block in blocks:
-        np.maximum(largest, np.maximum(block.max(axis=0), -block.min(axis=0)), out=largest)
-    exponent = _exponents(largest)
-    mean = np.zeros(d)
+def _block_rows(d: int) -> int:
+    """Rows of a block of dense rows: whole chunks of the compiled pass."""
+    chunk = int(cpu.regression_chunk_rows(d))
+    return max(1, BLOCK_BYTES // (8 * d + 8) // chunk) * chunk
+
+
+def _contiguous(features: Any, exponent: npt.NDArray[np.int64] | None = None) -> Iterator[npt.NDArray[Any]]:
+    """Yield dense rows as the compiled pass takes them, in units of 2**exponent."""
+    raised = exponent is not None and exponent.any()
+    if isinstance(features, np.ndarray) and features.flags.c_contiguous and features.dtype in PASSED and not raised:
+        yield features
+        return
+    for block in _cut(features, _block_rows(features.shape[1])):
+        if raised:
+            yield _raised(block, exponent)
+        else:
+            yield np.ascontiguousarray(block, None if block.dtype in PASSED else np.float64)
+
+
+def _dense_moments(features: Any, weights: Array, centre: bool, threads: int) -> Moments:
+    def sums(exponent: npt.NDArray[np.int64] | None) -> ColumnSums:
+        first = next(iter(_contiguous(features, exponent)))[0].astype(np.float64)
+        rows = DenseRows(_contiguous(features, exponent), None, weights, features.shape[1], threads)
+        return column_sums(rows, first)
+
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers that are raised below
+        found = sums(None)
+        exponent = _exponents(found.largest)
+        if exponent.any():
+            found = sums(exponent)
     if centre:
-        for span, block in zip(spans, blocks, strict=True):
-            mean += weights[span] @ _raised(block, exponent)
-    square, rest = np.zeros(d), np.zeros(d)
-    for span, block in zip(spans, blocks, strict=True):
-        centred = _raised(block, exponent) - mean
-        rest += weights[span] @ centred
-        square += weights[span] @ np.multiply(centred, centred, out=centred)
-    if centre:
-        mean += rest  # what rounding left in the first mean
-        square = np.maximum(square - rest * rest, 0.0)
-    return _without_constants(mean, np.sqrt(square), exponent, centre)
+        return _without_constants(found.mean, np.sqrt(found.square), exponent, centre)
+    square = found.square + found.mean * found.mean
+    return _without_constants(np.zeros_like(found.mean), np.sqrt(square), exponent, centre)
 
 
 def _sparse_moments(features: Any, weights: Array, centre: bool) -> Moments:
@@ -111,10 +128,10 @@ def _without_constants(mean: Array, deviation: Array, exponent: npt.NDArray[np.i
     return Moments(mean, deviation, exponent)
 
 
-def _raised(block: Any, exponent: npt.NDArray[np.int64]) -> Array:
+def _raised(block: Any, exponent: npt.NDArray[np.int64] | None) -> Array:
     """Return rows as float64, in units of 2**exponent; exact."""
     raised: Array = block.astype(np.float64)
-    if exponent.any():
+    if exponent is not None and exponent.any():
         raised = np.ldexp(raised, -exponent.astype(np.int32), out=raised)
     return raised
 
@@ -200,7 +217,9 @@ class ScaledFeatures:
         return ScaledFeatures(blocks, None, None, self.mean, self.scale, self.variance)
 
 
-def scale_features(features: Any, moments: Moments, *, root_penalty: float, n_classes: int) -> ScaledFeatures:
+def scale_features(
+    features: Any, moments: Moments, *, root_penalty: float, n_classes: int, threads: int = 1
+) -> ScaledFeatures:
     """Scale columns so that the curvature of every coefficient is about one.
 
     `root_penalty` is the root of the ridge penalty per unit of weight; with it in the scale, a column of deviation
@@ -228,23 +247,36 @@ def scale_features(features: Any, moments: Moments, *, root_penalty: float, n_cl
     else:
 
         def scaled(block: Any) -> npt.NDArray[Any]:
-            raised = _raised(block, moments.exponent)
-            raised -= moments.mean
-            raised *= inverse
-            return raised.astype(dtype, copy=False)
+            return _scaled(block, moments, inverse, np.empty(block.shape, dtype), threads)
 
-        dtype = np.float64 if 8 * n * d <= DOUBLE_COPY_BYTES else np.float32
-        rows = max(16, BLOCK_BYTES // (8 * d + 8))
-        if isinstance(features, AbstractRows) and dtype is np.float32:
+        dtype = np.dtype(np.float64 if 8 * n * d <= DOUBLE_COPY_BYTES else np.float32)
+        if isinstance(features, AbstractRows) and dtype == np.float32:
             body = features.changed(scaled, dtype)
         else:
             body = np.empty((n, d), dtype)
-            for start, block in zip(range(0, n, rows), _cut(features, rows), strict=True):
-                body[start : start + rows] = scaled(block)
+            start = 0
+            for block in _contiguous(features):
+                _scaled(block, moments, inverse, body[start : start + len(block)], threads)
+                start += len(block)
         shift = factor = None
-    width = 12 * body.nnz // n + 8 if sparse.issparse(body) else body.dtype.itemsize * d
-    rows = max(64, BLOCK_BYTES // (width + 24 * n_classes))
+    if sparse.issparse(body):
+        rows = max(64, BLOCK_BYTES // (12 * body.nnz // n + 8 + 24 * n_classes))
+    else:  # whole chunks of the compiled pass, and enough of them for several threads
+        chunk = int(cpu.regression_chunk_rows(d))
+        rows = max(1, 4 * BLOCK_BYTES // (body.dtype.itemsize * d + 24 * n_classes) // chunk) * chunk
     return ScaledFeatures(_cut(body, rows), shift, factor, mean, scale, ratio * ratio)
+
+
+def _scaled(
+    block: npt.NDArray[Any], moments: Moments, factor: Array, out: npt.NDArray[Any], threads: int
+) -> npt.NDArray[Any]:
+    """Write the centred and scaled rows of a block."""
+    if moments.exponent.any():
+        block = _raised(block, moments.exponent)
+    if not block.flags.c_contiguous or block.dtype not in PASSED:
+        block = np.ascontiguousarray(block, np.float64)
+    cpu.regression_scale(block, moments.mean, factor, out, threads)
+    return out
 
 
 def _can_stay(features: Any, moments: Moments) -> bool:

@@ -131,3 +131,64 @@ def coordinate_descent(
     most_sweeps: int,
     tolerance: float,
 ) -> tuple[int, bool]: ...
+def regression_chunk_rows(n_features: int) -> int: ...
+def regression_hessian_step(n_features: int) -> int: ...
+def regression_pass(
+    features: npt.NDArray[Any],  # (N, D), float32 or float64, contiguous
+    targets: npt.NDArray[np.int64],
+    row_weights: _Values | None,
+    weight: _Values,  # (R, D): one row for two classes
+    bias: _Values,
+    weight_tangent: _Values | None,  # a direction: the product with the Hessian instead of loss and gradient
+    bias_tangent: _Values | None,
+    lanes: _Values,  # (lanes, R (D + 1) + 2), added to: by weight, by bias, loss, smallest margin
+    first_chunk: int,
+    with_margin: bool,
+    curvature: _Values | None,  # (N,): then nothing else is made
+    threads: int = 0,
+) -> None: ...
+def regression_hessian(
+    features: npt.NDArray[Any],
+    targets: npt.NDArray[np.int64],
+    row_weights: _Values | None,
+    weight: _Values,
+    bias: _Values,
+    blocks: _Values,  # (lanes, R, D + 1, step), added to
+    outer: _Values | None,  # (lanes, R, D + 1, R, step), added to: a class and those before it; None for two classes
+    first_chunk: int,
+    threads: int = 0,
+) -> None: ...
+def regression_moments(
+    features: npt.NDArray[Any],
+    row_weights: _Values | None,
+    shift: _Values,
+    lanes: _Values,  # (lanes, 3 D + 1), merged into: mean, squares about it, largest absolute value; weight
+    first_chunk: int,
+    threads: int = 0,
+) -> None: ...
+def regression_scale(
+    features: npt.NDArray[Any], shift: _Values, factor: _Values, out: npt.NDArray[Any], threads: int = 0
+) -> None: ...
+def sparse_regression_pass(
+    row_starts: npt.NDArray[np.int64],  # (N + 1,)
+    columns: npt.NDArray[np.int32],
+    values: npt.NDArray[Any],  # float32 or float64, as all that is called Any here
+    chunk_rows: int,
+    chunk_starts: npt.NDArray[np.int64],  # (chunks + 1,)
+    chunk_columns: npt.NDArray[np.int32],
+    column_starts: npt.NDArray[np.int64],  # one longer
+    column_rows: npt.NDArray[np.int32],
+    column_values: npt.NDArray[Any],
+    targets: npt.NDArray[np.int64],
+    weights: _Values,  # of the rows
+    n_classes: int,
+    weight: npt.NDArray[Any],  # (D, step): a multiple of 16, zeros behind the last class
+    bias: npt.NDArray[Any],  # (step,), minus infinity behind the last class
+    weight_tangent: npt.NDArray[Any] | None,  # the product with the Hessian instead of loss and gradient
+    bias_tangent: npt.NDArray[Any] | None,
+    probabilities: npt.NDArray[Any] | None,  # (N, step): written with the gradient, read for the product
+    weight_product: _Values,  # (D, step)
+    bias_product: _Values,  # (step,)
+    wants_margin: bool,
+    threads: int = 0,
+) -> tuple[float, float]: ...

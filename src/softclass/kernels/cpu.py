@@ -45,3 +45,5 @@ regression_pass = _cpu.regression_pass
 regression_hessian = _cpu.regression_hessian
 regression_moments = _cpu.regression_moments
 regression_scale = _cpu.regression_scale
+
+sparse_regression_pass = _cpu.sparse_regression_pass

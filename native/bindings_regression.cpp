@@ -1,0 +1,172 @@
+// The pass of softmax regression over dense rows, as Python sees it. See src/softclass/kernels/_cpu.pyi.
+#include <nanobind/nanobind.h>
+
+#include <cstdint>
+#include <memory>
+#include <new>
+
+#include "arrays.hpp"
+#include "bindings.hpp"
+#include "regression.hpp"
+
+namespace softclass {
+namespace {
+
+using namespace nb::literals;
+using Held = std::unique_ptr<Array>;
+
+Held held(nb::handle object, Array::Access access) {
+  return object.is_none() ? nullptr : std::make_unique<Array>(object, access);
+}
+
+// Contiguous float64 numbers of a given count, or null.
+double* doubles(const Held& array, int64_t count, const char* rule) {
+  if (!array) return nullptr;
+  if (array->element() != Element::float64) throw nb::type_error(rule);
+  require(array->is_c_contiguous() && array->size() == count, rule);
+  return reinterpret_cast<double*>(array->data());
+}
+
+// Rows of a call, with the arrays that they come from.
+struct Rows {
+  Held features, targets, row_weights;
+  RegressionRows rows = {};
+
+  Rows(nb::handle x, nb::handle y, nb::handle weights, int64_t first_chunk) {
+    features = held(x, Array::read);
+    targets = held(y, Array::read);
+    row_weights = held(weights, Array::read);
+    require(features && features->rank() == 2 && features->is_c_contiguous(), "features must be (N, D), contiguous");
+    const Element element = features->element();
+    if (element != Element::float32 && element != Element::float64)
+      throw nb::type_error("features must be float32 or float64");
+    rows.features = features->data();
+    rows.is_double = element == Element::float64;
+    rows.n_rows = features->shape()[0];
+    rows.n_features = features->shape()[1];
+    if (targets) {
+      if (targets->element() != Element::int64) throw nb::type_error("targets must be int64");
+      require(targets->is_c_contiguous() && targets->rank() == 1 && targets->size() == rows.n_rows,
+              "targets must be (N,), contiguous");
+      rows.targets = reinterpret_cast<const int64_t*>(targets->data());
+    }
+    rows.row_weights = doubles(row_weights, rows.n_rows, "row_weights must be (N,) of float64, contiguous");
+    require(first_chunk >= 0, "first_chunk must not be negative");
+    rows.first_chunk = first_chunk;
+  }
+};
+
+int64_t lanes_in(const Held& lanes, int64_t length, const char* rule) {
+  require(lanes && lanes->rank() == 2 && lanes->shape()[0] > 0 && lanes->shape()[1] == length, rule);
+  return lanes->shape()[0];
+}
+
+void require_memory(bool is_well) {
+  if (!is_well) throw std::bad_alloc();
+}
+
+void regression_pass(nb::handle features, nb::handle targets, nb::handle row_weights, nb::handle weight,
+                     nb::handle bias, nb::handle weight_tangent, nb::handle bias_tangent, nb::handle lanes,
+                     int64_t first_chunk, bool with_margin, nb::handle curvature, int threads) {
+  const Rows rows(features, targets, row_weights, first_chunk);
+  require(rows.targets != nullptr, "targets must be an array");
+  const Held held_weight = held(weight, Array::read), held_bias = held(bias, Array::read);
+  const Held held_tangent = held(weight_tangent, Array::read), held_shift = held(bias_tangent, Array::read);
+  const Held held_lanes = held(lanes, Array::write), held_curvature = held(curvature, Array::write);
+  RegressionPass call = {};
+  call.rows = rows.rows;
+  require(held_weight && held_weight->rank() == 2 && held_weight->shape()[0] > 0, "weight must be (R, D)");
+  call.n_outputs = held_weight->shape()[0];
+  const int64_t size = call.n_outputs * call.rows.n_features;
+  call.weight = doubles(held_weight, size, "weight must be (R, D) of float64, contiguous");
+  call.bias = doubles(held_bias, call.n_outputs, "bias must be (R,) of float64, contiguous");
+  require(call.bias, "bias must be (R,) of float64, contiguous");
+  call.weight_tangent = doubles(held_tangent, size, "weight_tangent must be like weight");
+  call.bias_tangent = doubles(held_shift, call.n_outputs, "bias_tangent must be like bias");
+  require(!call.weight_tangent == !call.bias_tangent, "weight_tangent and bias_tangent come together");
+  call.with_margin = with_margin;
+  call.curvature = doubles(held_curvature, call.rows.n_rows, "curvature must be (N,) of float64, contiguous");
+  const int64_t length = size + call.n_outputs + 2;
+  call.n_lanes = lanes_in(held_lanes, length, "lanes must be (lanes, R (D + 1) + 2)");
+  call.lanes = doubles(held_lanes, call.n_lanes * length, "lanes must be float64, contiguous");
+  call.threads = threads;
+  const Unlocked unlocked(call.rows.n_rows * call.rows.n_features);
+  require_memory(chosen_regression_kernels().pass(call));
+}
+
+void regression_hessian(nb::handle features, nb::handle targets, nb::handle row_weights, nb::handle weight,
+                        nb::handle bias, nb::handle blocks, nb::handle outer, int64_t first_chunk, int threads) {
+  const Rows rows(features, targets, row_weights, first_chunk);
+  require(rows.targets != nullptr, "targets must be an array");
+  const Held held_weight = held(weight, Array::read), held_bias = held(bias, Array::read);
+  const Held held_blocks = held(blocks, Array::write), held_outer = held(outer, Array::write);
+  RegressionHessian call = {};
+  call.rows = rows.rows;
+  require(held_weight && held_weight->rank() == 2 && held_weight->shape()[0] > 0, "weight must be (R, D)");
+  const int64_t R = call.n_outputs = held_weight->shape()[0], D = call.rows.n_features;
+  call.weight = doubles(held_weight, R * D, "weight must be (R, D) of float64, contiguous");
+  call.bias = doubles(held_bias, R, "bias must be (R,) of float64, contiguous");
+  require(call.bias, "bias must be (R,) of float64, contiguous");
+  const int64_t size = R * (D + 1) * hessian_step(D);
+  require(held_blocks && held_blocks->rank() > 0 && held_blocks->shape()[0] > 0, "blocks must be (lanes, R, C, step)");
+  call.n_lanes = held_blocks->shape()[0];
+  call.blocks = doubles(held_blocks, call.n_lanes * size, "blocks must be (lanes, R, C, step) of float64");
+  call.outer = doubles(held_outer, call.n_lanes * size * R, "outer must be (lanes, R, C, R, step) of float64");
+  require(call.outer || R == 1, "outer must be (lanes, R, C, R, step) of float64");
+  call.threads = threads;
+  const Unlocked unlocked(call.rows.n_rows * D);
+  require_memory(chosen_regression_kernels().hessian(call));
+}
+
+void regression_moments(nb::handle features, nb::handle row_weights, nb::handle shift, nb::handle lanes,
+                        int64_t first_chunk, int threads) {
+  const Rows rows(features, nb::none(), row_weights, first_chunk);
+  const Held held_shift = held(shift, Array::read), held_lanes = held(lanes, Array::write);
+  const int64_t length = 3 * rows.rows.n_features + 1;
+  RegressionMoments call = {};
+  call.rows = rows.rows;
+  call.shift = doubles(held_shift, rows.rows.n_features, "shift must be (D,) of float64, contiguous");
+  require(call.shift, "shift must be (D,) of float64, contiguous");
+  call.n_lanes = lanes_in(held_lanes, length, "lanes must be (lanes, 3 D + 1)");
+  call.lanes = doubles(held_lanes, call.n_lanes * length, "lanes must be float64, contiguous");
+  call.threads = threads;
+  const Unlocked unlocked(call.rows.n_rows * call.rows.n_features);
+  require_memory(chosen_regression_kernels().moments(call));
+}
+
+void regression_scale(nb::handle features, nb::handle shift, nb::handle factor, nb::handle out, int threads) {
+  const Rows rows(features, nb::none(), nb::none(), 0);
+  const Held held_shift = held(shift, Array::read), held_factor = held(factor, Array::read);
+  const Held held_out = held(out, Array::write);
+  RegressionScale call = {};
+  call.rows = rows.rows;
+  call.shift = doubles(held_shift, call.rows.n_features, "shift must be (D,) of float64, contiguous");
+  call.factor = doubles(held_factor, call.rows.n_features, "factor must be (D,) of float64, contiguous");
+  require(call.shift && call.factor, "shift and factor must be arrays");
+  require(held_out && held_out->has_shape_of(*rows.features) && held_out->is_c_contiguous(),
+          "out must have the shape of features, contiguous");
+  if (held_out->element() != Element::float32 && held_out->element() != Element::float64)
+    throw nb::type_error("out must be float32 or float64");
+  call.out = held_out->data();
+  call.out_is_double = held_out->element() == Element::float64;
+  call.threads = threads;
+  const Unlocked unlocked(call.rows.n_rows * call.rows.n_features);
+  require_memory(chosen_regression_kernels().scale(call));
+}
+
+}  // namespace
+
+void bind_regression(nb::module_& m) {
+  m.def("regression_chunk_rows", [](int64_t n_features) { return chunk_rows(n_features); }, "n_features"_a);
+  m.def("regression_hessian_step", [](int64_t n_features) { return hessian_step(n_features); }, "n_features"_a);
+  m.def("regression_pass", &regression_pass, "features"_a, "targets"_a, "row_weights"_a.none(), "weight"_a, "bias"_a,
+        "weight_tangent"_a.none(), "bias_tangent"_a.none(), "lanes"_a, "first_chunk"_a, "with_margin"_a,
+        "curvature"_a.none(), "threads"_a = 0);
+  m.def("regression_hessian", &regression_hessian, "features"_a, "targets"_a, "row_weights"_a.none(), "weight"_a,
+        "bias"_a, "blocks"_a, "outer"_a.none(), "first_chunk"_a, "threads"_a = 0);
+  m.def("regression_moments", &regression_moments, "features"_a, "row_weights"_a.none(), "shift"_a, "lanes"_a,
+        "first_chunk"_a, "threads"_a = 0);
+  m.def("regression_scale", &regression_scale, "features"_a, "shift"_a, "factor"_a, "out"_a, "threads"_a = 0);
+}
+
+}  // namespace softclass

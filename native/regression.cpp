@@ -1,0 +1,377 @@
+// The pass over dense rows, the Hessian, the moments of the columns and the scaled copy; compiled once a target.
+#include "regression.hpp"
+
+#include "regression_block.hpp"
+
+namespace softclass {
+namespace SOFTCLASS_TARGET {
+namespace {
+
+constexpr int64_t small_work = 200000;  // features times outputs that one thread has done before another wakes
+
+int64_t chunks_of(const RegressionRows& rows) {
+  const int64_t size = chunk_rows(rows.n_features);
+  return (rows.n_rows + size - 1) / size;
+}
+
+// body(lane, chunk) for every chunk; a lane is one task and takes its chunks in order. False: `body` said so once.
+template <class Body>
+bool for_each_lane(const RegressionRows& rows, int64_t n_lanes, int64_t work, int threads, const Body& body) {
+  const int64_t n_chunks = chunks_of(rows);
+  volatile bool is_well = true;
+  parallel(least(n_chunks, n_lanes), work < small_work ? 1 : threads, [&](int64_t task) {
+    const int64_t lane = (rows.first_chunk + task) % n_lanes;
+    for (int64_t chunk = task; chunk < n_chunks; chunk += n_lanes)
+      if (!body(lane, chunk)) is_well = false;
+  });
+  return is_well;
+}
+
+template <class Real>
+void narrow_to(const double* from, int64_t count, Real* to) {
+  for (int64_t i = 0; i < count; ++i) to[i] = Real(from[i]);
+}
+
+template <class Real>
+Coefficients<Real> narrow_coefficients(const double* weight, const double* bias, int64_t R, int64_t D, Pieces& pieces) {
+  Real* const w = pieces.take<Real>(R * D);
+  Real* const b = pieces.take<Real>(R);
+  if (w) narrow_to(weight, R * D, w);
+  if (b) narrow_to(bias, R, b);
+  return {w, b};
+}
+
+template <class Real>
+BlockRows<Real> block_of(const RegressionRows& rows, int64_t first, int64_t count) {
+  return {static_cast<const Real*>(rows.features) + first * rows.n_features, count, rows.targets + first,
+          rows.row_weights ? rows.row_weights + first : nullptr, least(8, (rows.n_rows - first - count) * rows.n_features)};
+}
+
+template <class Real>
+struct PassCall {
+  const RegressionPass& call;
+  BlockSizes<Real> sizes;
+  Coefficients<Real> point, tangent;
+  BlockScratch<Real> scratch;
+
+  void run_block(const BlockRows<Real>& rows, double* curvature, double* sums, int64_t ahead) const {
+    constexpr int64_t width = panel_width<Real>;
+    using Block = RegressionBlock<Real>;
+    const int64_t R = sizes.n_outputs, D = sizes.n_features;
+    const bool is_product = call.weight_tangent;
+    double margin = infinity<double>;
+    Block block(sizes, scratch, rows);
+    const int64_t padded = block.padded_rows();
+    for (int64_t first = 0; first < padded; first += width) {
+      const int64_t columns = least(width, padded - first);
+      block.make_logits(first, point, is_product ? &tangent : nullptr);
+      if (R == 1) {
+        const auto kind =
+            curvature ? Block::Pair::curvature : (is_product ? Block::Pair::product : Block::Pair::residual);
+        block.finish_pair(first, columns, point.bias[0], is_product ? tangent.bias[0] : Real(0), kind, margin,
+                          curvature);
+        continue;
+      }
+      typename Block::States state;
+      if (call.with_margin)
+        block.template exponentiate<true>(first, columns, point.bias, state, margin);
+      else
+        block.template exponentiate<false>(first, columns, point.bias, state, margin);
+      if (curvature)
+        block.curvature_of_classes(first, columns, state, curvature);
+      else if (is_product)
+        block.make_products(first, columns, state, tangent.bias);
+      else
+        block.make_residuals(first, columns, state);
+    }
+    if (curvature) return;
+    for (int64_t k = 0; k < R; ++k) sums[R * D + k] += sum_over_rows(scratch.by_class + k * sizes.step, padded);
+    double* const last = sums + R * (D + 1);
+    if (!is_product) last[0] += sum_over_rows(scratch.losses, padded);
+    if (margin < last[1]) last[1] = margin;
+    add_gradient<Real>(R, D, {rows.x, D, scratch.by_class, sizes.step, rows.count, sums, D, ahead, 0});
+  }
+};
+
+template <class Real>
+bool run_pass(const RegressionPass& call) {
+  const int64_t D = call.rows.n_features, R = call.n_outputs, size = chunk_rows(D);
+  const bool has_tangent = call.weight_tangent;
+  Pieces count(nullptr);
+  for (int i = 0; i < 1 + has_tangent; ++i) narrow_coefficients<Real>(nullptr, nullptr, R, D, count);
+  void* const memory = scratch(1, count.bytes());
+  if (!memory) return false;
+  Pieces pieces(memory);
+  const Coefficients<Real> point = narrow_coefficients<Real>(call.weight, call.bias, R, D, pieces);
+  Coefficients<Real> tangent = point;
+  if (has_tangent) tangent = narrow_coefficients<Real>(call.weight_tangent, call.bias_tangent, R, D, pieces);
+  const int64_t block_rows = rows_of_block<Real>(D, R * (1 + has_tangent));
+  const BlockSizes<Real> sizes{D, R, block_rows};
+  const int64_t n_chunks = chunks_of(call.rows), row_bytes = D * int64_t(sizeof(Real));
+  return for_each_lane(call.rows, call.n_lanes, call.rows.n_rows * most(D, 8) * R, call.threads,
+                       [&](int64_t lane, int64_t chunk) {
+    Pieces sizing(nullptr);
+    block_scratch<Real>(sizes, has_tangent, sizing);
+    void* const own = scratch(0, sizing.bytes());
+    if (!own) return false;
+    Pieces own_pieces(own);
+    const PassCall<Real> pass{call, sizes, point, tangent, block_scratch<Real>(sizes, has_tangent, own_pieces)};
+    const int64_t begin = chunk * size, end = least(begin + size, call.rows.n_rows);
+    const int64_t next = chunk + call.n_lanes < n_chunks ? call.n_lanes : 1;  // most often what this thread takes next
+    for (int64_t i = begin; i < end; i += block_rows) {
+      const int64_t here = least(block_rows, end - i);
+      const bool is_last = i + here == end;
+      const int64_t ahead = is_last ? (chunk + next < n_chunks ? (begin + next * size - i) * row_bytes : 0) : 0;
+      pass.run_block(block_of<Real>(call.rows, i, here), call.curvature ? call.curvature + i : nullptr,
+                     call.lanes + lane * (R * (D + 1) + 2), ahead);
+    }
+    return true;
+  });
+}
+
+bool pass(const RegressionPass& call) {
+  return call.rows.is_double ? run_pass<double>(call) : run_pass<float>(call);
+}
+
+// Rows of the outer products that are summed at a time: half a megabyte of them.
+int64_t rows_of_outer(int64_t row_length) { return most(48, least(96, 65536 / row_length / 48 * 48)); }
+
+struct HessianScratch {
+  BlockScratch<double> block;
+  double* rows;     // as doubles
+  double* spread;   // row r: root of its weight times probability times (x, 1), class after class
+  double* weighted; // row r: root of its weight times (x, 1)
+};
+HessianScratch hessian_scratch(const BlockSizes<double>& s, int64_t row_length, Pieces& pieces) {
+  HessianScratch t;
+  t.block = block_scratch(s, false, pieces);
+  t.rows = pieces.take<double>(s.step * s.n_features + 64);
+  t.spread = pieces.take<double>(s.step * row_length);
+  t.weighted = pieces.take<double>(s.step * hessian_step(s.n_features));
+  return t;
+}
+
+// (x, 1) times a factor, zeros behind.
+SOFTCLASS_INLINE void spread_row(const double* x, int64_t D, double factor, double* out, int64_t step) {
+  for (int64_t d = 0; d < D; ++d) out[d] = factor * x[d];
+  out[D] = factor;
+  for (int64_t d = D + 1; d < step; ++d) out[d] = 0.0;
+}
+
+void add_hessian(const BlockRows<double>& rows, const BlockSizes<double>& s, const Coefficients<double>& point,
+                 const HessianScratch& t, double* blocks, double* outer) {
+  constexpr int64_t width = panel_width<double>;
+  using Block = RegressionBlock<double>;
+  const int64_t R = s.n_outputs, D = s.n_features, C = D + 1, step = hessian_step(D), length = R * step;
+  Block block(s, t.block, rows);
+  const int64_t padded = block.padded_rows();
+  double margin = 0.0;
+  for (int64_t first = 0; first < padded; first += width) {
+    const int64_t columns = least(width, padded - first);
+    block.make_logits(first, point, nullptr);
+    if (R == 1) {
+      block.finish_pair(first, columns, point.bias[0], 0.0, Block::Pair::probability, margin, nullptr);
+      continue;
+    }
+    typename Block::States state;
+    block.exponentiate<false>(first, columns, point.bias, state, margin);
+    block.make_probabilities(first, columns, state);
+  }
+  for (int64_t r = 0; r < rows.count; ++r) {
+    const double weight = rows.weights ? rows.weights[r] : 1.0;
+    const double* const x = rows.x + r * D;
+    if (R == 1) {
+      const double p = t.block.by_class[r];
+      spread_row(x, D, __builtin_sqrt(weight * p * (1.0 - p)), t.spread + r * length, step);
+      continue;
+    }
+    const double root = __builtin_sqrt(weight);
+    spread_row(x, D, root, t.weighted + r * step, step);
+    for (int64_t k = 0; k < R; ++k)
+      spread_row(x, D, root * t.block.by_class[k * s.step + r], t.spread + r * length + k * step, step);
+  }
+  if (R == 1) {
+    matmul<double>(C, step, rows.count, {t.spread, 1, length}, {t.spread, width, length}, blocks, step, true);
+    return;
+  }
+  for (int64_t k = 0; k < R; ++k) {
+    const Left<double> mine{t.spread + k * step, 1, length};
+    matmul<double>(C, step, rows.count, mine, {t.weighted, width, step}, blocks + k * C * step, step, true);
+    matmul<double>(C, (k + 1) * step, rows.count, mine, {t.spread, width, length}, outer + k * C * length, length, true);
+  }
+}
+
+bool hessian(const RegressionHessian& call) {
+  const RegressionRows& rows = call.rows;
+  const int64_t D = rows.n_features, R = call.n_outputs, size = chunk_rows(D), C = D + 1, step = hessian_step(D);
+  const int64_t length = R * step, block_rows = rows_of_outer(length);
+  const BlockSizes<double> sizes{D, R, block_rows};
+  const Coefficients<double> point{call.weight, call.bias};
+  return for_each_lane(rows, call.n_lanes, rows.n_rows * length * length, call.threads,
+                       [&](int64_t lane, int64_t chunk) {
+    Pieces sizing(nullptr);
+    hessian_scratch(sizes, length, sizing);
+    void* const own = scratch(0, sizing.bytes());
+    if (!own) return false;
+    Pieces pieces(own);
+    const HessianScratch t = hessian_scratch(sizes, length, pieces);
+    const int64_t end = least((chunk + 1) * size, rows.n_rows);
+    for (int64_t i = chunk * size; i < end; i += block_rows) {
+      const int64_t here = least(block_rows, end - i);
+      BlockRows<double> block = block_of<double>(rows, i, here);
+      if (!rows.is_double) {
+        const float* const from = static_cast<const float*>(rows.features) + i * D;
+        for (int64_t j = 0; j < here * D; ++j) t.rows[j] = double(from[j]);
+        block.x = t.rows;
+        block.readable = 8;
+      }
+      add_hessian(block, sizes, point, t, call.blocks + lane * R * C * step,
+                  call.outer ? call.outer + lane * R * C * length : nullptr);
+    }
+    return true;
+  });
+}
+
+SOFTCLASS_INLINE void widen(Floats x, Doubles* out) {
+  out[0] = low_half(x);
+  out[1] = high_half(x);
+}
+SOFTCLASS_INLINE void widen(Doubles x, Doubles* out) { out[0] = x; }
+
+// Sums, and largest absolute values, of up to two vectors of columns of a chunk; then its squares about the mean.
+template <class Real>
+struct ColumnStrip {
+  static constexpr int vectors = 2, parts = sizeof(Real) == 4 ? 2 : 1, width = vectors * lanes_of<Real>;
+  const Real* x;
+  int64_t n_rows, step;
+  const double* weights;
+  const double* shift;
+  int columns;
+
+  template <bool is_whole>
+  void read(int64_t r, Doubles* out) const {
+    using V = Vector<Real>;
+    constexpr int L = V::lanes;
+    const V zero = broadcast_as(V{}, Real(0));
+    for (int v = 0; v < vectors; ++v) {
+      const int left = columns - v * L, count = left < 0 ? 0 : (left < L ? left : L);
+      widen(is_whole ? load(x + r * step + v * L) : load_first(x + r * step + v * L, count, zero), out + v * parts);
+    }
+  }
+
+  static constexpr int n = vectors * parts;
+  template <bool is_whole>
+  void run(double total, double* mean_out, double* squares_out, double* largest_out) const {
+    const Doubles zero = broadcast(0.0);
+    Doubles sum[n], rest[n], squares[n], largest[n], mean[n], value[n], from[n];
+    for (int i = 0; i < n; ++i) {
+      const int at = i * Doubles::lanes, count = columns - at < 0 ? 0 : columns - at;
+      from[i] = load_first(shift + at, count < Doubles::lanes ? count : Doubles::lanes, zero);
+      sum[i] = rest[i] = squares[i] = largest[i] = zero;
+    }
+    for (int64_t r = 0; r < n_rows; ++r) {
+      read<is_whole>(r, value);
+      const Doubles weight = broadcast(weights ? weights[r] : 1.0);
+      for (int i = 0; i < n; ++i) {
+        sum[i] = fma(weight, value[i] - from[i], sum[i]);
+        largest[i] = greater_of(greater_of(value[i], zero - value[i]), largest[i]);
+      }
+    }
+    for (int i = 0; i < n; ++i) mean[i] = sum[i] / broadcast(total);
+    for (int64_t r = 0; r < n_rows; ++r) {
+      read<is_whole>(r, value);
+      const Doubles weight = broadcast(weights ? weights[r] : 1.0);
+      for (int i = 0; i < n; ++i) {
+        const Doubles off = (value[i] - from[i]) - mean[i], weighted = weight * off;
+        rest[i] = rest[i] + weighted;
+        squares[i] = fma(weighted, off, squares[i]);
+      }
+    }
+    for (int i = 0; i < n; ++i) {  // what rounding left in the first mean
+      const Doubles left = rest[i] / broadcast(total);
+      const int at = i * Doubles::lanes, count = columns - at < Doubles::lanes ? columns - at : Doubles::lanes;
+      if (count <= 0) break;
+      store_first(mean_out + at, mean[i] + left, count);
+      store_first(squares_out + at, greater_of(squares[i] - rest[i] * left, zero), count);
+      store_first(largest_out + at, largest[i], count);
+    }
+  }
+};
+
+template <class Real>
+void add_moments(const RegressionMoments& call, int64_t begin, int64_t end, double* lane) {
+  const RegressionRows& rows = call.rows;
+  constexpr int64_t width = ColumnStrip<Real>::width;
+  const int64_t D = rows.n_features;
+  double* const mean = lane;
+  double* const squares = mean + D;
+  double* const largest = squares + D;
+  double* const before = lane + 3 * D;
+  const double* const weights = rows.row_weights ? rows.row_weights + begin : nullptr;
+  double total = 0.0;
+  for (int64_t r = 0; r < end - begin; ++r) total += weights ? weights[r] : 1.0;
+  if (!(total > 0.0)) return;
+  const double both = *before + total, share = total / both;
+  for (int64_t d = 0; d < D; d += width) {
+    double m[width], s[width], l[width];
+    const int columns = int(least(width, D - d));
+    const ColumnStrip<Real> strip{static_cast<const Real*>(rows.features) + begin * D + d, end - begin, D, weights,
+                                  call.shift + d, columns};
+    if (columns == width)
+      strip.template run<true>(total, m, s, l);
+    else
+      strip.template run<false>(total, m, s, l);
+    for (int64_t j = 0; j < columns; ++j) {  // Chan, Golub and LeVeque
+      const double apart = m[j] - mean[d + j];
+      squares[d + j] += s[j] + apart * apart * (*before * share);
+      mean[d + j] += apart * share;
+      if (l[j] > largest[d + j]) largest[d + j] = l[j];
+    }
+  }
+  *before = both;
+}
+
+bool moments(const RegressionMoments& call) {
+  const RegressionRows& rows = call.rows;
+  const int64_t size = chunk_rows(rows.n_features);
+  return for_each_lane(rows, call.n_lanes, rows.n_rows * rows.n_features * 4, call.threads,
+                       [&](int64_t lane, int64_t chunk) {
+    double* const out = call.lanes + lane * (3 * rows.n_features + 1);
+    const int64_t begin = chunk * size, end = least(begin + size, rows.n_rows);
+    if (rows.is_double)
+      add_moments<double>(call, begin, end, out);
+    else
+      add_moments<float>(call, begin, end, out);
+    return true;
+  });
+}
+
+template <class From, class To>
+void scale_rows(const RegressionScale& call, int64_t begin, int64_t end) {
+  const int64_t D = call.rows.n_features;
+  const From* x = static_cast<const From*>(call.rows.features) + begin * D;
+  To* out = static_cast<To*>(call.out) + begin * D;
+  for (int64_t r = begin; r < end; ++r, x += D, out += D)
+    for (int64_t d = 0; d < D; ++d) out[d] = To((double(x[d]) - call.shift[d]) * call.factor[d]);
+}
+
+bool scale(const RegressionScale& call) {
+  const RegressionRows& rows = call.rows;
+  const int64_t size = chunk_rows(rows.n_features);
+  parallel(chunks_of(rows), rows.n_rows * rows.n_features < small_work ? 1 : call.threads, [&](int64_t chunk) {
+    const int64_t begin = chunk * size, end = least(begin + size, rows.n_rows);
+    if (rows.is_double)
+      call.out_is_double ? scale_rows<double, double>(call, begin, end) : scale_rows<double, float>(call, begin, end);
+    else
+      call.out_is_double ? scale_rows<float, double>(call, begin, end) : scale_rows<float, float>(call, begin, end);
+  });
+  return true;
+}
+
+}  // namespace
+
+extern const RegressionKernels regression_kernels;
+const RegressionKernels regression_kernels = {pass, hessian, moments, scale};
+
+}  // namespace SOFTCLASS_TARGET
+}  // namespace softclass

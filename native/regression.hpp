@@ -1,0 +1,86 @@
+// Softmax regression over dense rows, as its solvers see it: sums over all rows in double, whatever the rows are.
+//
+// Rows come in chunks of chunk_rows(D): chunk c holds the rows c B ... (c + 1) B - 1 of the data and adds to lane
+// c mod n_lanes. A lane takes its chunks in order, so its bits depend neither on the threads nor on how the data are cut
+// into calls, as long as every call begins at a chunk. Two classes have one logit, that of class 1.
+#pragma once
+
+#include <cstdint>
+
+#include "targets.hpp"
+
+namespace softclass {
+
+// Rows of a chunk: about 384 KB of floats, which stay in the second cache. Whole panels of every target.
+static constexpr int64_t chunk_rows(int64_t n_features) {
+  const int64_t rows = 98304 / (n_features < 1 ? 1 : n_features) / 48 * 48;
+  return rows < 48 ? 48 : (rows > 1008 ? 1008 : rows);
+}
+
+struct RegressionRows {
+  const void* features;  // N x D, contiguous
+  bool is_double;
+  int64_t n_rows, n_features;
+  const int64_t* targets;     // (N,), in range
+  const double* row_weights;  // (N,), or null: all 1
+  int64_t first_chunk;        // number of the chunk that begins with the first row
+};
+
+// R is 1 for two classes, else K.
+struct RegressionPass {
+  RegressionRows rows;
+  int64_t n_outputs;     // R
+  const double* weight;  // R x D
+  const double* bias;    // (R,)
+  // A direction: the product with the Hessian takes the place of the gradient, and there is no loss. Null: none.
+  const double* weight_tangent;
+  const double* bias_tangent;
+  bool with_margin;   // the smallest lead of the right class over the best other one
+  double* curvature;  // (N,): 1 - sum of the squared probabilities; then nothing else is made. Null: none
+  double* lanes;      // n_lanes x (R D weight gradient, R bias gradient, loss, margin); margins begin at infinity
+  int64_t n_lanes;
+  int threads;
+};
+
+// The Hessian over (weight, 1) of each class, without the penalty: H = blocks on the diagonal - outer. With R = 1 only
+// the block is filled.
+struct RegressionHessian {
+  RegressionRows rows;
+  int64_t n_outputs;
+  const double* weight;
+  const double* bias;
+  double* blocks;  // n_lanes x R x C x step, C = D + 1
+  double* outer;   // n_lanes x R C x R step, its lower blocks of classes; rows of C numbers end every step numbers
+  int64_t n_lanes;
+  int threads;
+};
+// Columns of a row of blocks and, for a class, of outer.
+static constexpr int64_t hessian_step(int64_t n_features) { return (n_features + 1 + 7) / 8 * 8; }
+
+struct RegressionMoments {
+  RegressionRows rows;  // targets are not read
+  const double* shift;  // (D,): near the columns, subtracted before all but the largest values
+  double* lanes;        // n_lanes x (3 D + 1): mean, sum of squares about it, largest absolute value; weight
+  int64_t n_lanes;
+  int threads;
+};
+
+struct RegressionScale {
+  RegressionRows rows;  // only the features are read
+  const double* shift;  // (D,)
+  const double* factor;
+  void* out;  // N x D: (x - shift) factor
+  bool out_is_double;
+  int threads;
+};
+
+// False: no memory.
+struct RegressionKernels {
+  bool (*pass)(const RegressionPass& call);
+  bool (*hessian)(const RegressionHessian& call);
+  bool (*moments)(const RegressionMoments& call);
+  bool (*scale)(const RegressionScale& call);
+};
+SOFTCLASS_TABLES(RegressionKernels, regression_kernels)
+
+}  // namespace softclass
