@@ -55,7 +55,7 @@ class AbstractRows(ABC):
 
 
 class SpillFile:
-    """Takes rows and becomes `SpilledRows`.
+    """Takes rows and becomes `SpilledRows`, in a file that is open as long as the context.
 
     Parameters
     ----------
@@ -69,10 +69,16 @@ class SpillFile:
 
     def __init__(self, n_features: int, dtype: npt.DTypeLike, room: int | None = None) -> None:
         self.room = shutil.disk_usage(tempfile.gettempdir()).free // 2 if room is None else room
-        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="softclass-")  # noqa: SIM115 - lives as long as the rows
+        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="softclass-")  # noqa: SIM115 - closed by __exit__
         self._file.write(bytes(HEADER.size))
         self._n_features, self._dtype = n_features, np.dtype(dtype)
         self._size = HEADER.size
+
+    def __enter__(self) -> SpillFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
     def append(self, rows: Rows) -> bool:
         """Write rows; return whether there was room. Without room the file is closed."""
