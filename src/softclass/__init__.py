@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from . import errors as errors
+    from .estimators.regularization_path import Path as Path
+    from .estimators.regularization_path import regularization_path as regularization_path
     from .estimators.softmax_regression import SoftmaxRegression as SoftmaxRegression
+    from .estimators.softmax_regression_cv import SoftmaxRegressionCV as SoftmaxRegressionCV
     from .functions.cross_entropy import cross_entropy as cross_entropy
     from .functions.derivatives import LinearGradients as LinearGradients
     from .functions.derivatives import cross_entropy_hvp as cross_entropy_hvp
@@ -41,7 +44,9 @@ _ROOM_OF = {
     "LinearGradients": "functions.derivatives",
     "LogPartition": "functions.log_partition",
     "Model": "model.model",
+    "Path": "estimators.regularization_path",
     "SoftmaxRegression": "estimators.softmax_regression",
+    "SoftmaxRegressionCV": "estimators.softmax_regression_cv",
     "cross_entropy": "functions.cross_entropy",
     "cross_entropy_hvp": "functions.derivatives",
     "cross_entropy_value_and_gradient": "functions.derivatives",
@@ -51,6 +56,7 @@ _ROOM_OF = {
     "load": "model.model",
     "log_softmax": "functions.softmax",
     "logsumexp": "functions.softmax",
+    "regularization_path": "estimators.regularization_path",
     "softmax": "functions.softmax",
     "softmax_jacobian": "functions.derivatives",
     "softmax_jvp": "functions.derivatives",
@@ -64,7 +70,9 @@ __all__ = [
     "LinearGradients",
     "LogPartition",
     "Model",
+    "Path",
     "SoftmaxRegression",
+    "SoftmaxRegressionCV",
     "cross_entropy",
     "cross_entropy_hvp",
     "cross_entropy_value_and_gradient",
@@ -75,6 +83,7 @@ __all__ = [
     "load",
     "log_softmax",
     "logsumexp",
+    "regularization_path",
     "softmax",
     "softmax_jacobian",
     "softmax_jvp",

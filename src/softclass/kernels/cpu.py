@@ -47,3 +47,5 @@ regression_moments = _cpu.regression_moments
 regression_scale = _cpu.regression_scale
 
 sparse_regression_pass = _cpu.sparse_regression_pass
+
+coordinate_descent = _cpu.coordinate_descent
