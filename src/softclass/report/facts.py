@@ -115,6 +115,135 @@ class WeightPictures:
     weight: npt.NDArray[np.floating[Any]]
 
 
+@dataclass(frozen=True)
+class FitFacts:
+    """How near the weights are to the optimum, and who says so.
+
+    Attributes
+    ----------
+    C : float
+        Inverse strength of the penalty; infinite for none.
+    objective : float
+        Mean loss plus penalty, in nats per weighted row.
+    gap : float or None
+        Largest or estimated distance of the objective from its minimum.
+    gap_kind : {"duality", "newton", "decrement", "none"}
+        Where `gap` comes from: the first two are bounds, the third is an estimate.
+    converged : bool
+        Whether the solver met its test.
+    passes, iterations : int
+        Reads of all rows, and steps.
+    solver : str
+        Name of the regime.
+    separation : str
+        What tells the classes apart perfectly, in a sentence; empty if nothing is known to.
+    streamed : bool
+        Whether the rows were read from disk in blocks.
+    """
+
+    C: float
+    objective: float
+    gap: float | None
+    gap_kind: str
+    converged: bool
+    passes: int
+    iterations: int
+    solver: str
+    separation: str = ""
+    streamed: bool = False
+
+
+@dataclass(frozen=True)
+class PathFacts:
+    """What other strengths of the penalty would have done.
+
+    Attributes
+    ----------
+    C : sequence of float
+        Strengths that were tried, ascending.
+    log_loss, standard_error : sequence of float or None
+        Mean loss on rows held out from the fit part, and its standard error; None where not finite or not tried.
+    folds : int
+        Parts that were held out, one after the other; 1 for a single one.
+    held_out : int
+        Rows held out, in all folds together.
+    chosen : float
+        C of the model.
+    was_chosen : bool
+        Whether these losses chose it.
+    weight_C : sequence of float
+        Strengths of the curves.
+    weights : mapping of class to mapping of feature to sequence of float
+        The strongest features of some classes, on standardised columns.
+    weight_rows : int
+        Rows that the curves were fitted on.
+    weights_sampled : bool
+        Whether these are not all rows of the fit part.
+    """
+
+    C: Sequence[float]
+    log_loss: Sequence[float | None]
+    standard_error: Sequence[float | None]
+    folds: int
+    held_out: int
+    chosen: float
+    was_chosen: bool
+    weight_C: Sequence[float] = ()
+    weights: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+    weight_rows: int = 0
+    weights_sampled: bool = False
+
+
+@dataclass(frozen=True)
+class OddsRow:
+    """The odds of one class against the reference class, by one column.
+
+    Attributes
+    ----------
+    class_name, column : str
+        Class and column.
+    odds_ratio, low, high : float or None
+        Factor of the odds for one more unit, with its confidence interval; None where there is none.
+    p_value : float or None
+        Of the test that the factor is 1.
+    reason : {"", "separated", "infinite", "dependent", "constant", "weightless"} or text
+        Why something is left blank; empty if nothing is.
+    """
+
+    class_name: str
+    column: str
+    odds_ratio: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class OddsTable:
+    """Odds ratios of a fit without penalty.
+
+    Attributes
+    ----------
+    reference : str
+        Class that the others are compared with.
+    coverage : float
+        Of the intervals, such as 0.95.
+    n : float
+        Rows, or the sum of their weights.
+    rows : sequence of OddsRow
+        Class by class, in the order of the columns.
+    against : mapping of column to category
+        Category that the others of its column are compared with.
+    """
+
+    reference: str
+    coverage: float
+    n: float
+    rows: Sequence[OddsRow]
+    against: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, eq=False)
 class ReportFacts:
     """Everything that a report shows.
@@ -156,6 +285,12 @@ class ReportFacts:
         Most confidently wrong first.
     coefficients : CoefficientTable, WeightPictures or None
         What the model learnt.
+    fit : FitFacts or None
+        How near the weights are to the optimum; None where only the model file is known.
+    path : PathFacts or None
+        Other strengths of the penalty, if they were asked for.
+    odds : OddsTable or None
+        Odds ratios, if they were asked for.
     facts : sequence of (str, str)
         How it was made: name and value, the last section.
     """
@@ -178,4 +313,7 @@ class ReportFacts:
     temperature: Temperature | None = None
     worst: Sequence[WorstRow] = ()
     coefficients: CoefficientTable | WeightPictures | None = None
+    fit: FitFacts | None = None
+    path: PathFacts | None = None
+    odds: OddsTable | None = None
     facts: Sequence[tuple[str, str]] = ()

@@ -16,11 +16,15 @@ from softclass.report.facts import (
     CoefficientTable,
     ColumnFacts,
     DroppedColumn,
+    FitFacts,
+    OddsRow,
+    OddsTable,
+    PathFacts,
     ReportFacts,
     WeightPictures,
     WorstRow,
 )
-from softclass.report.numbers import count, figure, percent, with_value
+from softclass.report.numbers import count, factor, figure, percent, tiny, with_value
 from softclass.report.thumbnails import data_uri
 from softclass.report.verdict import verdict_on
 from softclass.report.words import LANGUAGES, fact_name, note_title
@@ -29,6 +33,10 @@ __all__ = [
     "CoefficientTable",
     "ColumnFacts",
     "DroppedColumn",
+    "FitFacts",
+    "OddsRow",
+    "OddsTable",
+    "PathFacts",
     "ReportFacts",
     "WeightPictures",
     "WorstRow",
@@ -81,6 +89,8 @@ def render_report(facts: ReportFacts, lang: str = "en") -> str:
         "percent": lambda value: with_value(value, percent(value)),
         "figure": lambda value: with_value(value, figure(value)),
         "chance": lambda value: with_value(value, f"{value:.3f}"),
+        "odds": lambda value: with_value(value, factor(value)),
+        "tiny": lambda value: with_value(value, tiny(value)),
         "count": lambda value: with_value(value, count(value)),
         "shown": lambda text, limit=80: shown(text, limit),
         "shown_lines": lambda text: "\n".join(shown(line, 1000) for line in str(text).splitlines()),

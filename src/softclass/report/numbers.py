@@ -48,6 +48,32 @@ def figure(value: float | None) -> str:
     return f"−{text}" if value < 0 else text
 
 
+def factor(value: float | None) -> str:
+    """Return a factor of any size with three significant digits.
+
+    Examples
+    --------
+    >>> factor(1.2345), factor(0.00004567), factor(8.1e17), factor(None)
+    ('1.23', '4.57e−5', '8.10e+17', '–')
+    """
+    if value is None or math.isnan(value) or (0 < value < math.inf and not 1e-4 <= value < 1e6):
+        return "–" if value is None or math.isnan(value) else f"{value:.2e}".replace("e-0", "e−").replace("e-", "e−")
+    return figure(value)
+
+
+def tiny(value: float | None) -> str:
+    """Return a number that may be very small, such as a gap or a p-value, with two significant digits.
+
+    Examples
+    --------
+    >>> tiny(3.14e-12), tiny(0.0123), tiny(0.0), tiny(None)
+    ('3.1e−12', '0.012', '0', '–')
+    """
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:.2g}".replace("-", "−").replace("e−0", "e−")
+
+
 def count(value: int) -> str:
     """Return a whole number with thousands separated.
 

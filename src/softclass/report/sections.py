@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
-from softclass.report.facts import CoefficientTable, ReportFacts, WeightPictures
+from softclass.report.facts import CoefficientTable, OddsRow, ReportFacts, WeightPictures
 from softclass.report.figures import (
     HEAT_STEPS,
     coefficient_figure,
@@ -19,7 +19,8 @@ from softclass.report.figures import (
     small_reliability_figure,
     strip_figure,
 )
-from softclass.report.numbers import count, figure, percent, with_value
+from softclass.report.numbers import count, figure, percent, tiny, with_value
+from softclass.report.path_figures import loss_path_figure, weight_path_figure
 from softclass.report.svg import clipped
 from softclass.report.thumbnails import data_uri, weight_png, weight_scale
 from softclass.trust.evaluation import Evaluation
@@ -39,6 +40,8 @@ MAX_NOTES = 6  # of one kind; the rest is behind a fold
 COEFFICIENT_CLASSES = 12
 COEFFICIENTS = 8
 MAX_PICTURES = 40
+ODDS_CLASSES = 12
+ODDS_ROWS = 60  # of a class
 
 
 def all_sections(facts: ReportFacts, words: Words) -> dict[str, Any]:
@@ -67,6 +70,9 @@ def all_sections(facts: ReportFacts, words: Words) -> dict[str, Any]:
         "confusion": _confusion(evaluation, words) if evaluation else None,
         "reliability": _reliability(evaluation, words, rows) if evaluation else None,
         "weights": _weights(facts, words),
+        "fit": _fit(facts, words),
+        "path": _path(facts, words, rows),
+        "odds": _odds(facts, words, rows),
     }
 
 
@@ -289,3 +295,101 @@ def _pictures(
         }
         for k in chosen
     ]
+
+
+def _fit(facts: ReportFacts, words: Words) -> dict[str, Any] | None:
+    """The sentences on the objective and on how far it is from its minimum."""
+    fit = facts.fit
+    if fit is None:
+        return None
+    kind = "fit_penalised" if np.isfinite(fit.C) else "fit_free"
+    gap = {"duality": "gap_duality", "newton": "gap_newton", "decrement": "gap_decrement"}.get(fit.gap_kind)
+    if gap is None or fit.gap is None:
+        certified = words("gap_none")
+    else:
+        share = fit.gap / fit.objective if fit.objective > 0 else 0.0
+        certified = words(gap, gap=with_value(fit.gap, tiny(fit.gap)), share=tiny(share))
+    return {
+        "reached": words(
+            kind,
+            C=f"{fit.C:g}",
+            objective=with_value(fit.objective, figure(fit.objective)),
+            passes=with_value(fit.passes, count(fit.passes)),
+            solver=clipped(fit.solver, 40),
+        ),
+        "certified": certified,
+    }
+
+
+def _path(facts: ReportFacts, words: Words, rows: Callable[[int], Markup]) -> dict[str, Any] | None:
+    """Held-out loss over C, and the curves of the strongest columns."""
+    path = facts.path
+    if path is None or not any(loss is not None for loss in path.log_loss):
+        return None
+    table = list(zip(path.C, path.log_loss, path.standard_error, strict=True))
+    said = "; ".join(f"{strength:g}: {figure(loss)}" for strength, loss, _ in table)
+    largest = max(
+        (abs(weight) for curves in path.weights.values() for curve in curves.values() for weight in curve), default=0.0
+    )
+    choice = "path_chose" if path.was_chosen else "path_given" if np.isfinite(path.chosen) else "path_free"
+    measured = words("path_folds" if path.folds > 1 else "path_once", folds=path.folds, rows=rows(path.held_out))
+    return {
+        "measured": measured,
+        "choice": words(choice, C=f"{path.chosen:g}"),
+        "table": table,
+        "figure": loss_path_figure(
+            path.C, path.log_loss, path.standard_error, path.chosen, str(words("path_alt", list=said).unescape()), words
+        ),
+        "panels": [_weight_panel(name, curves, largest, facts, words) for name, curves in path.weights.items()],
+        "pair": len(facts.classes) == 2,
+        "sampled": path.weights_sampled,
+    }
+
+
+def _weight_panel(
+    name: str, curves: Mapping[str, Sequence[float]], largest: float, facts: ReportFacts, words: Words
+) -> dict[str, Any]:
+    path = facts.path
+    assert path is not None  # noqa: S101 - curves are of a path
+    said = "; ".join(f"{clipped(column, 40)} {curve[0]:+.2f} … {curve[-1]:+.2f}" for column, curve in curves.items())
+    label = words("path_weights_alt", name=clipped(name, 60), list=said)
+    return {
+        "name": name,
+        "figure": weight_path_figure(path.weight_C, curves, path.chosen, largest, str(label.unescape()), words),
+    }
+
+
+def _odds(facts: ReportFacts, words: Words, rows: Callable[[int], Markup]) -> dict[str, Any] | None:
+    """The table of odds ratios, class by class."""
+    odds = facts.odds
+    if odds is None or not odds.rows:
+        return None
+    classes: dict[str, list[OddsRow]] = {}
+    for row in odds.rows:
+        classes.setdefault(row.class_name, []).append(row)
+    reasons = {
+        "separated": words("odds_separated"),
+        "infinite": words("odds_infinite"),
+        "dependent": words("odds_dependent"),
+        "constant": words("odds_constant"),
+        "weightless": words("odds_weightless"),
+    }
+    shown = [
+        (name, [(line, reasons.get(line.reason, line.reason)) for line in lines[:ODDS_ROWS]])
+        for name, lines in list(classes.items())[:ODDS_CLASSES]
+    ]
+    n_shown = sum(len(lines) for _, lines in shown)
+    against = ", ".join(f"{clipped(column, 40)} = {clipped(category, 40)}" for column, category in odds.against.items())
+    return {
+        "about": words(
+            "odds_about",
+            reference=clipped(odds.reference, 40),
+            coverage=f"{odds.coverage:.0%}",
+            rows=rows(round(odds.n)),
+        ),
+        "against": against,
+        "classes": shown,
+        "shown": n_shown,
+        "all": len(odds.rows),
+        "more": n_shown < len(odds.rows),
+    }
