@@ -1,0 +1,56 @@
+// One pass over sparse rows for softmax regression: loss, gradient, Hessian product; nothing of size N x K but the
+// probabilities, where they are asked for.
+//
+// The rows are kept twice: by row for the logits, and chunk by chunk by column for the gradient. A chunk's residuals stay
+// in the second cache while every column of the chunk adds up its own sum, in the precision of the values and then in
+// double: no two tasks write to the same place, and all sums have a fixed order.
+#pragma once
+
+#include <cstdint>
+
+#include "targets.hpp"
+
+namespace softclass {
+
+// D features, K classes in rows of `step` numbers, a multiple of 16; behind the last class, weights are 0 and biases
+// minus infinity. Real is float or double.
+struct SparseRegression {
+  int64_t n_rows, n_features, n_classes, step;
+  bool is_double;
+
+  const int64_t* row_starts;  // (N + 1,)
+  const int32_t* columns;
+  const void* values;
+
+  int64_t chunk_rows;             // rows of a chunk
+  const int64_t* chunk_starts;    // (chunks + 1,): where the columns of a chunk begin
+  const int32_t* chunk_columns;   // those that occur in the chunk, each once
+  const int64_t* column_starts;   // where their entries begin, and the end
+  const int32_t* column_rows;     // counted from the first row of the chunk
+  const void* column_values;
+
+  const int64_t* targets;  // (N,)
+  const double* weights;   // (N,)
+  const void* weight;      // D x step
+  const void* bias;        // step
+  const void* weight_tangent;  // D x step; null: loss and gradient
+  const void* bias_tangent;    // step
+  void* probabilities;         // N x step or null; made with the gradient, used for the product
+  double* weight_product;      // D x step: gradient, or Hessian times tangent
+  double* bias_product;        // step
+  bool wants_margin;
+  int threads;
+};
+
+struct SparseEnd {
+  double loss;
+  double margin;  // smallest lead of the right class, where wanted
+  bool out_of_memory;
+};
+
+struct SparseRegressionKernels {
+  SparseEnd (*run)(const SparseRegression& call);
+};
+SOFTCLASS_TABLES(SparseRegressionKernels, sparse_regression_kernels)
+
+}  // namespace softclass
