@@ -113,7 +113,8 @@ def read_batches(batches: Any, check: Check, classes: Any = None, room: int | No
 
 
 def _read(batches: Any, check: Check, classes: Any, room: int | None, open_files: ExitStack) -> ReadBatches:
-    labels, codes, weights = LabelCodes(), [], []
+    labels, weights = LabelCodes(), []
+    codes: list[npt.NDArray[np.int64]] = []
     store: SpillFile | None = None
     parts: list[Any] = []  # sparse
     shape, dtype, spills = (0, 0), np.dtype(np.float64), True
