@@ -9,7 +9,7 @@ import pytest
 from scipy import sparse
 
 from asserts import assert_close
-from softclass.estimators.linear_loss import LinearLoss, row_losses, smallest_margin
+from softclass.estimators.linear_loss import LinearLoss, row_losses
 from softclass.estimators.scaling import ScaledFeatures, column_moments, scale_features
 
 ROWS, COLUMNS = 60, 4
@@ -129,10 +129,6 @@ def test_sampling_sparse_rows_is_sampling_dense_ones():
     expected, found = (loss.curved_sample(theta, 20, np.random.default_rng(0)) for loss in (dense, virtual))
 
     assert_close(expected.features.blocks[0], found.features.blocks[0], rtol=0, atol=1e-14)
-
-
-def test_smallest_margin_is_the_lead_of_the_right_class():
-    assert smallest_margin(np.array([[3.0, 1.0, 0.0], [0.0, 0.5, 2.0]]), np.array([0, 2])) == 1.5
 
 
 def test_row_losses_of_two_classes_use_one_row():

@@ -21,8 +21,8 @@ from softclass.estimators.dense_pass import (
 )
 from softclass.estimators.parallel import ONE, Workers
 from softclass.estimators.scaling import BLOCK_BYTES, Array, ScaledFeatures
+from softclass.estimators.sparse_rows import SparsePass
 from softclass.functions.cross_entropy import cross_entropy
-from softclass.functions.derivatives import cross_entropy_value_and_gradient
 from softclass.functions.softmax import softmax
 
 
@@ -158,32 +158,15 @@ class LinearLoss:
             gradient -= gradient.mean(axis=0)  # zero but for rounding: the classes share one shift
         return gradient
 
+    @cached_property
+    def sparse_pass(self) -> SparsePass:
+        """The rows as the compiled pass takes sparse ones."""
+        blocks = self.features.blocks
+        return SparsePass(blocks, self.targets, self.weights, self.n_classes, blocks[0].dtype, self.workers.threads)
+
     def _sparse_sums(self, theta: Array) -> LossSums:
-        shape = (self.n_rows, self.features.n_features)
-
-        def run(lane: Sequence[tuple[slice, Any]]) -> LossSums:
-            loss, product, sums, margin = 0.0, np.zeros(shape), np.zeros(self.n_rows), np.inf
-            for span, block in lane:
-                logits = self.block_logits(block, theta)
-                if self.watch_margin:
-                    margin = min(margin, smallest_margin(logits, self.targets[span]))
-                value, residual = cross_entropy_value_and_gradient(
-                    logits, self.targets[span], sample_weight=self.weights[span], reduction="sum"
-                )
-                residual = residual[:, 1:] if self.n_classes == 2 else residual
-                loss += float(value)
-                product += self.features.product(residual, block)
-                sums += residual.sum(axis=0)
-            return LossSums(loss, product, sums, margin)
-
-        lanes = self.workers.lanes(list(self.features.spans()), 8 * shape[0] * shape[1])
-        loss, product, sums, margin = 0.0, np.zeros(shape), np.zeros(self.n_rows), np.inf
-        for part in self.workers.map(run, lanes):
-            loss += part.loss
-            product += part.weight
-            sums += part.bias
-            margin = min(margin, part.margin)
-        return LossSums(loss, product, sums, margin)
+        own = self.own_columns(*self.split(theta))
+        return LossSums(*self.sparse_pass.gradient(*own, wants_margin=bool(self.watch_margin), key=theta))
 
     def hessian_product(self, theta: Array, direction: Array) -> Array:
         """Return the Hessian at `theta` times a direction, which sums to zero over the classes."""
@@ -200,18 +183,8 @@ class LinearLoss:
         return self._joined(self.features.finished(by_weight, by_bias) + self.penalty * weight, by_bias)
 
     def _sparse_product(self, theta: Array, direction: Array) -> tuple[Array, Array]:
-        product, sums = np.zeros((self.n_rows, self.features.n_features)), np.zeros(self.n_rows)
-        for span, block in self.features.spans():
-            chances = self.probabilities(block, theta)
-            turns = self.features.logits(block, *self.split(direction))
-            if self.n_classes == 2:
-                moved = chances * (1.0 - chances) * turns
-            else:
-                moved = chances * (turns - np.einsum("ik,ik->i", chances, turns)[:, None])
-            moved *= self.weights[span, None]
-            product += self.features.product(moved, block)
-            sums += moved.sum(axis=0)
-        return product, sums
+        weight, bias = self.own_columns(*self.split(theta))
+        return self.sparse_pass.product(weight, bias, *self.own_columns(*self.split(direction)), key=theta)
 
     def probabilities(self, block: Any, theta: Array) -> Array:
         """Return the probabilities of the classes that have a row of parameters."""
@@ -384,15 +357,6 @@ class LinearLoss:
             product += self.features.product(hot, block)
             sums += hot.sum(axis=0)
         return self.features.finished(product, sums)
-
-
-def smallest_margin(logits: Array, targets: npt.NDArray[np.int64]) -> float:
-    """Return the smallest lead of the right class over the best other one."""
-    rows = np.arange(len(logits))
-    right = logits[rows, targets]
-    others = logits.copy()
-    others[rows, targets] = -np.inf
-    return float(np.min(right - others.max(axis=1)))
 
 
 def row_losses(features: Any, targets: npt.NDArray[np.int64], weight: Array, bias: Array) -> Array:

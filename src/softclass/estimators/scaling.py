@@ -21,6 +21,8 @@ from softclass.kernels import cpu
 Array = npt.NDArray[np.float64]
 
 DOUBLE_COPY_BYTES = 64 * 2**20  # up to this size the working copy is float64 and agrees to rounding
+SPARSE_DOUBLE_BYTES = 4 * 2**20  # the same for sparse numbers, whose rows of weights are what costs
+TAME = 1e15  # squares of such numbers and of their inverses are far from the edges of float32
 VIRTUAL_OFFSET = 100.0  # |mean| / deviation up to which float32 data may be centred on the way: two digits lost
 BLOCK_BYTES = 8 * 2**20  # rows of a block, with their logits, stay in the last cache
 SAFE_EXPONENT = 300  # squares of 2**300 neither overflow nor vanish
@@ -218,12 +220,12 @@ class ScaledFeatures:
 
 
 def scale_features(
-    features: Any, moments: Moments, *, root_penalty: float, n_classes: int, threads: int = 1
+    features: Any, moments: Moments, *, root_penalty: float, n_classes: int, threads: int = 1, single: bool = False
 ) -> ScaledFeatures:
     """Scale columns so that the curvature of every coefficient is about one.
 
     `root_penalty` is the root of the ridge penalty per unit of weight; with it in the scale, a column of deviation
-    1e-200 needs no number outside the range of float64.
+    1e-200 needs no number outside the range of float64. `single` allows float32 for many sparse numbers.
     """
     n, d = features.shape
     unit = np.ldexp(1.0, np.clip(-moments.exponent, -1022, 1022).astype(np.int32))  # caller's one, in raised units
@@ -238,7 +240,7 @@ def scale_features(
     factor: Array | None = inverse
     body: Any
     if sparse.issparse(features):
-        body = features.astype(np.float64, copy=False)
+        body = features.astype(np.float32 if single and plain and _is_tame(features) else np.float64, copy=False)
         if not plain:
             body = body.copy()
             body.data = np.ldexp(body.data, -moments.exponent[body.indices].astype(np.int32))
@@ -277,6 +279,14 @@ def _scaled(
         block = np.ascontiguousarray(block, np.float64)
     cpu.regression_scale(block, moments.mean, factor, out, threads)
     return out
+
+
+def _is_tame(features: Any) -> bool:
+    """Whether there are many sparse numbers and float32 has room for all of them."""
+    if 8 * features.nnz <= SPARSE_DOUBLE_BYTES:
+        return False
+    sizes = np.abs(features.data[features.data != 0])
+    return bool(sizes.size and sizes.max() < TAME and sizes.min() > 1.0 / TAME)
 
 
 def _can_stay(features: Any, moments: Moments) -> bool:
