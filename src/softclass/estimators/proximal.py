@@ -26,7 +26,9 @@ MODEL_NUMBERS = 16_000_000  # numbers in the Hessian of a model; beyond, one blo
 SAMPLE_ROWS = 20  # rows a parameter of the model, and at least LEAST_ROWS
 LEAST_ROWS = 4000
 CHEAP_MODEL = 2e8  # rows x parameters^2 up to which every step makes its model anew: Newton's own speed
-TRIALS = 25  # halvings of a step
+TRIALS = 5  # lengths of a step; then a shorter step is asked of the model
+FIRST_DAMPING = 1e-3  # of the curvature at the start, added where steps turn out too long
+MOST_DAMPING = 1e6
 SWEEPS = 100  # of coordinate descent, before the equations of the coordinates that are not zero are solved at once
 ROUNDS = 20
 LARGEST = 1e300  # of the strengths: a column that is almost constant gets no weight, and nothing overflows
@@ -150,6 +152,8 @@ class ProximalNewton:
         self.loss = loss
         self.rng = rng
         self.model: Model | None = None
+        self.damping = 0.0
+        self.stiffness = start_curvature(loss)
 
     def place(self, theta: Array, penalty: Penalty) -> Place:
         """Look at all rows once."""
@@ -190,13 +194,15 @@ class ProximalNewton:
             within = EXACT * here.value if limits.polish else NEAR * max(goal, NEAR * min(gained, here.value))
             step, slope, estimate = self._step(model, here, penalty, l1, ridge, within)
             is_whole = model.covers((here.theta != 0) | _violators(here, l1))
-            near = is_whole and estimate <= max(limits.tolerance / 100, 1e-10) * here.value
-            done = is_whole and estimate <= goal
+            is_sure = is_whole and self.damping <= FIRST_DAMPING  # heavy damping hides what is left
+            near = is_sure and estimate <= max(limits.tolerance / 100, 1e-10) * here.value
+            done = is_sure and estimate <= goal
             found = self._searched(here, step, slope, penalty, noise) if slope < 0 else None
             if found is None:
-                if near or model.is_fresh:
+                if near or self.damping >= MOST_DAMPING:
                     return ended(iteration, "decrement" if near else "stalled")
-                self.model = None
+                self.model = model if model.is_fresh else None
+                self.damping = max(30.0 * self.damping, FIRST_DAMPING)
                 continue
             gained = here.value - found[0].value
             idle = idle + 1 if gained <= noise * abs(here.value) else 0
@@ -260,11 +266,15 @@ class ProximalNewton:
         flat, gradient, bounds, bends = here.theta.ravel(), here.gradient.ravel(), l1.ravel(), ridge.ravel()
         flat_step, bent = np.zeros(flat.size), 0.0
         for part, hessian in zip(model.parts, model.hessians, strict=True):
-            old = flat[part]
+            old, diagonal = flat[part], hessian.diagonal().copy()
+            np.fill_diagonal(hessian, diagonal + self.damping * self.stiffness.ravel()[part])
             moved = minimum_of_model(hessian, gradient[part], old, bounds[part], bends[part], tolerance) - old
+            np.fill_diagonal(hessian, diagonal)
             flat_step[part] = moved
             bent += float(moved @ (hessian @ moved))
         step = flat_step.reshape(here.theta.shape)
+        if self.loss.intercept and len(step) > 1:
+            step[:, -1] -= step[:, -1].mean()
         d = len(penalty.l1)
         ahead = here.theta[:, :d] + step[:, :d]
         slope = float(np.vdot(here.gradient, step)) + penalty.value(ahead) - penalty.value(here.theta[:, :d])
@@ -296,6 +306,10 @@ class ProximalNewton:
         """Correct the model by the step, or drop it where it promised something else."""
         there, length = found
         if estimate > 100 * noise * abs(here.value):
+            if length < 1:
+                self.damping = max(4.0 * self.damping, FIRST_DAMPING)
+            elif gained > 0.5 * estimate:
+                self.damping = 0.1 * self.damping if self.damping > 0.1 * FIRST_DAMPING else 0.0
             if not model.is_fresh and (length < 1 or not 0.5 <= gained / estimate <= 2.0):
                 self.model = None
             else:
@@ -332,6 +346,13 @@ def proximal(loss: LinearLoss, start: Array, limits: Limits, l1: Array, rng: np.
     penalty = Penalty(np.minimum(l1, LARGEST), np.minimum(loss.penalty, LARGEST))
     solver = ProximalNewton(_with_penalty(loss, np.zeros_like(loss.penalty)), rng)
     return solver.minimise(start, penalty, limits)
+
+
+def start_curvature(loss: LinearLoss) -> Array:
+    """Return the second derivative by each parameter where all weights are zero."""
+    variance = np.append(loss.features.variance, 1.0) if loss.intercept else loss.features.variance
+    shares = loss.shares[1:] if loss.n_classes == 2 else loss.shares
+    return np.outer(shares * (1.0 - shares), variance)
 
 
 def _with_penalty(loss: LinearLoss, penalty: Array) -> LinearLoss:
