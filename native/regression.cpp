@@ -7,22 +7,25 @@ namespace softclass {
 namespace SOFTCLASS_TARGET {
 namespace {
 
-constexpr int64_t small_work = 200000;  // features times outputs that one thread has done before another wakes
+constexpr int64_t small_work = 200000;  // products that one thread has made before another wakes
 
 int64_t chunks_of(const RegressionRows& rows) {
   const int64_t size = chunk_rows(rows.n_features);
   return (rows.n_rows + size - 1) / size;
 }
 
-// body(lane, chunk) for every chunk; a lane is one task and takes its chunks in order. False: `body` said so once.
+// body(lane, chunk, next) for every chunk, in their order, so that rows come from memory as they lie there; a thread takes
+// every so many-th lane, and `next` is the chunk that it takes next. False: `body` said so once.
 template <class Body>
-bool for_each_lane(const RegressionRows& rows, int64_t n_lanes, int64_t work, int threads, const Body& body) {
-  const int64_t n_chunks = chunks_of(rows);
+bool for_each_chunk(const RegressionRows& rows, int64_t n_lanes, int64_t work, int threads, const Body& body) {
+  const int64_t n_chunks = chunks_of(rows), wanted = threads > 0 ? threads : thread_count();
+  const int64_t n_tasks = work < small_work ? 1 : least(wanted, least(n_chunks, n_lanes));
   volatile bool is_well = true;
-  parallel(least(n_chunks, n_lanes), work < small_work ? 1 : threads, [&](int64_t task) {
-    const int64_t lane = (rows.first_chunk + task) % n_lanes;
-    for (int64_t chunk = task; chunk < n_chunks; chunk += n_lanes)
-      if (!body(lane, chunk)) is_well = false;
+  parallel(n_tasks, int(n_tasks), [&](int64_t task) {
+    for (int64_t chunk = 0; chunk < n_chunks; ++chunk) {
+      const int64_t lane = (rows.first_chunk + chunk) % n_lanes;
+      if (lane % n_tasks == task && !body(lane, chunk, chunk + n_tasks)) is_well = false;
+    }
   });
   return is_well;
 }
@@ -72,22 +75,21 @@ struct PassCall {
                           curvature);
         continue;
       }
-      typename Block::States state;
       if (call.with_margin)
-        block.template exponentiate<true>(first, columns, point.bias, state, margin);
+        block.template exponentiate<true>(first, columns, point.bias, margin);
       else
-        block.template exponentiate<false>(first, columns, point.bias, state, margin);
+        block.template exponentiate<false>(first, columns, point.bias, margin);
       if (curvature)
-        block.curvature_of_classes(first, columns, state, curvature);
+        block.curvature_of_classes(first, columns, curvature);
       else if (is_product)
-        block.make_products(first, columns, state, tangent.bias);
+        block.make_products(first, columns, tangent.bias);
       else
-        block.make_residuals(first, columns, state);
+        block.make_residuals(first, columns);
     }
     if (curvature) return;
     for (int64_t k = 0; k < R; ++k) sums[R * D + k] += sum_over_rows(scratch.by_class + k * sizes.step, padded);
     double* const last = sums + R * (D + 1);
-    if (!is_product) last[0] += sum_over_rows(scratch.losses, padded);
+    if (!is_product) last[0] += block.sum_losses();
     if (margin < last[1]) last[1] = margin;
     add_gradient<Real>(R, D, {rows.x, D, scratch.by_class, sizes.step, rows.count, sums, D, ahead, 0});
   }
@@ -108,8 +110,8 @@ bool run_pass(const RegressionPass& call) {
   const int64_t block_rows = rows_of_block<Real>(D, R * (1 + has_tangent));
   const BlockSizes<Real> sizes{D, R, block_rows};
   const int64_t n_chunks = chunks_of(call.rows), row_bytes = D * int64_t(sizeof(Real));
-  return for_each_lane(call.rows, call.n_lanes, call.rows.n_rows * most(D, 8) * R, call.threads,
-                       [&](int64_t lane, int64_t chunk) {
+  return for_each_chunk(call.rows, call.n_lanes, call.rows.n_rows * most(D, 8) * R, call.threads,
+                       [&](int64_t lane, int64_t chunk, int64_t next) {
     Pieces sizing(nullptr);
     block_scratch<Real>(sizes, has_tangent, sizing);
     void* const own = scratch(0, sizing.bytes());
@@ -117,11 +119,10 @@ bool run_pass(const RegressionPass& call) {
     Pieces own_pieces(own);
     const PassCall<Real> pass{call, sizes, point, tangent, block_scratch<Real>(sizes, has_tangent, own_pieces)};
     const int64_t begin = chunk * size, end = least(begin + size, call.rows.n_rows);
-    const int64_t next = chunk + call.n_lanes < n_chunks ? call.n_lanes : 1;  // most often what this thread takes next
     for (int64_t i = begin; i < end; i += block_rows) {
       const int64_t here = least(block_rows, end - i);
       const bool is_last = i + here == end;
-      const int64_t ahead = is_last ? (chunk + next < n_chunks ? (begin + next * size - i) * row_bytes : 0) : 0;
+      const int64_t ahead = is_last && next < n_chunks ? (next * size - i) * row_bytes : 0;
       pass.run_block(block_of<Real>(call.rows, i, here), call.curvature ? call.curvature + i : nullptr,
                      call.lanes + lane * (R * (D + 1) + 2), ahead);
     }
@@ -173,9 +174,8 @@ void add_hessian(const BlockRows<double>& rows, const BlockSizes<double>& s, con
       block.finish_pair(first, columns, point.bias[0], 0.0, Block::Pair::probability, margin, nullptr);
       continue;
     }
-    typename Block::States state;
-    block.exponentiate<false>(first, columns, point.bias, state, margin);
-    block.make_probabilities(first, columns, state);
+    block.exponentiate<false>(first, columns, point.bias, margin);
+    block.make_probabilities(first, columns);
   }
   for (int64_t r = 0; r < rows.count; ++r) {
     const double weight = rows.weights ? rows.weights[r] : 1.0;
@@ -207,8 +207,8 @@ bool hessian(const RegressionHessian& call) {
   const int64_t length = R * step, block_rows = rows_of_outer(length);
   const BlockSizes<double> sizes{D, R, block_rows};
   const Coefficients<double> point{call.weight, call.bias};
-  return for_each_lane(rows, call.n_lanes, rows.n_rows * length * length, call.threads,
-                       [&](int64_t lane, int64_t chunk) {
+  return for_each_chunk(rows, call.n_lanes, rows.n_rows * length * length, call.threads,
+                       [&](int64_t lane, int64_t chunk, int64_t) {
     Pieces sizing(nullptr);
     hessian_scratch(sizes, length, sizing);
     void* const own = scratch(0, sizing.bytes());
@@ -334,8 +334,8 @@ void add_moments(const RegressionMoments& call, int64_t begin, int64_t end, doub
 bool moments(const RegressionMoments& call) {
   const RegressionRows& rows = call.rows;
   const int64_t size = chunk_rows(rows.n_features);
-  return for_each_lane(rows, call.n_lanes, rows.n_rows * rows.n_features * 4, call.threads,
-                       [&](int64_t lane, int64_t chunk) {
+  return for_each_chunk(rows, call.n_lanes, rows.n_rows * rows.n_features * 4, call.threads,
+                       [&](int64_t lane, int64_t chunk, int64_t) {
     double* const out = call.lanes + lane * (3 * rows.n_features + 1);
     const int64_t begin = chunk * size, end = least(begin + size, rows.n_rows);
     if (rows.is_double)

@@ -61,7 +61,10 @@ struct BlockScratch {
   Real* tail;         // copies of the last rows, of whole 16 bytes
   Real* by_class;     // logits, exponentials, residuals: R x step
   Real* tangents;     // R x step, or null
-  double* losses;     // step
+  // Of each row: the largest logit, what the other exponentials sum to, the logit of the target; step.
+  Real* maximum;
+  Real* rest;
+  Real* picked;
 };
 
 template <class Real>
@@ -71,7 +74,9 @@ static BlockScratch<Real> block_scratch(const BlockSizes<Real>& s, bool has_tang
   t.tail = pieces.take<Real>(panel_width<Real> * rounded_up(s.n_features, 4));
   t.by_class = pieces.take<Real>(s.n_outputs * s.step);
   t.tangents = has_tangents ? pieces.take<Real>(s.n_outputs * s.step) : nullptr;
-  t.losses = pieces.take<double>(s.step);
+  t.maximum = pieces.take<Real>(s.step);
+  t.rest = pieces.take<Real>(s.step);
+  t.picked = pieces.take<Real>(s.step);
   return t;
 }
 
@@ -80,6 +85,25 @@ template <class Real>
 static int64_t rows_of_block(int64_t n_features, int64_t n_outputs) {
   const int64_t fitting = (int64_t(1) << 20) / (n_outputs * int64_t(sizeof(Real))) / 48 * 48;
   return most(48, least(chunk_rows(n_features), fitting));
+}
+
+// A panel of rows transposed, as pack_transposed does it; rows that lie `ahead` numbers behind are fetched meanwhile.
+template <class Real>
+SOFTCLASS_INLINE void pack_panel(const Real* rows, int64_t row_step, int64_t n_rows, int64_t n_columns, Real* out,
+                                 int64_t ahead) {
+  using V = Vector<Real>;
+  constexpr int quarter = 16 / int(sizeof(Real)), L = V::lanes, width = int(panel_width<Real>);
+  for (int64_t i = 0; i < n_rows; i += L) {
+    const Real* const x = rows + i * row_step;
+    for (int64_t k = 0; k < n_columns; k += quarter) {
+      if (k % line_elements<Real> == 0)
+        for (int64_t l = 0; l < L; ++l) fetch_to_read(x + l * row_step + k + ahead);
+      V part[quarter];
+      for (int q = 0; q < quarter; ++q) part[q] = load_quarters(x + q * row_step + k, quarter * row_step);
+      transpose_quarters(part);
+      for (int q = 0; q < quarter; ++q) store(out + i + (k + q) * width, part[q]);
+    }
+  }
 }
 
 template <class Real>
@@ -112,7 +136,7 @@ class RegressionBlock {
       }
     for (int64_t d = 0; d < D; d += depth_tile) {
       const int64_t depth = least(depth_tile, D - d);
-      pack_transposed(x + d, step, columns, rounded_up(depth, quarter), t_.transposed, 0);
+      pack_panel(x + d, step, columns, rounded_up(depth, quarter), t_.transposed, width * D);
       const Right<Real> panel{t_.transposed, 0, width};
       matmul<Real>(s_.n_outputs, columns, depth, {c.weight + d, D, 1}, panel, t_.by_class + first, s_.step, d > 0);
       if (tangent)
@@ -121,20 +145,20 @@ class RegressionBlock {
     }
   }
 
-  // Logits become exponentials; maximum, what the others sum to, and the logit of the target of each row of a panel.
-  struct States {
-    double maximum[48], rest[48], picked[48];
-  };
+  // Logits become exponentials; the states of the rows of a panel are left behind.
   template <bool with_margin>
-  void exponentiate(int64_t first, int64_t columns, const Real* bias, States& state, double& margin) {
+  void exponentiate(int64_t first, int64_t columns, const Real* bias, double& margin) {
     using V = Vector<Real>;
     const int64_t K = s_.n_outputs, step = s_.step, count = most(0, least(columns, b_.count - first));
     Real* const panel = t_.by_class + first;
-    for (int64_t r = 0; r < columns; ++r) {
-      const int64_t y = r < count ? b_.targets[first + r] : 0;
-      state.picked[r] = double(panel[y * step + r] + bias[y]);
-      if (with_margin && r < count) margin = lesser(margin, state.picked[r] - best_other(panel + r, bias, y));
+    Real* const picked = t_.picked + first;
+    const int64_t* const targets = b_.targets + first;
+    for (int64_t r = 0; r < count; ++r) {
+      const int64_t y = targets[r];
+      picked[r] = panel[y * step + r] + bias[y];
+      if (with_margin) margin = lesser(margin, double(picked[r]) - best_other(panel + r, bias, y));
     }
+    for (int64_t r = count; r < columns; ++r) picked[r] = Real(0);
     const V one = broadcast_as(V{}, Real(1)), zero = broadcast_as(V{}, Real(0));
     for (int64_t r = 0; r < columns; r += V::lanes) {
       V best = broadcast_as(V{}, -infinity<Real>);
@@ -144,55 +168,65 @@ class RegressionBlock {
         store(z, logit);
         best = greater_of(logit, best);
       }
-      V ties = zero;
-      GroupSum<V> rest;
-      clear(rest, Real(0));
+      V ties = zero, rest = zero;
       z = panel + r;
       int64_t k = 0;
-      for (; k + 4 <= K; k += 4, z += 4 * step) {
-        add_exponentials<4>(z, best, rest.group, ties);
-        if (k % group_classes == group_classes - 4) close_group(rest, Real(0));
+      if (K <= group_classes * 2) {
+        for (; k + 4 <= K; k += 4, z += 4 * step) add_exponentials<4>(z, best, rest, ties);
+        for (; k < K; ++k, z += step) add_exponentials<1>(z, best, rest, ties);
+        rest = rest + (ties - one);
+      } else {
+        GroupSum<V> sum;
+        clear(sum, Real(0));
+        for (; k + 4 <= K; k += 4, z += 4 * step) {
+          add_exponentials<4>(z, best, sum.group, ties);
+          if (k % group_classes == group_classes - 4) close_group(sum, Real(0));
+        }
+        for (; k < K; ++k, z += step) add_exponentials<1>(z, best, sum.group, ties);
+        close_group(sum, Real(0));
+        add_to(sum.total, ties - one);
+        double wide[V::lanes];
+        store_sum(wide, sum.total);
+        rest = load_narrow(V{}, wide);
       }
-      for (; k < K; ++k, z += step) add_exponentials<1>(z, best, rest.group, ties);
-      close_group(rest, Real(0));
-      add_to(rest.total, ties - one);
-      store_sum(state.rest + r, rest.total);
-      store_wide(state.maximum + r, best);
+      store(t_.rest + first + r, rest);
+      store(t_.maximum + first + r, best);
     }
   }
 
-  // Exponentials become residuals, and losses are left behind.
-  void make_residuals(int64_t first, int64_t columns, const States& state) {
+  // Exponentials become residuals.
+  void make_residuals(int64_t first, int64_t columns) {
     using V = Vector<Real>;
     const int64_t K = s_.n_outputs, step = s_.step, count = most(0, least(columns, b_.count - first));
-    double factors[48], complements[48];
-    weigh(first, columns, state, factors, complements);
+    const V one = broadcast_as(V{}, Real(1)), zero = broadcast_as(V{}, Real(0));
+    Real shares[48], kept[48], added[48];
+    shares_of(first, columns, count, shares);
     Real* const panel = t_.by_class + first;
     for (int64_t r = 0; r < columns; r += V::lanes) {
-      const V factor = load_narrow(V{}, factors + r);
+      const V rest = load(t_.rest + first + r), share = load(shares + r), factor = share / (one + rest);
+      // At the target share is taken off; where it is the largest class, what is left is all the others have.
+      const auto is_largest = equal(load(t_.picked + first + r), load(t_.maximum + first + r));
+      store(kept + r, select(is_largest, zero, one));
+      store(added + r, zero - select(is_largest, rest * factor, share));
       Real* z = panel + r;
       for (int64_t k = 0; k < K; ++k, z += step) store(z, load(z) * factor);
     }
     for (int64_t r = 0; r < count; ++r) {
       Real& g = panel[b_.targets[first + r] * step + r];
-      const Real share = b_.weights ? Real(b_.weights[first + r]) : Real(1);
-      g = state.picked[r] == state.maximum[r] ? Real(-complements[r]) : g - share;
+      g = g * kept[r] + added[r];
     }
     clear_behind(first, columns, count);
   }
 
   // Exponentials and tangents become the derivative of the residuals: weight p (u - <p, u>).
-  void make_products(int64_t first, int64_t columns, const States& state, const Real* bias_tangent) {
+  void make_products(int64_t first, int64_t columns, const Real* bias_tangent) {
     using V = Vector<Real>;
     const int64_t K = s_.n_outputs, step = s_.step, count = most(0, least(columns, b_.count - first));
-    double factors[48], plain[48];
-    for (int64_t r = 0; r < columns; ++r) {
-      plain[r] = 1.0 / (1.0 + state.rest[r]);
-      factors[r] = (b_.weights && r < count ? b_.weights[first + r] : 1.0) * plain[r];
-    }
-    const V zero = broadcast_as(V{}, Real(0));
+    const V zero = broadcast_as(V{}, Real(0)), one = broadcast_as(V{}, Real(1));
+    Real shares[48];
+    shares_of(first, columns, count, shares);
     for (int64_t r = 0; r < columns; r += V::lanes) {
-      const V factor = load_narrow(V{}, factors + r), probability = load_narrow(V{}, plain + r);
+      const V plain = one / (one + load(t_.rest + first + r)), factor = plain * load(shares + r);
       Real* const z = t_.by_class + first + r;
       Real* const u = t_.tangents + first + r;
       V average = zero;
@@ -201,38 +235,36 @@ class RegressionBlock {
         store(u + k * step, tangent);
         average = fma(load(z + k * step), tangent, average);
       }
-      average = average * probability;
+      average = average * plain;
       for (int64_t k = 0; k < K; ++k) store(z + k * step, load(z + k * step) * factor * (load(u + k * step) - average));
     }
     clear_behind(first, columns, count);
   }
 
   // Exponentials become probabilities.
-  void make_probabilities(int64_t first, int64_t columns, const States& state) {
+  void make_probabilities(int64_t first, int64_t columns) {
     using V = Vector<Real>;
-    double plain[48];
-    for (int64_t r = 0; r < columns; ++r) plain[r] = 1.0 / (1.0 + state.rest[r]);
+    const V one = broadcast_as(V{}, Real(1));
     for (int64_t r = 0; r < columns; r += V::lanes) {
-      const V factor = load_narrow(V{}, plain + r);
+      const V factor = one / (one + load(t_.rest + first + r));
       Real* z = t_.by_class + first + r;
       for (int64_t k = 0; k < s_.n_outputs; ++k, z += s_.step) store(z, load(z) * factor);
     }
   }
 
-  void curvature_of_classes(int64_t first, int64_t columns, const States& state, double* out) {
+  void curvature_of_classes(int64_t first, int64_t columns, double* out) {
     using V = Vector<Real>;
-    double squares[48];
+    double left[48];
+    const V one = broadcast_as(V{}, Real(1)), zero = broadcast_as(V{}, Real(0));
     for (int64_t r = 0; r < columns; r += V::lanes) {
-      V sum = broadcast_as(V{}, Real(0));
+      V sum = zero;
+      const V factor = one / (one + load(t_.rest + first + r));
       const Real* z = t_.by_class + first + r;
       for (int64_t k = 0; k < s_.n_outputs; ++k, z += s_.step) sum = fma(load(z), load(z), sum);
-      store_wide(squares + r, sum);
+      store_wide(left + r, greater_of(one - sum * factor * factor, zero));
     }
     const int64_t count = most(0, least(columns, b_.count - first));
-    for (int64_t r = 0; r < count; ++r) {
-      const double factor = 1.0 / (1.0 + state.rest[r]), left = 1.0 - squares[r] * factor * factor;
-      out[first + r] = left > 0.0 ? left : 0.0;
-    }
+    for (int64_t r = 0; r < count; ++r) out[first + r] = left[r];
   }
 
   // Two classes. The logit becomes what `kind` says.
@@ -242,20 +274,20 @@ class RegressionBlock {
     using V = Vector<Real>;
     const int64_t count = most(0, least(columns, b_.count - first));
     Real signs[48], shares[48];
-    for (int64_t r = 0; r < columns; ++r) {
-      signs[r] = r < count && b_.targets[first + r] == 0 ? Real(-1) : Real(1);
-      shares[r] = r >= count ? Real(0) : (b_.weights ? Real(b_.weights[first + r]) : Real(1));
-    }
+    for (int64_t r = 0; r < columns; ++r) signs[r] = r < count && b_.targets[first + r] == 0 ? Real(-1) : Real(1);
+    shares_of(first, columns, count, shares);
+    for (int64_t r = count; r < columns; ++r) shares[r] = Real(0);
     const V one = broadcast_as(V{}, Real(1)), zero = broadcast_as(V{}, Real(0));
-    double rest[48], leads[48], many[48];
+    double many[48];
     Real* const panel = t_.by_class + first;
     for (int64_t r = 0; r < columns; r += V::lanes) {
       const V z = load(panel + r) + broadcast_as(V{}, bias), sign = load(signs + r), share = load(shares + r);
       V e[1] = {zero - greater_of(z, zero - z)};
       exponentials<1>(e);
       const V likely = one / (one + e[0]), unlikely = e[0] * likely, lead = z * sign;
-      store_wide(rest + r, e[0]);
-      store_wide(leads + r, lead);
+      store(t_.rest + first + r, e[0]);
+      store(t_.picked + first + r, lead);
+      store(t_.maximum + first + r, greater_of(lead, zero));  // so that maximum - picked is what a wrong row lacks
       V out = zero;
       if (kind == Pair::residual) {
         out = (zero - sign) * select(less(lead, zero), likely, unlikely) * share;
@@ -268,16 +300,46 @@ class RegressionBlock {
       }
       store(panel + r, out);
     }
-    for (int64_t r = 0; r < count; ++r) margin = lesser(margin, leads[r]);
+    for (int64_t r = 0; r < count; ++r) margin = lesser(margin, double(t_.picked[first + r]));
     if (kind == Pair::curvature)
       for (int64_t r = 0; r < count; ++r) curvature[first + r] = 2.0 * many[r];
-    if (kind != Pair::residual) return;
-    double* const losses = t_.losses + first;
-    for (int64_t r = 0; r < columns; r += Doubles::lanes) {
-      const Doubles behind = greater_of(broadcast(0.0) - load(leads + r), broadcast(0.0));
-      store(losses + r, log_of_rest(load(rest + r)) + behind);
+  }
+
+  // Sum of the losses of all rows, from the states; row r goes to partial sum r mod row_unit.
+  double sum_losses() {
+    constexpr int parts = int(row_unit) / Doubles::lanes;
+    Doubles sums[parts], products[parts];
+    const Doubles zero = broadcast(0.0), one = broadcast(1.0);
+    for (int p = 0; p < parts; ++p) {
+      sums[p] = zero;
+      products[p] = one;
     }
-    weigh_losses(first, columns, count);
+    double rest[row_unit], maximum[row_unit], picked[row_unit], shares[row_unit];
+    int n_factors = 0;
+    for (int64_t r = 0; r < b_.count; r += row_unit) {
+      const int64_t count = least(row_unit, b_.count - r);
+      widen_run(t_.rest + r, rest);
+      widen_run(t_.maximum + r, maximum);
+      widen_run(t_.picked + r, picked);
+      for (int64_t j = 0; j < row_unit; ++j) shares[j] = j < count ? (b_.weights ? b_.weights[r + j] : 1.0) : 0.0;
+      for (int64_t j = count; j < row_unit; ++j) rest[j] = maximum[j] = picked[j] = 0.0;
+      for (int p = 0; p < parts; ++p) {
+        const int at = p * Doubles::lanes;
+        const Doubles share = load(shares + at), lead = load(maximum + at) - load(picked + at);
+        if (sizeof(Real) == 4 && !b_.weights) {  // a logarithm of a product: as many sums as a float can tell apart
+          sums[p] = sums[p] + lead;
+          products[p] = fma(products[p], load(rest + at), products[p]);
+        } else {
+          sums[p] = fma(share, log_of_rest(load(rest + at)) + lead, sums[p]);
+        }
+      }
+      if (++n_factors == 16) {  // of at most 2^32 classes
+        take_logarithms(products, sums);
+        n_factors = 0;
+      }
+    }
+    take_logarithms(products, sums);
+    return tree_sum(sums, int(row_unit));
   }
 
  private:
@@ -312,27 +374,23 @@ class RegressionBlock {
     }
   }
 
-  // Losses, and what exponentials are multiplied by.
-  void weigh(int64_t first, int64_t columns, const States& state, double* factors, double* complements) {
-    double* const losses = t_.losses + first;
+  static void take_logarithms(Doubles* products, Doubles* sums) {
     const Doubles one = broadcast(1.0);
-    const int64_t count = most(0, least(columns, b_.count - first));
-    double shares[48];
-    for (int64_t r = 0; r < columns; ++r) shares[r] = b_.weights && r < count ? b_.weights[first + r] : 1.0;
-    for (int64_t r = 0; r < columns; r += Doubles::lanes) {
-      const Doubles rest = load(state.rest + r), factor = load(shares + r) / (one + rest);
-      store(losses + r, log_of_rest(rest) + (load(state.maximum + r) - load(state.picked + r)));
-      store(factors + r, factor);
-      store(complements + r, rest * factor);
+    for (int p = 0; p < int(row_unit) / Doubles::lanes; ++p) {
+      sums[p] = sums[p] + log1p_for_float(products[p] - one);
+      products[p] = one;
     }
-    weigh_losses(first, columns, count);
   }
 
-  void weigh_losses(int64_t first, int64_t columns, int64_t count) {
-    double* const losses = t_.losses + first;
-    if (b_.weights)
-      for (int64_t r = 0; r < count; ++r) losses[r] *= b_.weights[first + r];
-    for (int64_t r = count; r < columns; ++r) losses[r] = 0.0;
+  static void widen_run(const Real* from, double* to) {
+    using V = Vector<Real>;
+    for (int64_t j = 0; j < row_unit; j += V::lanes) store_wide(to + j, load(from + j));
+  }
+
+  void shares_of(int64_t first, int64_t columns, int64_t count, Real* shares) const {
+    if (!b_.weights) return fill(shares, columns, Real(1));
+    for (int64_t r = 0; r < count; ++r) shares[r] = Real(b_.weights[first + r]);
+    fill(shares + count, columns - count, Real(0));
   }
 
   void clear_behind(int64_t first, int64_t columns, int64_t count) {
