@@ -12,9 +12,10 @@ the command line. No code is ever used for two things.
     │   ├── DTypeError (TypeError)            SC111-113
     │   ├── TargetError                       SC121-122
     │   ├── NotFiniteError                    SC131
-    │   └── OptionError                       SC141-142
+    │   ├── OptionError                       SC141-142
+    │   └── ParameterError (TypeError)        SC143
     ├── UsageError (ValueError)               SC2xx   options, configuration
-    ├── DataError (ValueError)                SC371-372
+    ├── DataError (ValueError)                SC371-373
     │   ├── TableError                        SC301-333
     │   └── ImageError                        SC341-362
     ├── ModelFileError (ValueError)           SC4xx
@@ -107,6 +108,10 @@ class OptionError(InputError):
     """An option lies outside its range."""
 
 
+class ParameterError(InputError, TypeError):
+    """An estimator was given a parameter that it does not have."""
+
+
 class UsageError(SoftclassError, ValueError):
     """A command or a call was asked for something that makes no sense."""
 
@@ -157,6 +162,14 @@ class SoftclassWarning(UserWarning):
 
 class DataWarning(SoftclassWarning):
     """Something in the data was counted, filled, merged or left out."""
+
+
+class SeparationWarning(SoftclassWarning):
+    """Classes can be told apart perfectly, so that without a penalty no finite weights are best."""
+
+
+class RankWarning(SoftclassWarning):
+    """Columns are linearly dependent, so that without a penalty many weights are equally good."""
 
 
 class CalibrationWarning(SoftclassWarning):

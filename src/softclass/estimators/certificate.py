@@ -128,7 +128,7 @@ def newton_bound(loss: LinearLoss, hessian: Array, gradient: Array) -> float:
     if not closeness < 1.0:
         return np.inf
     if closeness < 1e-4:  # the first terms of the series; the closed form cancels
-        return squared * (0.5 + closeness / 6.0 + closeness * closeness / 11.0)
+        return float(squared * (0.5 + closeness / 6.0 + closeness * closeness / 11.0))
     return float((closeness + (1.0 - closeness) * np.log1p(-closeness)) / reach**2)
 
 
@@ -196,22 +196,25 @@ def dual_certificate(
     return gap, theta, value, gradient
 
 
-def certify(loss: LinearLoss, solution: Solution, tolerance: float) -> tuple[Certificate, Array | None]:
+def certify(
+    loss: LinearLoss, solution: Solution, tolerance: float, l1: Array | None = None
+) -> tuple[Certificate, Array | None]:
     """Return what is known of the solution's distance from the minimum, and the Hessian there if it was needed.
 
     A bound is taken if it is within `tolerance` of the objective; else the solver's own estimate, where it trusted it;
-    else whatever bound there is.
+    else whatever bound there is. With `l1` the value of the solution has it, and the gradient is that of the rest.
     """
     if solution.reason == "separated":
         return NOTHING, None
     value, found = solution.value, [NOTHING]
     goal = max(tolerance, 1e-12) * value
-    dual = duality_gap(loss, solution.theta, value, solution.gradient)
+    smooth = value - absolute_penalty(loss, solution.theta, l1)
+    dual = duality_gap(loss, solution.theta, smooth, solution.gradient, l1)
     if dual <= goal:
         return Certificate(dual, "duality"), None
     found.append(Certificate(dual, "duality"))
     hessian, size = None, solution.theta.size
-    if size <= NEWTON_NUMBERS and len(loss.targets) * size**2 <= NEWTON_WORK:
+    if l1 is None and size <= NEWTON_NUMBERS and len(loss.targets) * size**2 <= NEWTON_WORK:
         hessian = loss.hessian(solution.theta)
         bound = newton_bound(loss, hessian, solution.gradient) + ROUNDING * value
         if bound <= goal:

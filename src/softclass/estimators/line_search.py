@@ -47,10 +47,10 @@ class Limits:
 
     def tell(self, loss: LinearLoss, iteration: int, value: float, gradient: Array, gap: float) -> None:
         """Say where an iteration has come to."""
-        if self.progress is not None:
-            self.progress(iteration, value, loss.user_gradient_norm(gradient))
         if self.history is not None:
             self.history.append((loss.passes[0], value, gap))
+        if self.progress is not None:
+            self.progress(iteration, value, loss.user_gradient_norm(gradient))
 
     def goal(self, value: float) -> float:
         """Return the estimated decrement at which to stop: estimates get a hundredth of the tolerance."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -9,25 +11,36 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-from softclass.errors import shown
+from softclass.errors import DataWarning, OptionError, RankWarning, SeparationWarning, shown
+from softclass.estimators.certificate import Certificate
+from softclass.estimators.foreign_parameters import refuse, refusing
+from softclass.estimators.inference import Evidence, Rows, summarise
+from softclass.estimators.known_classes import solve_known, start_from
 from softclass.estimators.line_search import Limits, Progress
+from softclass.estimators.linear_classifier import AbstractLinearClassifier, feature_dtypes
+from softclass.estimators.online import SORTED, OnlineState, refuse_partial_fit, remembers
+from softclass.estimators.remarks import (
+    Separation,
+    convergence_message,
+    rank_message,
+    separation_message,
+    separation_of,
+)
 from softclass.estimators.row_weights import row_weights
 from softclass.estimators.scaling import Array
-from softclass.estimators.solve import Optimum, root_of_penalty, solve
-from softclass.functions.softmax import log_softmax, softmax
-from softclass.networks.architecture import Dense
-
-PREDICT_BYTES = 32 * 2**20  # rows are predicted in blocks whose float64 copy has this size
-SMALL_NUMBERS = ("bool", "int8", "uint8", "int16", "uint16", "float16")  # exact in float32: no float64 copy
+from softclass.estimators.solve import Optimum
+from softclass.estimators.streaming import known_targets, read_batches
+from softclass.estimators.summary_table import Summary
 
 
-class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class SoftmaxRegression(AbstractLinearClassifier):
     r"""
     Softmax regression (multinomial logistic regression) with a ridge penalty.
 
@@ -108,47 +121,73 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "C": [Interval(Real, 0, None, closed="right")],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "fit_intercept": ["boolean"],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "tol": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
+        "n_jobs": [Interval(Integral, 1, None, closed="left"), Interval(Integral, None, -1, closed="right"), None],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
-    classes_: npt.NDArray[Any]
-    coef_: Array
-    intercept_: Array
     n_iter_: npt.NDArray[np.int32]
     objective_: float
     gradient_norm_: float
     converged_: bool
-    separable_: bool
-    n_features_in_: int
+    gap_: float | None
+    gap_kind_: str
+    n_passes_: int
+    solver_: str
+    history_: tuple[tuple[int, float, float], ...]
+    separation_: Separation | None
+    rank_: int | None
+    dropped_: list[str]
 
+    @refusing
     def __init__(
         self,
         *,
         C: float = 1.0,
+        l1_ratio: float = 0.0,
         fit_intercept: bool = True,
         class_weight: dict[Any, float] | str | None = None,
         tol: float = 1e-4,
         max_iter: int = 1000,
         warm_start: bool = False,
+        n_jobs: int | None = None,
         random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.C = C
+        self.l1_ratio = l1_ratio
         self.fit_intercept = fit_intercept
         self.class_weight = class_weight
         self.tol = tol
         self.max_iter = max_iter
         self.warm_start = warm_start
+        self.n_jobs = n_jobs
         self.random_state = random_state
+        self.verbose = verbose
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
+    def set_params(self, **params: Any) -> SoftmaxRegression:
+        """
+        Set parameters.
+
+        Parameters
+        ----------
+        **params
+            As in the constructor.
+
+        Returns
+        -------
+        SoftmaxRegression
+            Itself.
+        """
+        refuse(self, params)
+        super().set_params(**params)
+        return self
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SoftmaxRegression:
@@ -202,7 +241,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Itself, fitted.
         """
         with np.errstate(over="ignore", invalid="ignore"):  # a sum that decides whether all is finite may overflow
-            X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], dtype=_dtypes(X))
+            X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], dtype=feature_dtypes(X))
         if sparse.issparse(X):
             X = X.tocsr()
         before = getattr(self, "classes_", None) if self.warm_start else None
@@ -211,145 +250,351 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             classes, targets = np.unique(y, return_inverse=True)
         except TypeError as error:
             raise TypeError("SoftmaxRegression: `y` must hold labels of one type; got several") from error
-        targets = targets.astype(np.int64)
+        return self._fit_encoded(X, classes, targets.astype(np.int64), sample_weight, before, progress, deadline)
+
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def fit_batches(self, batches: Any, classes: Any = None) -> SoftmaxRegression:
+        """
+        Fit rows that do not fit into memory, with the same result as `fit` of all of them, to the bit.
+
+        The first read writes dense rows to a temporary file (at most half of the free disk where temporary files lie;
+        it has no name and vanishes with the process); the solver then goes over that file. Where it does not fit, the
+        batches themselves are read again, 13 to 60 times, and compared with the first read. Labels and weights stay in
+        memory, 16 bytes a row, and so do sparse rows.
+
+        Parameters
+        ----------
+        batches : iterable of tuples (X, y) or (X, y, sample_weight)
+            Arguments as in `fit`, each with some of the rows; all X of one dtype, all dense or all sparse. An object
+            that starts again at every loop, such as a list or an instance of a class with ``__iter__``; a generator
+            is enough if the temporary file fits.
+        classes : array of shape (n_classes,), optional
+            All labels. Those without rows get probability zero. Default: the labels that come.
+
+        Returns
+        -------
+        SoftmaxRegression
+            Itself, fitted.
+
+        Raises
+        ------
+        DataError
+            SC373, if a later read gives other rows than the first one.
+        TooLargeError
+            SC606, if the temporary file has no room and the batches cannot be read again.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from softclass import SoftmaxRegression
+        >>> batches = [([[0.0], [1.0]], [0, 1]), ([[2.0], [3.0]], [2, 1])]
+        >>> model = SoftmaxRegression().fit_batches(batches)
+        >>> np.round(model.coef_.ravel(), 6)
+        array([-0.685699,  0.388585,  0.297114])
+        """
+        return self.fit_batches_watched(batches, classes)
+
+    def fit_batches_watched(
+        self,
+        batches: Any,
+        classes: Any = None,
+        *,
+        progress: Progress | None = None,
+        deadline: float | None = None,
+    ) -> SoftmaxRegression:
+        """
+        Fit as `fit_batches` does, telling every iteration and stopping in time.
+
+        Parameters
+        ----------
+        batches : iterable of tuples (X, y) or (X, y, sample_weight)
+            As in `fit_batches`.
+        classes : array of shape (n_classes,), optional
+            As in `fit_batches`.
+        progress : callable (iteration, objective, gradient_norm), optional
+            Told of every iteration.
+        deadline : float, optional
+            Moment of ``time.monotonic()`` past which the best weights so far are kept.
+
+        Returns
+        -------
+        SoftmaxRegression
+            Itself, fitted.
+        """
+        before = getattr(self, "classes_", None) if self.warm_start else None
+        with read_batches(batches, self._checked, classes) as read:
+            return self._fit_encoded(
+                read.features, read.classes, read.targets, read.sample_weight, before, progress, deadline
+            )
+
+    @available_if(remembers)  # type: ignore[untyped-decorator]
+    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> SoftmaxRegression:
+        """
+        Learn from some more rows, in memory that does not grow with the number of calls.
+
+        As long as at most ``max(4000, 20 * n_classes * (n_features + 1))`` rows have come, the result is that of `fit`
+        of all of them. Then new rows are fitted together with a quadratic that stands for the old ones (recursive
+        Laplace), which is checked on a uniform sample of the rows so far; where it misleads, sample and new rows are
+        fitted afresh. Rows in random order cost little against `fit_batches`, which is exact; sorted ones more.
+
+        Parameters
+        ----------
+        X : array or frame of shape (n_samples, n_features)
+            Dense numbers, all finite.
+        y : array of shape (n_samples,)
+            Labels, all among `classes`.
+        classes : array of shape (n_classes,), optional
+            All labels that will ever come; needed in the first call, the same or None later.
+        sample_weight : array of shape (n_samples,), optional
+            As in `fit`.
+
+        Returns
+        -------
+        SoftmaxRegression
+            Itself. What `fit` learned before is forgotten; `fit` forgets what `partial_fit` learned.
+
+        Warns
+        -----
+        DataWarning
+            SC848, if the quadratic misleads in most calls: the rows come sorted.
+
+        Examples
+        --------
+        >>> from softclass import SoftmaxRegression
+        >>> model = SoftmaxRegression().partial_fit([[0.0], [1.0]], [0, 1], classes=[0, 1, 2])
+        >>> model.partial_fit([[2.0], [3.0]], [2, 1]).coef_.round(6).ravel()
+        array([-0.685699,  0.388585,  0.297114])
+        """
+        state = getattr(self, "_online", None)
+        refuse_partial_fit(self.class_weight, X, classes, is_first=state is None)
+        X, y = self._checked(X, y, state is None)
+        if state is None:
+            self.classes_ = np.unique(classes)
+            random = np.random.default_rng(_seed(self.random_state))
+            state = OnlineState(X.shape[1], len(self.classes_), float(self.C), self.fit_intercept, random)
+        targets = known_targets(y, self.classes_, classes)
+        weights = row_weights(self.class_weight, self.classes_, targets, targets, sample_weight)
+
+        def fit(features: Array, targets: npt.NDArray[np.int64], weights: Array) -> tuple[Array, Array]:
+            self._fit_weighted(features, self.classes_, targets, weights, None, None, None)
+            return self.coef_, self.intercept_
+
+        state.learn(X, targets, weights, fit)
+        self._online = state
+        self.coef_, self.intercept_ = state.weight, state.bias
+        if not state.is_exact:
+            self.objective_ = self.gradient_norm_ = np.nan
+            self.converged_, self.gap_, self.gap_kind_ = False, None, "none"
+        if state.warns:
+            warnings.warn(SORTED, DataWarning, stacklevel=2)
+        return self
+
+    def _checked(self, X: Any, y: Any, is_first: bool) -> tuple[Any, npt.NDArray[Any]]:
+        """Return features and labels of a batch as the solver takes them."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], dtype=feature_dtypes(X), reset=is_first)
+        return X, y
+
+    def _fit_encoded(
+        self,
+        X: Any,
+        classes: npt.NDArray[Any],
+        targets: npt.NDArray[np.int64],
+        sample_weight: Any,
+        before: npt.NDArray[Any] | None,
+        progress: Progress | None,
+        deadline: float | None,
+    ) -> SoftmaxRegression:
+        """Fit rows whose labels are class indices."""
+        self.__dict__.pop("_online", None)
         if len(classes) < 2:
             raise ValueError(
                 f'SoftmaxRegression: `y` must hold at least two classes; got one class, "{shown(classes[0])}"'
             )
-        weights = row_weights(self.class_weight, classes, targets, X, sample_weight)
+        weights = row_weights(self.class_weight, classes, targets, targets, sample_weight)
+        return self._fit_weighted(X, classes, targets, weights, before, progress, deadline)
+
+    def _fit_weighted(
+        self,
+        X: Any,
+        classes: npt.NDArray[Any],
+        targets: npt.NDArray[np.int64],
+        weights: Array,
+        before: npt.NDArray[Any] | None,
+        progress: Progress | None,
+        deadline: float | None,
+    ) -> SoftmaxRegression:
+        """Fit rows whose weights include those of their classes."""
         known = np.bincount(targets, weights > 0, minlength=len(classes)) > 0
         if not self.fit_intercept:
             known[:] = True  # without an intercept no finite number says "never"
         start = None
-        if before is not None and known.all() and np.array_equal(before, classes) and hasattr(self, "coef_"):
-            start = (self.coef_, self.intercept_) if self.coef_.shape[1] == X.shape[1] else None
-        limits = Limits(self.tol, True, int(self.max_iter), progress, deadline)
-        optimum = _solve_known(
-            X, targets, weights, known, start, limits, float(self.C), self.fit_intercept, _seed(self.random_state)
-        )
+        if before is not None and known.all() and hasattr(self, "coef_") and self.coef_.shape[1] == X.shape[1]:
+            shares = np.bincount(targets, weights / weights.max(), minlength=len(classes))
+            start = start_from(self.coef_, self.intercept_, before, classes, np.maximum(shares / shares.sum(), 1e-300))
+        limits = Limits(self.tol, True, int(self.max_iter), self._told(progress), deadline, [])
+        optimum = solve_known(
+            X, targets, weights, known, start, limits, C=float(self.C), l1_ratio=float(self.l1_ratio),
+            intercept=self.fit_intercept, seed=_seed(self.random_state), threads=_threads(self.n_jobs),
+        )  # fmt: skip
         self.classes_ = classes
         self.coef_, self.intercept_ = optimum.weight, optimum.bias
         self.n_iter_ = np.array([max(1, optimum.iterations)], dtype=np.int32)
         self.objective_ = optimum.objective
         self.gradient_norm_ = optimum.gradient_norm
         self.converged_ = optimum.converged
-        self.separable_ = optimum.reason == "separated"
-        self._warn(optimum, len(classes))
+        self.history_ = tuple(limits.history or ())
+        by_class = np.bincount(targets, weights, minlength=len(classes)).astype(np.float64)
+        self._keep(optimum, known, by_class)
+        self._warn(optimum)
         return self
 
-    def _warn(self, optimum: Optimum, n_classes: int) -> None:
+    def _keep(self, optimum: Optimum, known: npt.NDArray[np.bool_], class_weights: Array) -> None:
+        """Keep what is known beside the weights, under the names of classes and columns."""
+        found, names = optimum.findings, self.column_names()
+        certificate = Certificate(0.0, "duality") if found is None else found.certificate
+        self.gap_, self.gap_kind_ = certificate.gap, certificate.kind
+        self.n_passes_ = 0 if found is None else found.passes
+        self.solver_ = "none" if found is None else found.solver
+        self.rank_ = None if found is None or found.rank is None else len(found.rank.kept)
+        constant = () if found is None else np.flatnonzero(found.constant)
+        self.dropped_ = [names[j] for j in constant]
+        self.separation_ = separation_of(found, known, [str(label) for label in self.classes_.tolist()], names)
+        penalised = bool(np.isfinite(self.C))
+        kept = None if penalised else found
+        likelihood = -self.objective_ * float(class_weights.sum())
+        self._evidence = Evidence(known, class_weights, likelihood, kept, self.fit_intercept, penalised)
+
+    def _told(self, progress: Progress | None) -> Progress | None:
+        """Return what the solver tells its iterations to."""
+        if not self.verbose:
+            return progress
+
+        def told(iteration: int, objective: float, gradient_norm: float) -> None:
+            text = f"objective {objective:.10g} nats a row, largest derivative {gradient_norm:.3g}"
+            print(f"SoftmaxRegression: iteration {iteration}, {text}", file=sys.stderr)
+            if progress is not None:
+                progress(iteration, objective, gradient_norm)
+
+        return told
+
+    def _warn(self, optimum: Optimum) -> None:
         """Say so when there is no optimum or it was not reached; the deadline is the caller's own wish."""
-        if self.separable_:
-            message = (
-                "[SC846] SoftmaxRegression: the classes can be told apart perfectly on these rows, so with C=inf the"
-                f" weights have no finite optimum; stopped after {optimum.iterations} iterations at the first weights"
-                " that do. Set C (1.0 is the default)"
-            )
-        elif optimum.reason in ("max_iter", "stalled"):
-            cure = "Raise `max_iter`" if optimum.reason == "max_iter" else "No step lowers it further; raise `tol`"
-            message = (
-                f"[SC847] SoftmaxRegression: not converged after {optimum.iterations} iterations; objective"
-                f" {optimum.objective:.8g} nats a row, largest derivative {optimum.gradient_norm:.3g}. {cure}"
-            )
-        else:
-            return
-        warnings.warn(message, ConvergenceWarning, stacklevel=4)
+        unpenalised, found = not self._evidence.penalised, optimum.findings
+        if unpenalised and found is not None:
+            if self.separation_ is not None:
+                message = separation_message(self.separation_, found.passes)
+                warnings.warn(message, SeparationWarning, stacklevel=6)
+            if found.rank is not None and len(found.rank.kept) < int((~found.constant).sum()) and not self._is_apart():
+                names = self.column_names()
+                warnings.warn(rank_message(found.rank, found.constant, names), RankWarning, stacklevel=6)
+        if optimum.reason in ("max_iter", "stalled") and not self.converged_:
+            warnings.warn(convergence_message(optimum), ConvergenceWarning, stacklevel=6)
 
-    @property
-    def layers_(self) -> tuple[Dense, ...]:
-        """The fitted layer in softmax form: one row a class."""
+    def _is_apart(self) -> bool:
+        return self.separation_ is not None and self.separation_.kind == "complete"
+
+    def summary(
+        self,
+        X: Any = None,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        reference: Any = None,
+        covariance: str = "fisher",
+        clusters: Any = None,
+        coverage: float = 0.95,
+    ) -> Summary:
+        """
+        Return coefficients with standard errors, tests, confidence intervals and odds ratios.
+
+        Without a penalty (``C=numpy.inf``). With one there are only coefficients and odds ratios, since a penalty
+        biases them. The estimator never keeps rows: `fit` keeps the information matrix of up to 1,500 parameters, from
+        which all of ``covariance="fisher"`` follows; for ``"robust"`` pass the rows of the fit again.
+
+        Parameters
+        ----------
+        X : array, CSR or CSC matrix, or frame of shape (n_samples, n_features), optional
+            The rows of the fit, needed for robust standard errors only.
+        y : array of shape (n_samples,), optional
+            Their labels.
+        sample_weight : array of shape (n_samples,), optional
+            Their weights as in `fit`; weights count as frequencies.
+        reference : label or "symmetric", optional
+            Class that the others are compared with; default ``classes_[0]``. "symmetric": coefficients that sum to zero
+            over the classes.
+        covariance : {"fisher", "robust"}, default "fisher"
+            The inverse information, or the sandwich that is right when the model is not.
+        clusters : array of shape (n_samples,), optional
+            Numbers or names; scores are summed within a cluster first. Makes the covariance robust.
+        coverage : float, default 0.95
+            Of the confidence intervals.
+
+        Returns
+        -------
+        Summary
+            To be printed, or turned into a pandas frame by ``to_frame()``, or into plain values by ``to_dict()``. What
+            cannot be known is blank, with the reason.
+
+        Raises
+        ------
+        InputError
+            SC144, if the rows are needed and missing, or are not those of the fit, or the information was not kept.
+        OptionError
+            SC141, for an unknown reference or covariance, or a coverage outside (0, 1).
+
+        Notes
+        -----
+        With :math:`p_i` the probabilities of row i, V is the inverse of the information :math:`\\sum_i a_i
+        (\\mathrm{diag}\\,p_i - p_i p_i^T) \\otimes x_i x_i^T`, or :math:`V M V` with M the sum of outer products of
+        the scores, within clusters first and then times ``g / (g - 1)``. p values are those of the normal law.
+        """
         check_is_fitted(self)
-        if len(self.classes_) > 2:
-            return (Dense(self.coef_.copy(), self.intercept_.copy()),)
-        weight, bias = self.coef_[0] / 2, float(self.intercept_[0])
-        pair = [-bias / 2, bias / 2] if np.isfinite(bias) else [min(-bias, 0.0), min(bias, 0.0)]
-        return (Dense(np.stack([-weight, weight]), np.array(pair)),)
+        labels = self.classes_.tolist()
+        if clusters is not None:
+            covariance = "robust"
+        place = _reference_place(reference, labels, covariance, coverage)
+        rows = None if X is None else self._rows_again(X, y, sample_weight, clusters)
+        layer = self.layers_[0]
+        return summarise(
+            self._evidence, weight=np.asarray(layer.weight), bias=np.asarray(layer.bias),
+            labels=[str(label) for label in labels], names=self.column_names(), reference=place,
+            covariance=covariance, coverage=coverage, rows=rows, converged=self.converged_,
+        )  # fmt: skip
 
-    def decision_function(self, X: Any) -> Array:
-        """
-        Return the logits.
-
-        Parameters
-        ----------
-        X : array, CSR or CSC matrix, or frame of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        float64 array of shape (n_samples, n_classes), or (n_samples,) for two classes
-            For two classes, the logit of ``classes_[1]`` against ``classes_[0]``.
-        """
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=_dtypes(X), reset=False)
-        scores = np.empty((X.shape[0], len(self.coef_)))
-        rows = X.shape[0] if sparse.issparse(X) else max(16, PREDICT_BYTES // (8 * X.shape[1]))
-        for first in range(0, X.shape[0], rows):
-            block = X[first : first + rows]
-            scores[first : first + rows] = block.astype(np.float64, copy=False) @ self.coef_.T
-        scores += self.intercept_
-        return scores[:, 0] if len(self.coef_) == 1 else scores
-
-    def predict(self, X: Any) -> npt.NDArray[Any]:
-        """
-        Return the most probable label of each row.
-
-        Parameters
-        ----------
-        X : array, CSR or CSC matrix, or frame of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        array of shape (n_samples,)
-            Labels as in `classes_`.
-        """
-        scores = self.decision_function(X)
-        best = (scores > 0).astype(np.int64) if scores.ndim == 1 else scores.argmax(axis=1)
-        labels: npt.NDArray[Any] = self.classes_[best]
-        return labels
-
-    def predict_proba(self, X: Any) -> Array:
-        """
-        Return the probability of each class.
-
-        Parameters
-        ----------
-        X : array, CSR or CSC matrix, or frame of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        float64 array of shape (n_samples, n_classes)
-            Each row sums to one; columns in the order of `classes_`.
-        """
-        return np.asarray(softmax(_logits(self.decision_function(X))), dtype=np.float64)
-
-    def predict_log_proba(self, X: Any) -> Array:
-        """
-        Return the logarithm of the probability of each class, exact where the probability itself vanishes.
-
-        Parameters
-        ----------
-        X : array, CSR or CSC matrix, or frame of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        float64 array of shape (n_samples, n_classes)
-            In nats.
-        """
-        return np.asarray(log_softmax(_logits(self.decision_function(X))), dtype=np.float64)
+    def _rows_again(self, X: Any, y: Any, sample_weight: Any, clusters: Any) -> Rows:
+        """Return the rows of the fit as `summary` takes them."""
+        X = validate_data(self, X, accept_sparse="csr", dtype=feature_dtypes(X), reset=False)
+        targets = known_targets(np.asarray(y), self.classes_)
+        weights = row_weights(self.class_weight, self.classes_, targets, targets, sample_weight)
+        check_consistent_length(X, targets, clusters)
+        codes = None if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
+        return Rows(X, targets, weights, codes)
 
 
-def _logits(scores: Array) -> Array:
-    """Return one logit a class, none above zero for two classes, so that infinity stays on the safe side."""
-    if scores.ndim == 2:
-        return scores
-    return np.stack([np.minimum(-scores, 0.0), np.minimum(scores, 0.0)], axis=1)
+def _reference_place(reference: Any, labels: list[Any], covariance: str, coverage: float) -> int | None:
+    """Return the index of the reference class, None for "symmetric"."""
+    where = "SoftmaxRegression.summary"
+    if covariance not in ("fisher", "robust"):
+        raise OptionError("SC141", f'`covariance` must be "fisher" or "robust"; got {covariance!r}', where=where)
+    if not 0.0 < coverage < 1.0:
+        raise OptionError("SC141", f"`coverage` must lie between 0 and 1; got {coverage:g}", where=where)
+    if reference is None:
+        return 0
+    if reference in labels:
+        return labels.index(reference)
+    if reference == "symmetric":
+        return None
+    text = f'`reference` must be a class or "symmetric"; got "{shown(reference)}"'
+    raise OptionError("SC141", text, where=where)
 
 
-def _dtypes(X: Any) -> Any:
-    return np.float32 if str(getattr(X, "dtype", "")) in SMALL_NUMBERS else [np.float64, np.float32]
+def _threads(n_jobs: int | None) -> int | None:
+    """Return how many threads there may be; negative numbers count down from all, as in scikit-learn."""
+    if n_jobs is None or n_jobs > 0:
+        return n_jobs
+    return max(1, (os.cpu_count() or 1) + 1 + n_jobs)
 
 
 def _seed(random_state: Any) -> int:
@@ -358,58 +603,3 @@ def _seed(random_state: Any) -> int:
     if isinstance(random_state, Integral):
         return int(random_state)
     return int(random_state.randint(2**31 - 1))
-
-
-def _solve_known(
-    X: Any,
-    targets: npt.NDArray[np.int64],
-    weights: Array,
-    known: npt.NDArray[np.bool_],
-    start: tuple[Array, Array] | None,
-    limits: Limits,
-    C: float,
-    intercept: bool,
-    seed: int,
-) -> Optimum:
-    """Solve over the classes that have weight; the others get probability zero."""
-    root_penalty = root_of_penalty(weights, C)
-    n_classes, n_known = len(known), int(known.sum())
-    used = weights > 0
-    if not used.all():
-        X, targets, weights = X[used], targets[used], weights[used]
-    rows = 1 if n_classes == 2 else n_classes
-    if n_known == 1:
-        weight, bias = np.zeros((rows, X.shape[1])), np.where(known, 0.0, -np.inf)
-        if n_classes == 2:
-            bias = np.array([np.inf if known[1] else -np.inf])
-        return Optimum(weight, bias, 0.0, np.zeros(1), np.zeros(1), 0, "decrement")
-    if n_known == 2 < n_classes:
-        root_penalty /= np.sqrt(2.0)  # two rows (-w/2, w/2) have half the squared length of one row w
-    renumbered = np.cumsum(known)[targets] - 1
-    optimum = solve(
-        X,
-        renumbered,
-        weights,
-        n_classes=n_known,
-        root_penalty=root_penalty,
-        intercept=intercept,
-        limits=limits,
-        start=start,
-        seed=seed,
-    )
-    if n_known == n_classes:
-        return optimum
-    weight, bias = optimum.weight, optimum.bias
-    if n_known == 2:
-        weight, bias = np.concatenate([-weight / 2, weight / 2]), np.concatenate([-bias / 2, bias / 2])
-    all_weight, all_bias = np.zeros((n_classes, X.shape[1])), np.full(n_classes, -np.inf)
-    all_weight[known], all_bias[known] = weight, bias
-    return Optimum(
-        all_weight,
-        all_bias,
-        optimum.objective,
-        optimum.gradient_weight,
-        optimum.gradient_bias,
-        optimum.iterations,
-        optimum.reason,
-    )

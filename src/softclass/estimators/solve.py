@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from softclass.estimators.column_rank import ColumnRank, column_rank, on_columns
+from softclass.estimators.findings import Findings, examine
 from softclass.estimators.lbfgs import lbfgs
 from softclass.estimators.line_search import Limits, Solution
 from softclass.estimators.linear_loss import LinearLoss
@@ -22,12 +24,16 @@ from softclass.estimators.preconditioners import (
     gram_basis,
     kronecker_inverse,
 )
-from softclass.estimators.row_space import LARGEST_SPREAD, row_space
+from softclass.estimators.proximal import least_subgradient, proximal
+from softclass.estimators.row_space import LARGEST_SPREAD, RowSpace, row_space
 from softclass.estimators.scaling import Array, column_moments, scale_features
+from softclass.estimators.spill import AbstractRows
+from softclass.estimators.trust_region import newton_cg
 
 NEWTON_ALWAYS = 150  # parameters up to which the exact Hessian is cheap for any number of rows
 NEWTON_MOST = 1500  # parameters up to which it may be built at all
 NEWTON_WORK = 5e9  # rows x parameters^2 up to which each Newton step takes a fraction of a second
+SINGLE_TOLERANCE = 1e-7  # below it, sparse rows are worked on in float64
 POLISH_WORK = 1_000_000  # rows x parameters up to which rounding is reached in milliseconds
 DENSE_NUMBERS = 8_000_000  # sparse data of up to this many cells are made dense
 GRAM_COLUMNS = 2000  # columns up to which a Gram matrix is factorised; beyond, that costs more than it saves
@@ -56,6 +62,10 @@ class Optimum:
         Steps taken.
     reason : str
         See `Solution`.
+    findings : Findings or None
+        What else is known; None if there was nothing to solve.
+    certified : bool
+        Whether a bound or a trusted estimate met the tolerance.
     """
 
     weight: Array
@@ -65,6 +75,8 @@ class Optimum:
     gradient_bias: Array
     iterations: int
     reason: str
+    findings: Findings | None = None
+    certified: bool = True
 
     @property
     def gradient_norm(self) -> float:
@@ -75,7 +87,7 @@ class Optimum:
     @property
     def converged(self) -> bool:
         """Whether the optimality test was met."""
-        return self.reason in ("decrement", "duality")
+        return self.certified and self.reason != "separated"
 
 
 def root_of_penalty(weights: Array, C: float) -> float:
@@ -95,10 +107,18 @@ def solve(
     limits: Limits,
     start: tuple[Array, Array] | None = None,
     seed: int = 0,
+    l1_penalty: float = 0.0,
+    threads: int | None = None,
 ) -> Optimum:
-    """Minimise the mean loss plus ``root_penalty**2 / 2`` times the squared weights; all `weights` are positive."""
-    with workers() as team:
-        return _solve(features, targets, weights, n_classes, root_penalty, intercept, limits, start, seed, team)
+    """Minimise the mean loss plus ``root_penalty**2 / 2`` times the squared weights and `l1_penalty` times their sizes.
+
+    All `weights` are positive. `threads` bounds the threads (None: those that the linear algebra may use); no bit
+    depends on it.
+    """
+    with workers(threads) as team:
+        return _solve(
+            features, targets, weights, n_classes, root_penalty, intercept, limits, start, seed, team, l1_penalty
+        )
 
 
 def _solve(
@@ -112,6 +132,7 @@ def _solve(
     start: tuple[Array, Array] | None,
     seed: int,
     team: Workers,
+    l1_penalty: float = 0.0,
 ) -> Optimum:
     """Solve in scaled columns, or in the span of the rows."""
     n, d = features.shape
@@ -124,27 +145,80 @@ def _solve(
     varies = moments.deviation[moments.deviation > 0]
     if (
         d > n
+        and l1_penalty == 0.0  # the span of the rows knows lengths, not sizes of coefficients
         and (rows * (d + 1) > NEWTON_MOST or root_penalty == 0.0)  # without penalty: the shortest of many optima
         and not sparse.issparse(features)
         and not moments.exponent.any()
         and varies.size
         and varies.max() <= LARGEST_SPREAD * varies.min()
     ):
+        wide = features.whole() if isinstance(features, AbstractRows) else features
+        none = moments.deviation <= 0
         return _solve_wide(
-            features, targets, weights, moments.mean, n_classes, root_penalty, intercept, limits, start, seed, team
+            wide, targets, weights, moments.mean, n_classes, root_penalty, intercept, limits, start, seed, team, none
         )
-    scaled = scale_features(features, moments, root_penalty=root_penalty, n_classes=n_classes)
+    single = limits.tolerance >= SINGLE_TOLERANCE
+    scaled = scale_features(features, moments, root_penalty=root_penalty, n_classes=n_classes, single=single)
     penalty = (root_penalty / scaled.scale) ** 2
-    loss = LinearLoss(scaled, targets, weights, n_classes, penalty, intercept, root_penalty == 0.0, team)
+    is_free = root_penalty == 0.0 and l1_penalty == 0.0
+    loss = LinearLoss(scaled, targets, weights, n_classes, penalty, intercept, is_free, team)
     limits = replace(limits, polish=limits.polish and n * rows * loss.n_columns <= POLISH_WORK)
     point = loss.start() if start is None else _moved(loss, *start)
-    found = minimise(loss, point, limits, seed, is_cold=start is None)
-    weight, bias = loss.split(found.theta)
-    weight = np.where(scaled.variance > 0, weight / scaled.scale, 0.0)
-    if intercept:
-        bias = bias - weight @ scaled.mean
-        bias = bias - (bias.mean() if rows > 1 else 0.0)
-    return Optimum(weight, bias, found.value, *loss.user_gradient(found.gradient), found.iterations, found.reason)
+    constant = scaled.variance <= 0
+    rank = column_rank(loss) if is_free else None
+    if rank is not None and not rank.is_full and len(rank.kept):
+        return _solve_independent(loss, rank, point, limits, seed, constant, is_cold=start is None)
+    if l1_penalty > 0.0:
+        strength = l1_penalty / scaled.scale
+        found = proximal(loss, point, limits, strength, np.random.default_rng(seed))
+        findings = examine(loss, found, limits.tolerance, constant, None, strength)
+        found = replace(found, gradient=least_subgradient(found.gradient, found.theta, strength))
+    else:
+        found = minimise(loss, point, limits, seed, is_cold=start is None)
+        findings = examine(loss, found, limits.tolerance, constant, rank)
+    weight = np.where(scaled.variance > 0, loss.split(found.theta)[0] / scaled.scale, 0.0)
+    return _optimum(loss, found, findings, weight, found.gradient, limits.tolerance)
+
+
+def _optimum(
+    loss: LinearLoss, found: Solution, findings: Findings, weight: Array, gradient: Array, tolerance: float
+) -> Optimum:
+    """Return a solution in the caller's units; `gradient` is by all scaled columns, `weight` in the caller's units."""
+    bias = np.zeros(len(weight))
+    if loss.intercept:
+        bias = found.theta[:, -1] - weight @ loss.features.mean
+        bias = bias - (bias.mean() if loss.n_rows > 1 else 0.0)
+    certificate = findings.certificate
+    is_bound = certificate.kind in ("duality", "newton") and certificate.gap <= tolerance * found.value
+    certified = is_bound or found.reason in ("decrement", "duality")
+    derivatives = loss.user_gradient(gradient)
+    return Optimum(weight, bias, found.value, *derivatives, found.iterations, found.reason, findings, certified)
+
+
+def _solve_independent(
+    loss: LinearLoss,
+    rank: ColumnRank,
+    start: Array,
+    limits: Limits,
+    seed: int,
+    constant: npt.NDArray[np.bool_],
+    *,
+    is_cold: bool,
+) -> Optimum:
+    """Solve without penalty on independent columns, and share the weights with the others so that they are shortest."""
+    reduced = on_columns(loss, rank.kept)
+    by_weight, by_bias = loss.split(start)
+    point = rank.gathered(by_weight)
+    if loss.intercept:
+        point = np.concatenate([point, by_bias[:, None]], axis=1)
+    found = minimise(reduced, point, limits, seed, is_cold=is_cold)
+    findings = examine(reduced, found, limits.tolerance, constant, rank)
+    weight = rank.shortest(reduced.split(found.theta)[0], loss.features.scale)
+    by_kept, by_bias = reduced.split(found.gradient)
+    gradient = rank.spread(by_kept)
+    if loss.intercept:
+        gradient = np.concatenate([gradient, by_bias[:, None]], axis=1)
+    return _optimum(loss, found, findings, weight, gradient, limits.tolerance)
 
 
 def _moved(loss: LinearLoss, weight: Array, bias: Array) -> Array:
@@ -169,14 +243,17 @@ def minimise(loss: LinearLoss, start: Array, limits: Limits, seed: int, *, is_co
         return newton(loss, start, limits)
     rng = np.random.default_rng(seed)
     is_dense = not sparse.issparse(loss.features.blocks[0])
+    if not is_dense and p > NEWTON_MOST:
+        return newton_cg(loss, start, limits)
     if is_cold and is_dense and STAGE_ROWS * p * STAGE_GAIN <= n and not loss.watch_margin:
         stage = loss.curved_sample(start, STAGE_ROWS * p, rng, one_block=False)
-        start = _quasi_newton(stage, start, replace(limits, tolerance=STAGE_TOLERANCE, progress=None), rng).theta
+        quietly = replace(limits, tolerance=STAGE_TOLERANCE, progress=None, history=None)
+        start = _quasi_newton(stage, start, quietly, rng).theta
     found = _quasi_newton(loss, start, limits, rng)
     if found.reason == "stalled" and p <= NEWTON_MOST:
         rest = replace(limits, max_iter=max(1, limits.max_iter - found.iterations))
         again = newton(loss, found.theta, rest)
-        return replace(again, iterations=found.iterations + again.iterations)
+        return replace(again, iterations=found.iterations + again.iterations, solver=f"{found.solver}, newton")
     return found
 
 
@@ -184,23 +261,30 @@ def _quasi_newton(loss: LinearLoss, start: Array, limits: Limits, rng: np.random
     """Run L-BFGS from the best approximate Hessian that fits."""
     n, p, d = len(loss.targets), start.size, loss.features.n_features
     if p <= NEWTON_MOST:
-        make, size = full_inverse, max(4000, 20 * p)
+        make, size, name = full_inverse, max(4000, 20 * p), "lbfgs-full"
     elif d <= GRAM_COLUMNS and loss.n_rows * d * d <= BLOCK_NUMBERS:
-        make, size = block_inverse, max(4000, 4 * (d + 1), 4 * n // d)
+        make, size, name = block_inverse, max(4000, 4 * (d + 1), 4 * n // d), "lbfgs-block"
     else:
-        return lbfgs(loss, start, limits, _kronecker(loss, rng))
+        name = "lbfgs-kronecker" if _has_gram(loss) else "lbfgs-diagonal"
+        return replace(lbfgs(loss, start, limits, _kronecker(loss, rng)), solver=name)
 
     def refreshed(theta: Array) -> Apply:
         sample = loss.curved_sample(theta, size, rng)
         shrink = min(0.5, 0.3 * d / len(sample.targets)) if len(sample.targets) < n else 0.0
         return make(sample, theta, loss.features.variance, shrink)
 
-    return lbfgs(loss, start, limits, refreshed, refresh_at=REFRESH, may_give_up=p <= NEWTON_MOST)
+    found = lbfgs(loss, start, limits, refreshed, refresh_at=REFRESH, may_give_up=p <= NEWTON_MOST)
+    return replace(found, solver=name)
+
+
+def _has_gram(loss: LinearLoss) -> bool:
+    """Whether a Gram matrix of the columns is worth its factorisation."""
+    return loss.features.n_features <= GRAM_COLUMNS and not sparse.issparse(loss.features.blocks[0])
 
 
 def _kronecker(loss: LinearLoss, rng: np.random.Generator) -> Any:
     d = loss.features.n_features
-    if d > GRAM_COLUMNS or sparse.issparse(loss.features.blocks[0]):
+    if not _has_gram(loss):
         curvature, penalty = diagonal_basis(loss)
         inverse = kronecker_inverse(loss, None, curvature, penalty)
     else:
@@ -224,6 +308,7 @@ def _solve_wide(
     start: tuple[Array, Array] | None,
     seed: int,
     team: Workers,
+    constant: npt.NDArray[np.bool_],
 ) -> Optimum:
     """Solve in the span of the rows; the weights there have the same length, so the penalty is the same."""
     space = row_space(features, mean)
@@ -242,4 +327,26 @@ def _solve_wide(
     by_weight = space.weight(found.gradient_weight, features)
     if intercept:
         by_weight += found.gradient_bias[:, None] * mean
-    return replace(found, weight=weight, bias=bias, gradient_weight=by_weight)
+    findings = _in_columns(found.findings, space, features, mean, constant)
+    return replace(found, weight=weight, bias=bias, gradient_weight=by_weight, findings=findings)
+
+
+def _in_columns(
+    findings: Findings | None, space: RowSpace, features: npt.NDArray[Any], mean: Array, constant: npt.NDArray[np.bool_]
+) -> Findings | None:
+    """Return findings about the coordinates in the span of the rows as such about the columns."""
+    if findings is None:
+        return None
+    rank = None
+    if findings.rank is not None:  # as many independent columns as coordinates; which ones, nobody asks
+        kept = np.arange(space.coordinates.shape[1])
+        nothing = np.zeros((0, len(kept)))
+        rank = ColumnRank(kept, kept[:0], nothing, nothing, np.zeros(0), features.shape[1])
+    separating, direction = findings.separating, findings.direction
+    if separating is not None and direction is not None:
+        weight = space.weight(separating[0], features)
+        separating = (weight, separating[1] - weight @ mean)
+        direction = replace(direction, columns=~constant)
+    return replace(
+        findings, constant=constant, rank=rank, direction=direction, separating=separating, never=(), information=None
+    )
