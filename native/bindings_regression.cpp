@@ -107,12 +107,12 @@ void regression_hessian(nb::handle features, nb::handle targets, nb::handle row_
   call.weight = doubles(held_weight, R * D, "weight must be (R, D) of float64, contiguous");
   call.bias = doubles(held_bias, R, "bias must be (R,) of float64, contiguous");
   require(call.bias, "bias must be (R,) of float64, contiguous");
-  const int64_t size = R * (D + 1) * hessian_step(D);
+  const int64_t C = D + 1, size = R * C * hessian_step(C), outer_size = R * C * hessian_step(R * C);
   require(held_blocks && held_blocks->rank() > 0 && held_blocks->shape()[0] > 0, "blocks must be (lanes, R, C, step)");
   call.n_lanes = held_blocks->shape()[0];
   call.blocks = doubles(held_blocks, call.n_lanes * size, "blocks must be (lanes, R, C, step) of float64");
-  call.outer = doubles(held_outer, call.n_lanes * size * R, "outer must be (lanes, R, C, R, step) of float64");
-  require(call.outer || R == 1, "outer must be (lanes, R, C, R, step) of float64");
+  call.outer = doubles(held_outer, call.n_lanes * outer_size, "outer must be (lanes, R C, step) of float64");
+  require(call.outer || R == 1, "outer must be (lanes, R C, step) of float64");
   call.threads = threads;
   const Unlocked unlocked(call.rows.n_rows * D);
   require_memory(chosen_regression_kernels().hessian(call));
@@ -154,11 +154,24 @@ void regression_scale(nb::handle features, nb::handle shift, nb::handle factor, 
   require_memory(chosen_regression_kernels().scale(call));
 }
 
+void regression_lengths(nb::handle features, nb::handle lengths, int threads) {
+  const Rows rows(features, nb::none(), nb::none(), 0);
+  const Held held_lengths = held(lengths, Array::write);
+  RegressionLengths call = {};
+  call.rows = rows.rows;
+  call.lengths = doubles(held_lengths, call.rows.n_rows, "lengths must be (N,) of float64, contiguous");
+  require(call.lengths, "lengths must be (N,) of float64, contiguous");
+  call.threads = threads;
+  const Unlocked unlocked(call.rows.n_rows * call.rows.n_features);
+  require_memory(chosen_regression_kernels().lengths(call));
+}
+
 }  // namespace
 
 void bind_regression(nb::module_& m) {
   m.def("regression_chunk_rows", [](int64_t n_features) { return chunk_rows(n_features); }, "n_features"_a);
-  m.def("regression_hessian_step", [](int64_t n_features) { return hessian_step(n_features); }, "n_features"_a);
+  m.def("regression_hessian_step", [](int64_t n_columns) { return hessian_step(n_columns); }, "n_columns"_a);
+  m.def("regression_lengths", &regression_lengths, "features"_a, "lengths"_a, "threads"_a = 0);
   m.def("regression_pass", &regression_pass, "features"_a, "targets"_a, "row_weights"_a.none(), "weight"_a, "bias"_a,
         "weight_tangent"_a.none(), "bias_tangent"_a.none(), "lanes"_a, "first_chunk"_a, "with_margin"_a,
         "curvature"_a.none(), "threads"_a = 0);

@@ -148,7 +148,7 @@ HessianScratch hessian_scratch(const BlockSizes<double>& s, int64_t row_length, 
   t.block = block_scratch(s, false, pieces);
   t.rows = pieces.take<double>(s.step * s.n_features + 64);
   t.spread = pieces.take<double>(s.step * row_length);
-  t.weighted = pieces.take<double>(s.step * hessian_step(s.n_features));
+  t.weighted = pieces.take<double>(s.step * hessian_step(s.n_features + 1));
   return t;
 }
 
@@ -163,7 +163,7 @@ void add_hessian(const BlockRows<double>& rows, const BlockSizes<double>& s, con
                  const HessianScratch& t, double* blocks, double* outer) {
   constexpr int64_t width = panel_width<double>;
   using Block = RegressionBlock<double>;
-  const int64_t R = s.n_outputs, D = s.n_features, C = D + 1, step = hessian_step(D), length = R * step;
+  const int64_t R = s.n_outputs, D = s.n_features, C = D + 1, step = hessian_step(C), length = hessian_step(R * C);
   Block block(s, t.block, rows);
   const int64_t padded = block.padded_rows();
   double margin = 0.0;
@@ -188,23 +188,23 @@ void add_hessian(const BlockRows<double>& rows, const BlockSizes<double>& s, con
     const double root = __builtin_sqrt(weight);
     spread_row(x, D, root, t.weighted + r * step, step);
     for (int64_t k = 0; k < R; ++k)
-      spread_row(x, D, root * t.block.by_class[k * s.step + r], t.spread + r * length + k * step, step);
+      spread_row(x, D, root * t.block.by_class[k * s.step + r], t.spread + r * length + k * C, k + 1 < R ? C : length - k * C);
   }
   if (R == 1) {
     matmul<double>(C, step, rows.count, {t.spread, 1, length}, {t.spread, width, length}, blocks, step, true);
     return;
   }
   for (int64_t k = 0; k < R; ++k) {
-    const Left<double> mine{t.spread + k * step, 1, length};
+    const Left<double> mine{t.spread + k * C, 1, length};
     matmul<double>(C, step, rows.count, mine, {t.weighted, width, step}, blocks + k * C * step, step, true);
-    matmul<double>(C, (k + 1) * step, rows.count, mine, {t.spread, width, length}, outer + k * C * length, length, true);
+    matmul<double>(C, hessian_step((k + 1) * C), rows.count, mine, {t.spread, width, length}, outer + k * C * length, length, true);
   }
 }
 
 bool hessian(const RegressionHessian& call) {
   const RegressionRows& rows = call.rows;
-  const int64_t D = rows.n_features, R = call.n_outputs, size = chunk_rows(D), C = D + 1, step = hessian_step(D);
-  const int64_t length = R * step, block_rows = rows_of_outer(length);
+  const int64_t D = rows.n_features, R = call.n_outputs, size = chunk_rows(D), C = D + 1, step = hessian_step(C);
+  const int64_t length = hessian_step(R * C), block_rows = rows_of_outer(length);
   const BlockSizes<double> sizes{D, R, block_rows};
   const Coefficients<double> point{call.weight, call.bias};
   return for_each_chunk(rows, call.n_lanes, rows.n_rows * length * length, call.threads,
@@ -346,13 +346,35 @@ bool moments(const RegressionMoments& call) {
   });
 }
 
+SOFTCLASS_INLINE void store_narrow(float* out, const Doubles* x) { store(out, narrow(x[0], x[1])); }
+SOFTCLASS_INLINE void store_narrow(double* out, const Doubles* x) {
+  store(out, x[0]);
+  store(out + Doubles::lanes, x[1]);
+}
+SOFTCLASS_INLINE void load_wide(const float* x, Doubles* out) { widen(load(x), out); }
+SOFTCLASS_INLINE void load_wide(const double* x, Doubles* out) {
+  out[0] = load(x);
+  out[1] = load(x + Doubles::lanes);
+}
+
 template <class From, class To>
 void scale_rows(const RegressionScale& call, int64_t begin, int64_t end) {
-  const int64_t D = call.rows.n_features;
+  constexpr int n = 2 * Doubles::lanes;
+  const int64_t D = call.rows.n_features, whole = D / n * n;
+  const double* const shift = call.shift;
+  const double* const factor = call.factor;
   const From* x = static_cast<const From*>(call.rows.features) + begin * D;
   To* out = static_cast<To*>(call.out) + begin * D;
-  for (int64_t r = begin; r < end; ++r, x += D, out += D)
-    for (int64_t d = 0; d < D; ++d) out[d] = To((double(x[d]) - call.shift[d]) * call.factor[d]);
+  for (int64_t r = begin; r < end; ++r, x += D, out += D) {
+    for (int64_t d = 0; d < whole; d += n) {
+      Doubles value[2];
+      load_wide(x + d, value);
+      for (int i = 0; i < 2; ++i)
+        value[i] = (value[i] - load(shift + d + i * Doubles::lanes)) * load(factor + d + i * Doubles::lanes);
+      store_narrow(out + d, value);
+    }
+    for (int64_t d = whole; d < D; ++d) out[d] = To((double(x[d]) - shift[d]) * factor[d]);
+  }
 }
 
 bool scale(const RegressionScale& call) {
@@ -368,10 +390,42 @@ bool scale(const RegressionScale& call) {
   return true;
 }
 
+template <class Real>
+void square_lengths(const RegressionLengths& call, int64_t begin, int64_t end) {
+  using V = Vector<Real>;
+  constexpr int parts = int(row_unit) / V::lanes;
+  const int64_t D = call.rows.n_features, whole = D / row_unit * row_unit;
+  const Real* x = static_cast<const Real*>(call.rows.features) + begin * D;
+  for (int64_t r = begin; r < end; ++r, x += D) {
+    V sums[parts];
+    for (int p = 0; p < parts; ++p) sums[p] = broadcast_as(V{}, Real(0));
+    for (int64_t d = 0; d < whole; d += row_unit)
+      for (int p = 0; p < parts; ++p) {
+        const V value = load(x + d + p * V::lanes);
+        sums[p] = fma(value, value, sums[p]);
+      }
+    double each[row_unit], sum = 0.0;
+    for (int p = 0; p < parts; ++p) store_wide(each + p * V::lanes, sums[p]);
+    for (int64_t j = 0; j < row_unit; ++j) sum += each[j];
+    for (int64_t d = whole; d < D; ++d) sum += double(x[d]) * double(x[d]);
+    call.lengths[r] = sum;
+  }
+}
+
+bool lengths(const RegressionLengths& call) {
+  const RegressionRows& rows = call.rows;
+  const int64_t size = chunk_rows(rows.n_features);
+  parallel(chunks_of(rows), rows.n_rows * rows.n_features < small_work ? 1 : call.threads, [&](int64_t chunk) {
+    const int64_t begin = chunk * size, end = least(begin + size, rows.n_rows);
+    rows.is_double ? square_lengths<double>(call, begin, end) : square_lengths<float>(call, begin, end);
+  });
+  return true;
+}
+
 }  // namespace
 
 extern const RegressionKernels regression_kernels;
-const RegressionKernels regression_kernels = {pass, hessian, moments, scale};
+const RegressionKernels regression_kernels = {pass, hessian, moments, scale, lengths};
 
 }  // namespace SOFTCLASS_TARGET
 }  // namespace softclass

@@ -50,12 +50,12 @@ struct RegressionHessian {
   const double* weight;
   const double* bias;
   double* blocks;  // n_lanes x R x C x step, C = D + 1
-  double* outer;   // n_lanes x R C x R step, its lower blocks of classes; rows of C numbers end every step numbers
+  double* outer;   // n_lanes x R C x hessian_step(R C): the blocks of a class with itself and with those before it
   int64_t n_lanes;
   int threads;
 };
-// Columns of a row of blocks and, for a class, of outer.
-static constexpr int64_t hessian_step(int64_t n_features) { return (n_features + 1 + 7) / 8 * 8; }
+// Columns in whole vectors of every target; `step` above is that of C.
+static constexpr int64_t hessian_step(int64_t n_columns) { return (n_columns + 7) / 8 * 8; }
 
 struct RegressionMoments {
   RegressionRows rows;  // targets are not read
@@ -74,12 +74,19 @@ struct RegressionScale {
   int threads;
 };
 
+struct RegressionLengths {
+  RegressionRows rows;  // only the features are read
+  double* lengths;      // (N,): sum of the squares of each row
+  int threads;
+};
+
 // False: no memory.
 struct RegressionKernels {
   bool (*pass)(const RegressionPass& call);
   bool (*hessian)(const RegressionHessian& call);
   bool (*moments)(const RegressionMoments& call);
   bool (*scale)(const RegressionScale& call);
+  bool (*lengths)(const RegressionLengths& call);
 };
 SOFTCLASS_TABLES(RegressionKernels, regression_kernels)
 

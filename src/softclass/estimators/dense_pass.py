@@ -198,11 +198,12 @@ def curvatures(rows: DenseRows, weight: Array, bias: Array) -> Array:
 def full_hessian(rows: DenseRows, weight: Array, bias: Array) -> Array:
     """Return the Hessian of the loss over weight and bias of each class, of shape (R, D + 1, R, D + 1)."""
     r, d = weight.shape
-    c, step = d + 1, int(cpu.regression_hessian_step(d))
+    c, p = d + 1, r * (d + 1)
+    step, length = int(cpu.regression_hessian_step(c)), int(cpu.regression_hessian_step(p))
     weight, bias = np.ascontiguousarray(weight), np.ascontiguousarray(bias)
-    n = lanes_of(8 * r * r * c * step, rows.n_chunks)
+    n = lanes_of(8 * p * length, rows.n_chunks)
     blocks = np.zeros((n, r, c, step))
-    outer = np.zeros((n, r, c, r, step)) if r > 1 else None
+    outer = np.zeros((n, p, length)) if r > 1 else None
     for piece in rows.pieces():
         cpu.regression_hessian(
             piece.rows, piece.targets, piece.weights, weight, bias, blocks, outer, piece.first_chunk, rows.threads
@@ -211,14 +212,22 @@ def full_hessian(rows: DenseRows, weight: Array, bias: Array) -> Array:
     if outer is None:
         return block.reshape(r, c, r, c)
     # Of the outer products only the blocks of a class with itself and with those before it were made.
-    lower = outer.sum(axis=0)[..., :c] if n > 1 else outer[0, ..., :c]
-    hessian = np.empty((r, c, r, c))
+    lower = outer.sum(axis=0) if n > 1 else outer[0]
+    hessian = np.empty((p, p))
     for row in range(r):
-        np.negative(lower[row, :, : row + 1], out=hessian[row, :, : row + 1])
-        hessian[row, :, row] += block[row]
-        for column in range(row):
-            hessian[column, :, row] = hessian[row, :, column].T
-    return hessian
+        mine, before = slice(row * c, row * c + c), slice(0, row * c)
+        np.subtract(block[row], lower[mine, mine], out=hessian[mine, mine])
+        np.negative(lower[mine, before], out=hessian[mine, before])
+        hessian[before, mine] = hessian[mine, before].T
+    return hessian.reshape(r, c, r, c)
+
+
+def squared_lengths(rows: DenseRows) -> Array:
+    """Return the sum of the squares of each row."""
+    found = np.empty(rows.n_rows)
+    for piece in rows.pieces():
+        cpu.regression_lengths(piece.rows, found[piece.span], rows.threads)
+    return found
 
 
 class ColumnSums(NamedTuple):

@@ -18,6 +18,7 @@ from softclass.estimators.dense_pass import (
     full_hessian,
     hessian_product,
     loss_and_gradient,
+    squared_lengths,
 )
 from softclass.estimators.parallel import ONE, Workers
 from softclass.estimators.scaling import BLOCK_BYTES, Array, ScaledFeatures
@@ -131,14 +132,14 @@ class LinearLoss:
     def value_and_gradient(self, theta: Array) -> tuple[float, Array]:
         """Return the objective and its gradient, in float64."""
         self.passes[0] += 1
-        weight, _ = self.split(theta)
+        weight, bias = self.split(theta)
         if self.is_sparse:
-            sums = self._sparse_sums(theta)
-        else:
-            sums = loss_and_gradient(
-                self.dense_rows, *self.own_columns(*self.split(theta)), with_margin=bool(self.watch_margin)
+            value, gradient, self.margin[0] = self.sparse_pass.value_and_gradient(
+                theta, wants_margin=bool(self.watch_margin)
             )
-            sums = self._weighed(sums)
+            return value, gradient
+        sums = loss_and_gradient(self.dense_rows, *self.own_columns(weight, bias), with_margin=bool(self.watch_margin))
+        sums = self._weighed(sums)
         penalised = self.penalty * weight
         gradient = self.features.finished(sums.weight, sums.bias) + penalised
         self.margin[0] = sums.margin
@@ -161,30 +162,30 @@ class LinearLoss:
     @cached_property
     def sparse_pass(self) -> SparsePass:
         """The rows as the compiled pass takes sparse ones."""
-        blocks = self.features.blocks
-        return SparsePass(blocks, self.targets, self.weights, self.n_classes, blocks[0].dtype, self.workers.threads)
-
-    def _sparse_sums(self, theta: Array) -> LossSums:
-        own = self.own_columns(*self.split(theta))
-        return LossSums(*self.sparse_pass.gradient(*own, wants_margin=bool(self.watch_margin), key=theta))
+        d, factor, shift = self.features.n_features, self.features.factor, self.features.shift
+        return SparsePass(
+            self.features.blocks,
+            self.targets,
+            self.weights,
+            self.n_classes,
+            np.ones(d) if factor is None else factor,
+            np.zeros(d) if shift is None else shift,
+            self.penalty,
+            self.workers.threads,
+        )
 
     def hessian_product(self, theta: Array, direction: Array) -> Array:
         """Return the Hessian at `theta` times a direction, which sums to zero over the classes."""
         self.passes[0] += 1
-        weight, bias = self.split(direction)
         if self.is_sparse:
-            by_weight, by_bias = self._sparse_product(theta, direction)
-        else:
-            unit = 1.0 if self.unit_weight is None else self.unit_weight
-            by_weight, by_bias = hessian_product(
-                self.dense_rows, *self.own_columns(*self.split(theta)), *self.own_columns(weight, bias)
-            )
-            by_weight, by_bias = by_weight * unit, by_bias * unit
+            return self.sparse_pass.product(theta, direction)
+        weight, bias = self.split(direction)
+        unit = 1.0 if self.unit_weight is None else self.unit_weight
+        by_weight, by_bias = hessian_product(
+            self.dense_rows, *self.own_columns(*self.split(theta)), *self.own_columns(weight, bias)
+        )
+        by_weight, by_bias = by_weight * unit, by_bias * unit
         return self._joined(self.features.finished(by_weight, by_bias) + self.penalty * weight, by_bias)
-
-    def _sparse_product(self, theta: Array, direction: Array) -> tuple[Array, Array]:
-        weight, bias = self.own_columns(*self.split(theta))
-        return self.sparse_pass.product(weight, bias, *self.own_columns(*self.split(direction)), key=theta)
 
     def probabilities(self, block: Any, theta: Array) -> Array:
         """Return the probabilities of the classes that have a row of parameters."""
@@ -292,6 +293,8 @@ class LinearLoss:
     @cached_property
     def squared_lengths(self) -> Array:
         """Squared length of each scaled row, with its one for the bias."""
+        if not self.is_sparse and self.features.factor is None:
+            return squared_lengths(self.dense_rows) + 1.0
         lengths = np.empty(len(self.targets))
         step = max(16, BLOCK_BYTES // (8 * self.features.n_features + 8))
         for span, block in self.features.spans():

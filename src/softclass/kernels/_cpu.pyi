@@ -132,7 +132,8 @@ def coordinate_descent(
     tolerance: float,
 ) -> tuple[int, bool]: ...
 def regression_chunk_rows(n_features: int) -> int: ...
-def regression_hessian_step(n_features: int) -> int: ...
+def regression_hessian_step(n_columns: int) -> int: ...
+def regression_lengths(features: npt.NDArray[Any], lengths: _Values, threads: int = 0) -> None: ...
 def regression_pass(
     features: npt.NDArray[Any],  # (N, D), float32 or float64, contiguous
     targets: npt.NDArray[np.int64],
@@ -154,7 +155,7 @@ def regression_hessian(
     weight: _Values,
     bias: _Values,
     blocks: _Values,  # (lanes, R, D + 1, step), added to
-    outer: _Values | None,  # (lanes, R, D + 1, R, step), added to: a class and those before it; None for two classes
+    outer: _Values | None,  # (lanes, R (D + 1), step), added to: a class and those before it; None for two classes
     first_chunk: int,
     threads: int = 0,
 ) -> None: ...
@@ -192,3 +193,23 @@ def sparse_regression_pass(
     wants_margin: bool,
     threads: int = 0,
 ) -> tuple[float, float]: ...
+def sparse_regression_spread(
+    theta: _Values,  # (D, R) or, with a bias, (D + 1, R): over (x - shift) * factor
+    factor: _Values,
+    shift: _Values,
+    first: int,  # class of the pass that is the first of theta
+    weight: npt.NDArray[Any],  # (D, step), written: over x
+    bias: npt.NDArray[Any],  # (step,), written
+    threads: int = 0,
+) -> None: ...
+def sparse_regression_gather(
+    by_weight: _Values,  # (D, step): derivatives over x
+    by_bias: _Values,  # (step,)
+    theta: _Values,
+    factor: _Values,
+    shift: _Values,
+    penalty: _Values,  # (D,)
+    first: int,
+    derivative: _Values,  # like theta, written: with the penalty, less the mean over the classes
+    threads: int = 0,
+) -> float: ...

@@ -45,6 +45,7 @@ regression_pass = _cpu.regression_pass
 regression_hessian = _cpu.regression_hessian
 regression_moments = _cpu.regression_moments
 regression_scale = _cpu.regression_scale
+regression_lengths = _cpu.regression_lengths
 
 sparse_regression_pass = _cpu.sparse_regression_pass
 
