@@ -208,7 +208,7 @@ def test_fit_forgets_and_is_forgotten():
 X1, Y1 = np.eye(3), ["a", "b", "a"]
 REFUSED = {
     "no classes": ({}, {}, X1, Y1, ValueError, "the first call needs `classes`, all labels that will come"),
-    "l1": ({"l1_ratio": 0.5}, {"classes": CLASSES}, X1, Y1, ValueError, "`l1_ratio` must be 0"),
+    "l1": ({"l1_ratio": 0.5}, {"classes": CLASSES}, X1, Y1, AttributeError, "has no attribute 'partial_fit'"),
     "balanced": (
         {"class_weight": "balanced"},
         {"classes": CLASSES},

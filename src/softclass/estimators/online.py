@@ -42,16 +42,23 @@ SORTED = (
 )
 
 
-def refuse_partial_fit(class_weight: Any, l1_ratio: float, X: Any, classes: Any, *, is_first: bool) -> None:
-    """Raise an error for what cannot be learned from one batch after the other."""
-    if l1_ratio > 0:
-        raise ValueError("SoftmaxRegression.partial_fit: `l1_ratio` must be 0; a quadratic has no corners to remember")
-    if is_first and classes is None:
-        raise ValueError("SoftmaxRegression.partial_fit: the first call needs `classes`, all labels that will come")
-    if isinstance(class_weight, str):
-        raise ValueError(
+def remembers(model: Any) -> bool:
+    """Whether a model has `partial_fit`; the error, if not, is that of an attribute that is not there."""
+    if model.l1_ratio > 0:
+        raise AttributeError(
+            "SoftmaxRegression.partial_fit: `l1_ratio` must be 0; a quadratic has no corners to remember"
+        )
+    if isinstance(model.class_weight, str):
+        raise AttributeError(
             'SoftmaxRegression.partial_fit: `class_weight` "balanced" needs the counts of all rows; give numbers'
         )
+    return True
+
+
+def refuse_partial_fit(class_weight: Any, X: Any, classes: Any, *, is_first: bool) -> None:
+    """Raise an error for what cannot be learned from one batch after the other."""
+    if is_first and classes is None:
+        raise ValueError("SoftmaxRegression.partial_fit: the first call needs `classes`, all labels that will come")
     if sparse.issparse(X):
         raise TypeError("SoftmaxRegression.partial_fit: rows must be dense; fit_batches takes sparse ones")
 

@@ -29,6 +29,11 @@ CHEAP_MODEL = 2e8  # rows x parameters^2 up to which every step makes its model 
 TRIALS = 5  # lengths of a step; then a shorter step is asked of the model
 FIRST_DAMPING = 1e-3  # of the curvature at the start, added where steps turn out too long
 MOST_DAMPING = 1e6
+ROUNDED = 1e-4  # of the diagonal, added where products in float32 could make a Hessian indefinite
+NOISY = 1e-3  # of the noise of values: gains below leave gradients whose differences mean nothing either
+STAGE_ROWS = 10  # rows a parameter of the sample that is solved first, where there are enough rows
+STAGE_GAIN = 4  # the sample must be so many times smaller than the data
+STAGE_TOLERANCE = 3e-2
 SWEEPS = 100  # of coordinate descent, before the equations of the coordinates that are not zero are solved at once
 ROUNDS = 20
 LARGEST = 1e300  # of the strengths: a column that is almost constant gets no weight, and nothing overflows
@@ -257,7 +262,10 @@ class ProximalNewton:
                 parts.append(mine)
         size = max(LEAST_ROWS, SAMPLE_ROWS * max((len(part) for part in parts), default=1))
         size = min(size, max(LEAST_ROWS, BLOCK_BYTES * 16 // max(len(places), 1)))
-        return Model(parts, loss_hessians(self.loss, here.theta, parts, *sampled_rows(self.loss, size, self.rng)))
+        rows, weights = sampled_rows(self.loss, size, self.rng)
+        if len(parts[0]) == here.theta.size and not sparse.issparse(self.loss.features.blocks[0]):
+            return Model(parts, [whole_hessian(self.loss, here.theta, rows, weights)])
+        return Model(parts, loss_hessians(self.loss, here.theta, parts, rows, weights))
 
     def _step(
         self, model: Model, here: Place, penalty: Penalty, l1: Array, ridge: Array, tolerance: float
@@ -268,15 +276,18 @@ class ProximalNewton:
         for part, hessian in zip(model.parts, model.hessians, strict=True):
             old, diagonal = flat[part], hessian.diagonal().copy()
             np.fill_diagonal(hessian, diagonal + self.damping * self.stiffness.ravel()[part])
-            moved = minimum_of_model(hessian, gradient[part], old, bounds[part], bends[part], tolerance) - old
-            np.fill_diagonal(hessian, diagonal)
+            with np.errstate(over="ignore", invalid="ignore"):
+                moved = minimum_of_model(hessian, gradient[part], old, bounds[part], bends[part], tolerance) - old
+                np.fill_diagonal(hessian, diagonal)
+                bent += float(moved @ (hessian @ moved))
             flat_step[part] = moved
-            bent += float(moved @ (hessian @ moved))
         step = flat_step.reshape(here.theta.shape)
         if self.loss.intercept and len(step) > 1:
             step[:, -1] -= step[:, -1].mean()
         d = len(penalty.l1)
         ahead = here.theta[:, :d] + step[:, :d]
+        if not np.isfinite(bent) or not np.all(np.isfinite(step)):  # an indefinite model has no minimum
+            return np.zeros_like(step), 0.0, np.inf
         slope = float(np.vdot(here.gradient, step)) + penalty.value(ahead) - penalty.value(here.theta[:, :d])
         return step, slope, -(slope + 0.5 * bent)
 
@@ -312,8 +323,8 @@ class ProximalNewton:
                 self.damping = 0.1 * self.damping if self.damping > 0.1 * FIRST_DAMPING else 0.0
             if not model.is_fresh and (length < 1 or not 0.5 <= gained / estimate <= 2.0):
                 self.model = None
-            else:
-                model.correct(length * step, there.gradient - here.gradient)
+        if self.model is not None and estimate > NOISY * noise * abs(here.value):
+            model.correct(length * step, there.gradient - here.gradient)
         model.is_fresh = False
 
     def _recentred(self, place: Place, penalty: Penalty) -> Place:
@@ -344,8 +355,14 @@ def proximal(loss: LinearLoss, start: Array, limits: Limits, l1: Array, rng: np.
         Its value has all of the penalty, its gradient is that of the smooth part.
     """
     penalty = Penalty(np.minimum(l1, LARGEST), np.minimum(loss.penalty, LARGEST))
-    solver = ProximalNewton(_with_penalty(loss, np.zeros_like(loss.penalty)), rng)
-    return solver.minimise(start, penalty, limits)
+    bare = _with_penalty(loss, np.zeros_like(loss.penalty))
+    size = max(LEAST_ROWS, STAGE_ROWS * start.size)
+    is_cold = not np.any(loss.split(start)[0])
+    if is_cold and not sparse.issparse(loss.features.blocks[0]) and size * STAGE_GAIN <= len(loss.targets):
+        stage = ProximalNewton(bare.subset(*sampled_rows(loss, size, rng)), rng)
+        rough = replace(limits, tolerance=STAGE_TOLERANCE, polish=False, progress=None, history=None)
+        start = stage.minimise(start, penalty, rough).theta
+    return ProximalNewton(bare, rng).minimise(start, penalty, limits)
 
 
 def start_curvature(loss: LinearLoss) -> Array:
@@ -444,6 +461,34 @@ def sampled_rows(loss: LinearLoss, size: int, rng: np.random.Generator) -> tuple
     return rows, loss.weights[rows] / chance[rows]
 
 
+def whole_hessian(loss: LinearLoss, theta: Array, rows: Indices, weights: Array) -> Array:
+    """Return the Hessian of the loss by all parameters, without penalty, from some rows of dense features."""
+    is_all = len(rows) == len(loss.targets)
+    part = loss if is_all else loss.subset(rows, weights)
+    hessian = part.hessian(theta)
+    k, columns = theta.shape
+    if k > 1:  # less the curvature of the shift common to all classes, which is not there
+        places = np.arange(columns)
+        for one in range(k):
+            for two in range(k):
+                hessian[one * columns + places, two * columns + places] -= 1.0 / k
+    if not is_all:
+        bends, squares = np.zeros(k), np.zeros(columns)
+        for span, block in part.features.spans():
+            chances = part.probabilities(block, theta)
+            bends += weights[span] @ (chances * (1.0 - chances))
+            squares += weights[span] @ np.square(part.extended(block), dtype=np.float64)
+        _make_up(hessian, loss, squares, np.repeat(bends, columns), np.tile(np.arange(columns), k))
+    return hessian
+
+
+def _make_up(hessian: Array, loss: LinearLoss, squares: Array, bends: Array, columns: Indices) -> None:
+    """Add to the diagonal what the variance of a sample's columns lacks; `squares`: of all columns of the sample."""
+    full = np.append(loss.features.variance, 1.0) if loss.intercept else loss.features.variance
+    lacking = np.maximum(full - squares, 0.0)[columns] * bends
+    np.fill_diagonal(hessian, hessian.diagonal() * (1.0 + ROUNDED * loss.single) + lacking)
+
+
 def loss_hessians(
     loss: LinearLoss, theta: Array, parts: Sequence[Indices], rows: Indices, weights: Array
 ) -> list[Array]:
@@ -476,11 +521,10 @@ def loss_hessians(
         bends += bend
         squares += square
     if len(rows) < len(loss.targets):
-        full = np.append(loss.features.variance, 1.0)[used]
+        spread = np.full(columns, np.inf)
+        spread[used] = squares
         for part, hessian in zip(parts, hessians, strict=True):
-            place = np.searchsorted(used, part % columns)
-            lacking = np.maximum(full - squares, 0.0)[place] * bends[part // columns]
-            np.fill_diagonal(hessian, hessian.diagonal() + lacking)
+            _make_up(hessian, loss, spread, bends[part // columns], part % columns)
     return hessians
 
 
