@@ -108,6 +108,60 @@ std::tuple<double, double> sparse_regression_pass(
   return {end.loss, end.margin};
 }
 
+const double* doubles_of(const Array& array, int64_t size, const char* rule) {
+  return reinterpret_cast<const double*>(contiguous(array, Element::float64, size, rule));
+}
+
+ScaledParameters parameters_of(const Array& theta, const Array& factor, const Array& shift, const Array& penalty,
+                               int64_t first, int threads) {
+  ScaledParameters call = {};
+  require(theta.rank() == 2, "theta must be (D, R) or (D + 1, R)");
+  call.n_features = factor.size();
+  call.n_outputs = theta.shape()[1];
+  call.has_bias = theta.shape()[0] == call.n_features + 1;
+  require(call.has_bias || theta.shape()[0] == call.n_features, "theta must be (D, R) or (D + 1, R)");
+  call.first = first;
+  call.theta = doubles_of(theta, -1, "theta must be contiguous float64");
+  call.factor = doubles_of(factor, call.n_features, "factor must be (D,), float64");
+  call.shift = doubles_of(shift, call.n_features, "shift must be (D,), float64");
+  call.penalty = doubles_of(penalty, call.n_features, "penalty must be (D,), float64");
+  call.threads = threads;
+  return call;
+}
+
+void sparse_regression_spread(nb::handle theta, nb::handle factor, nb::handle shift, int64_t first, nb::handle weight,
+                              nb::handle bias, int threads) {
+  const Array t(theta, Array::read), f(factor, Array::read), s(shift, Array::read), w(weight, Array::write),
+      b(bias, Array::write);
+  ScaledParameters call = parameters_of(t, f, s, f, first, threads);
+  require(w.rank() == 2 && first >= 0 && first + call.n_outputs <= w.shape()[1], "weight must be (D, step)");
+  call.step = w.shape()[1];
+  call.is_double = w.element() == Element::float64;
+  require(call.is_double || w.element() == Element::float32, "weight must be float32 or float64");
+  char* const out = contiguous(w, w.element(), call.n_features * call.step, "weight must be (D, step)");
+  char* const out_bias = contiguous(b, w.element(), call.step, "bias must be (step,)");
+  const auto parts = std::make_unique<double[]>(size_t(spread_parts(call.n_features) * call.n_outputs));
+  const Unlocked unlocked(call.n_features * call.n_outputs);
+  chosen_sparse_regression_kernels().spread(call, parts.get(), out, out_bias);
+}
+
+double sparse_regression_gather(nb::handle by_weight, nb::handle by_bias, nb::handle theta, nb::handle factor,
+                                nb::handle shift, nb::handle penalty, int64_t first, nb::handle derivative,
+                                int threads) {
+  const Array g(by_weight, Array::read), gb(by_bias, Array::read), t(theta, Array::read), f(factor, Array::read),
+      s(shift, Array::read), q(penalty, Array::read), out(derivative, Array::write);
+  ScaledParameters call = parameters_of(t, f, s, q, first, threads);
+  require(g.rank() == 2 && first >= 0 && first + call.n_outputs <= g.shape()[1], "by_weight must be (D, step)");
+  call.step = g.shape()[1];
+  const double* const sums = doubles_of(g, call.n_features * call.step, "by_weight must be (D, step), float64");
+  const double* const bias_sums = doubles_of(gb, call.step, "by_bias must be (step,), float64");
+  double* const to =
+      reinterpret_cast<double*>(contiguous(out, Element::float64, t.size(), "derivative must be like theta"));
+  const auto parts = std::make_unique<double[]>(size_t(spread_parts(call.n_features)));
+  const Unlocked unlocked(call.n_features * call.n_outputs);
+  return chosen_sparse_regression_kernels().gather(call, sums, bias_sums, parts.get(), to);
+}
+
 }  // namespace
 
 void bind_regression_sparse(nb::module_& m) {
@@ -115,6 +169,10 @@ void bind_regression_sparse(nb::module_& m) {
         "chunk_starts"_a, "chunk_columns"_a, "column_starts"_a, "column_rows"_a, "column_values"_a, "targets"_a,
         "weights"_a, "n_classes"_a, "weight"_a, "bias"_a, "weight_tangent"_a.none(), "bias_tangent"_a.none(),
         "probabilities"_a.none(), "weight_product"_a, "bias_product"_a, "wants_margin"_a, "threads"_a = 0);
+  m.def("sparse_regression_spread", &sparse_regression_spread, "theta"_a, "factor"_a, "shift"_a, "first"_a, "weight"_a,
+        "bias"_a, "threads"_a = 0);
+  m.def("sparse_regression_gather", &sparse_regression_gather, "by_weight"_a, "by_bias"_a, "theta"_a, "factor"_a,
+        "shift"_a, "penalty"_a, "first"_a, "derivative"_a, "threads"_a = 0);
 }
 
 }  // namespace softclass

@@ -310,10 +310,80 @@ SparseEnd run(const SparseRegression& call) {
   return call.is_double ? SparsePass<double>(call).run() : SparsePass<float>(call).run();
 }
 
+template <class Real>
+void spread_as(const ScaledParameters& call, double* parts, Real* weight, Real* bias) {
+  const int64_t R = call.n_outputs, D = call.n_features, n_tasks = spread_parts(D);
+  parallel(n_tasks, call.threads, [&](int64_t task) {
+    double* const own = parts + task * R;
+    for (int64_t r = 0; r < R; ++r) own[r] = 0.0;
+    const int64_t last = (task + 1) * spread_columns < D ? (task + 1) * spread_columns : D;
+    for (int64_t j = task * spread_columns; j < last; ++j) {
+      const double factor = call.factor[j], shift = call.shift[j];
+      const double* const from = call.theta + j * R;
+      Real* const to = weight + j * call.step + call.first;
+      for (int64_t r = 0; r < R; ++r) {
+        const double w = from[r] * factor;
+        to[r] = Real(w);
+        own[r] += w * shift;
+      }
+    }
+  });
+  for (int64_t r = 0; r < R; ++r) {
+    double b = call.has_bias ? call.theta[D * R + r] : 0.0;
+    for (int64_t task = 0; task < n_tasks; ++task) b -= parts[task * R + r];
+    bias[call.first + r] = Real(b);
+  }
+}
+void spread(const ScaledParameters& call, double* parts, void* weight, void* bias) {
+  if (call.is_double)
+    spread_as(call, parts, static_cast<double*>(weight), static_cast<double*>(bias));
+  else
+    spread_as(call, parts, static_cast<float*>(weight), static_cast<float*>(bias));
+}
+
+SOFTCLASS_INLINE void centre(double* values, int64_t count) {
+  if (count < 2) return;
+  double sum = 0.0;
+  for (int64_t r = 0; r < count; ++r) sum += values[r];
+  const double mean = sum / double(count);
+  for (int64_t r = 0; r < count; ++r) values[r] -= mean;
+}
+
+double gather(const ScaledParameters& call, const double* by_weight, const double* by_bias, double* parts,
+              double* derivative) {
+  const int64_t R = call.n_outputs, D = call.n_features, n_tasks = spread_parts(D);
+  const double* const sums = by_bias + call.first;
+  parallel(n_tasks, call.threads, [&](int64_t task) {
+    double total = 0.0;
+    const int64_t last = (task + 1) * spread_columns < D ? (task + 1) * spread_columns : D;
+    for (int64_t j = task * spread_columns; j < last; ++j) {
+      const double factor = call.factor[j], shift = call.shift[j], penalty = call.penalty[j];
+      const double* const theta = call.theta + j * R;
+      const double* const from = by_weight + j * call.step + call.first;
+      double* const to = derivative + j * R;
+      double square = 0.0;
+      for (int64_t r = 0; r < R; ++r) {
+        to[r] = (from[r] - sums[r] * shift) * factor + penalty * theta[r];
+        square += theta[r] * theta[r];
+      }
+      total += penalty * square;
+      centre(to, R);
+    }
+    parts[task] = total;
+  });
+  double total = 0.0;
+  for (int64_t task = 0; task < n_tasks; ++task) total += parts[task];
+  if (call.has_bias) {
+    for (int64_t r = 0; r < R; ++r) derivative[D * R + r] = sums[r];
+    centre(derivative + D * R, R);
+  }
+  return 0.5 * total;
+}
+
 }  // namespace
 
 extern const SparseRegressionKernels sparse_regression_kernels;
-const SparseRegressionKernels sparse_regression_kernels = {run};
+const SparseRegressionKernels sparse_regression_kernels = {run, spread, gather};
 
 }  // namespace SOFTCLASS_TARGET
 }  // namespace softclass

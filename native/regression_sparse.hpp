@@ -48,9 +48,30 @@ struct SparseEnd {
   bool out_of_memory;
 };
 
+// Parameters of R classes over scaled columns, (x - shift) * factor, as a matrix of D rows and, with a bias, one more;
+// class r is class first + r of the pass.
+struct ScaledParameters {
+  int64_t n_features, n_outputs, first, step;
+  bool is_double, has_bias;
+  const double* theta;
+  const double* factor;   // (D,)
+  const double* shift;    // (D,)
+  const double* penalty;  // (D,)
+  int threads;
+};
+
 struct SparseRegressionKernels {
   SparseEnd (*run)(const SparseRegression& call);
+  // Weights over the columns themselves, and what the shift leaves for the bias. `parts` has room for `spread_parts` rows
+  // of R numbers.
+  void (*spread)(const ScaledParameters& call, double* parts, void* weight, void* bias);
+  // Derivatives of the loss by those weights (D x step) and biases, and of the penalty, by theta; less their mean over
+  // the classes where there are several. Returns the penalty.
+  double (*gather)(const ScaledParameters& call, const double* by_weight, const double* by_bias, double* parts,
+                   double* derivative);
 };
+constexpr int64_t spread_columns = 1024;  // of a task
+constexpr int64_t spread_parts(int64_t n_features) { return (n_features + spread_columns - 1) / spread_columns; }
 SOFTCLASS_TABLES(SparseRegressionKernels, sparse_regression_kernels)
 
 }  // namespace softclass

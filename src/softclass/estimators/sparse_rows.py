@@ -107,9 +107,10 @@ def sparse_rows(blocks: Sequence[Any], step: int, dtype: npt.DTypeLike) -> Spars
 
 
 class SparsePass:
-    """Loss, gradient and Hessian products over sparse rows, in the caller's columns.
+    """Loss, gradient and Hessian products over sparse rows, for parameters over ``(x - shift) * factor``.
 
-    Weights are one row a class; for two classes one row, the logit of class 1.
+    Parameters are arrays of shape (R, D + 1), the bias last, or (R, D): one row a class, or one row for two classes.
+    They are fastest where the classes of a column lie together in memory (Fortran's order); so are the results.
 
     Parameters
     ----------
@@ -121,8 +122,8 @@ class SparsePass:
         Of the rows.
     n_classes : int
         K.
-    dtype : dtype
-        Float32 or float64: of values and logits; what leaves a chunk is summed in float64.
+    factor, shift, penalty : float64 arrays of shape (D,)
+        Half the sum of ``penalty * parameters**2`` is added to the loss.
     threads : int
         Most threads; 0: as many as the process may use. No bit depends on it.
     """
@@ -133,58 +134,68 @@ class SparsePass:
         targets: npt.NDArray[np.int64],
         weights: Array,
         n_classes: int,
-        dtype: npt.DTypeLike,
+        factor: Array,
+        shift: Array,
+        penalty: Array,
         threads: int = 0,
     ) -> None:
-        self._threads = threads
+        dtype = blocks[0].dtype
         self._step = -(-n_classes // 16) * 16
         self._rows = sparse_rows(blocks, self._step, dtype)
         self._targets, self._weights = np.ascontiguousarray(targets), np.ascontiguousarray(weights)
-        self._n_classes, self._dtype = n_classes, np.dtype(dtype)
-        self._first = 1 if n_classes == 2 else 0  # class of the first row of weights
-        self._weight, self._tangent = self._padded(), self._padded()
-        self._sums = np.zeros((self._rows.n_features, self._step))
-        self._kept: Reals | None = None
-        self._kept_at: Any = None
+        self._n_classes, self._threads = n_classes, threads
+        self._first = 1 if n_classes == 2 else 0  # class of the first row of parameters
+        self._factor, self._shift, self._penalty = (np.ascontiguousarray(a) for a in (factor, shift, penalty))
+        self._weight, self._tangent = self._padded(dtype, -np.inf), self._padded(dtype, 0.0)
+        self._sums, self._bias_sums = np.zeros((self._rows.n_features, self._step)), np.zeros(self._step)
+        self._kept: Reals | None = None  # probabilities, once a product was asked for
+        self._kept_at: Array | None = None
 
-    def _padded(self) -> tuple[Reals, Reals]:
-        return np.zeros((self._rows.n_features, self._step), self._dtype), np.zeros(self._step, self._dtype)
+    def _padded(self, dtype: npt.DTypeLike, rest: float) -> tuple[Reals, Reals]:
+        bias = np.zeros(self._step, dtype)
+        bias[self._n_classes :] = rest
+        return np.zeros((self._rows.n_features, self._step), dtype), bias
 
-    def _fill(self, padded: tuple[Reals, Reals], weight: Array, bias: Array, rest: float) -> tuple[Reals, Reals]:
-        padded[0][:, self._first : self._n_classes] = weight.T
-        padded[1][self._first : self._n_classes] = bias
-        padded[1][self._n_classes :] = rest
-        return padded
+    def value_and_gradient(self, theta: Array, *, wants_margin: bool = False) -> tuple[float, Array, float]:
+        """Return the objective, its gradient, and the smallest margin of a row where it is wanted."""
+        own = np.ascontiguousarray(theta.T)
+        self._spread(own, self._weight)
+        loss, margin = self._run((None, None), self._kept, wants_margin)
+        self._kept_at = theta
+        penalty, gradient = self._gathered(own)
+        return loss + penalty, gradient, margin
 
-    def gradient(
-        self, weight: Array, bias: Array, *, wants_margin: bool = False, key: Any = None
-    ) -> tuple[float, Array, Array, float]:
-        """Return loss, its derivatives by weight (a view that the next call overwrites) and bias, and the margin.
-
-        `key` names the place for Hessian products: an object that stands for these weights and no others. Once one
-        was asked for, the probabilities, of N rows, are kept.
-        """
-        padded = self._fill(self._weight, weight, bias, -np.inf)
-        loss, margin, sums = self._run(padded, (None, None), self._kept, wants_margin)
-        self._kept_at = key
-        return loss, self._sums[:, self._first : self._n_classes].T, sums, margin
-
-    def product(
-        self, weight: Array, bias: Array, tangent: Array, bias_tangent: Array, *, key: Any
-    ) -> tuple[Array, Array]:
-        """Return the Hessian at a place times a tangent, by weight (a view that the next call overwrites) and bias."""
-        if self._kept is None or self._kept_at is not key:
+    def product(self, theta: Array, direction: Array) -> Array:
+        """Return the Hessian at `theta` times a direction; `theta` is not changed between calls, only replaced."""
+        if self._kept is None or self._kept_at is not theta:
             if self._kept is None:
-                self._kept = np.empty((len(self._targets), self._step), self._dtype)
-            self.gradient(weight, bias, key=key)
-        padded = self._fill(self._tangent, tangent, bias_tangent, 0.0)
-        _, _, sums = self._run(self._weight, padded, self._kept, False)
-        return self._sums[:, self._first : self._n_classes].T, sums
+                self._kept = np.empty((len(self._targets), self._step), self._weight[0].dtype)
+            self.value_and_gradient(theta)
+        own = np.ascontiguousarray(direction.T)
+        self._spread(own, self._tangent)
+        self._run(self._tangent, self._kept, False)
+        return self._gathered(own)[1]
 
-    def _run(
-        self, weight: tuple[Reals, Reals], tangent: tuple[Any, Any], kept: Reals | None, wants_margin: bool
-    ) -> tuple[float, float, Array]:
-        rows, bias_sums = self._rows, np.empty(self._step)
+    def _spread(self, own: Array, padded: tuple[Reals, Reals]) -> None:
+        cpu.sparse_regression_spread(own, self._factor, self._shift, self._first, *padded, self._threads)
+
+    def _gathered(self, own: Array) -> tuple[float, Array]:
+        derivative = np.empty_like(own)
+        penalty = cpu.sparse_regression_gather(
+            self._sums,
+            self._bias_sums,
+            own,
+            self._factor,
+            self._shift,
+            self._penalty,
+            self._first,
+            derivative,
+            self._threads,
+        )
+        return penalty, derivative.T
+
+    def _run(self, tangent: tuple[Any, Any], kept: Reals | None, wants_margin: bool) -> tuple[float, float]:
+        rows = self._rows
         loss, margin = cpu.sparse_regression_pass(
             rows.row_starts,
             rows.columns,
@@ -198,12 +209,12 @@ class SparsePass:
             self._targets,
             self._weights,
             self._n_classes,
-            *weight,
+            *self._weight,
             *tangent,
             kept,
             self._sums,
-            bias_sums,
+            self._bias_sums,
             wants_margin,
             self._threads,
         )
-        return loss, margin, bias_sums[self._first : self._n_classes]
+        return loss, margin

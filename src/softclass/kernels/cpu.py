@@ -48,5 +48,7 @@ regression_scale = _cpu.regression_scale
 regression_lengths = _cpu.regression_lengths
 
 sparse_regression_pass = _cpu.sparse_regression_pass
+sparse_regression_spread = _cpu.sparse_regression_spread
+sparse_regression_gather = _cpu.sparse_regression_gather
 
 coordinate_descent = _cpu.coordinate_descent
