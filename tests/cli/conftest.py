@@ -152,9 +152,9 @@ def _tell(progress: Callable[[str, dict[str, Any]], None], output: str | None) -
                        "own_test": False, "group": None, "time": None})  # fmt: skip
     progress("model", {"kind": "softmax", "n_features": 19, "n_classes": 2, "n_parameters": 40})
     progress("iteration", {"iteration": 1, "loss": 0.5, "gradient_norm": 0.1, "seconds": 0.0, "C": 1.0})
-    progress(
-        "fit", {"C": 10.0, "tried": 7, "iterations": 21, "converged": True, "gradient_norm": 3e-7, "seconds": 0.03}
-    )
+    progress("fit", {"C": 10.0, "tried": 7, "iterations": 21, "converged": True, "gradient_norm": 3e-7, "seconds": 0.03,
+                     "objective": 0.0625, "gap": 3.1e-12, "gap_kind": "duality", "passes": 24, "solver": "newton",
+                     "separation": "", "streamed": False})  # fmt: skip
     progress("calibration", {"temperature": SimpleNamespace(method="none", reason="no method beat it", candidates={})})
     progress("test", {"evaluation": Evaluation(), "split": "test"})
     if output is not None:

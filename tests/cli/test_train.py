@@ -10,7 +10,7 @@ import pytest
 import softclass
 from softclass.cli.configuration import known_options
 from softclass.cli.output import Screen
-from softclass.cli.summary import Summary
+from softclass.cli.summary import Summary, certificate_lines
 from softclass.cli.train import next_run
 from softclass.errors import TableError
 
@@ -23,6 +23,8 @@ columns  length     number     1 … 2.5   2 missing → median 1.75 + flag
 parts    fit 234 · calibration 41 · test 69 · stratified, seed 0
 model    softmax   19 features → 2 classes · 40 parameters
 fit      C = 10, best of 7 · 21 iterations, converged, gradient 3e-07 · 0.03 s
+         objective 0.0625 nats a row · proved: at most 3.1e-12 above the minimum (duality gap) ·
+         newton, 24 passes
 trust    calibration: none (no method beat it)
 test     accuracy 0.900 [0.700, 1.000] · log loss 0.25 [0.1, 0.4], prior 0.69 · Brier 0.1
          ECE 0.050; on 10 rows a perfectly calibrated model would show up to 0.200
@@ -181,3 +183,33 @@ def test_folds_are_told(capsys):
     assert capsys.readouterr().out.startswith(
         "folds    5 folds: accuracy 0.750 · log loss - · Brier -\n         ECE 0.100\n"
     )
+
+
+CERTIFICATE = {"objective": 0.5, "gap": 1e-9, "gap_kind": "newton", "passes": 1, "solver": "lbfgs-block",
+               "separation": "", "streamed": False}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("facts", "lines"),
+    [
+        ({}, ["objective 0.5 nats a row · proved: at most 1e-09 above the minimum (curvature) · lbfgs-block, 1 pass"]),
+        (
+            {"gap_kind": "decrement", "passes": 1200},
+            ["objective 0.5 nats a row · estimated: 1e-09 above the minimum · lbfgs-block, 1,200 passes"],
+        ),
+        (
+            {"gap_kind": "none", "gap": None, "separation": 'by "a\x1b"', "streamed": True},
+            [
+                "objective 0.5 nats a row · no bound on the minimum · lbfgs-block, 1 pass",
+                "features streamed from disk, since they would take more than --memory-limit",
+                'by "a\\u001b"',
+            ],
+        ),
+    ],
+)
+def test_how_near_to_the_optimum(facts, lines):
+    assert certificate_lines({**CERTIFICATE, **facts}) == lines
+
+
+def test_a_fit_without_a_certificate_has_no_such_line():
+    assert certificate_lines({"C": 1.0}) == []

@@ -26,6 +26,9 @@ OPTIONS = {
     "shares": "--test 0.3 --calibration 0.2 --no-stratify",
     "kinds": "--category wt --drop grp,part --id day",
     "no-penalty": "--C inf --max-iter 50",
+    "path": "--path --odds-ratios",
+    "path-folds": "--path --cv 3",
+    "streamed": "--memory-limit 1kB",
 }
 
 

@@ -17,6 +17,7 @@ from softclass.model.options import (
     config_text,
     parse_duration,
     parse_image_size,
+    parse_size,
 )
 from softclass.model.train import DEFAULTS
 
@@ -54,6 +55,11 @@ def given(**options: Any) -> dict[str, Any]:
         ({"channels": 2}, "images", "[SC207] train: --channels must be 1 or 3; got 2"),
         ({"test": 0.3, "test_data": "x"}, "table", "[SC203] train: --test and --test-data exclude each other"),
         (
+            {"odds_ratios": True},
+            "images",
+            "[SC202] train: --odds-ratios does not apply to images (applies to tables)",
+        ),
+        (
             {"calibrate": "none", "calibration": 0.2},
             "table",
             "[SC203] train: --calibration sets rows aside for what --calibrate none leaves out",
@@ -80,6 +86,17 @@ def test_defaults_are_accepted(task: str) -> None:
 def test_bad_durations_are_refused(value: str) -> None:
     with pytest.raises(UsageError, match=re.escape("--time-limit must be a positive time such as 60s, 10m or 2h")):
         parse_duration(value)
+
+
+@pytest.mark.parametrize("value", ["", "0", "-1", "2 gigs", "nan", "1e"])
+def test_bad_amounts_of_memory_are_refused(value: str) -> None:
+    with pytest.raises(UsageError, match=re.escape("--memory-limit must be a positive size such as 500MB or 2GiB")):
+        parse_size(value)
+
+
+@pytest.mark.parametrize(("value", "size"), [("1kB", 1e3), ("1KiB", 1024), ("1.5 GB", 1.5e9), ("7B", 7), (2e9, 2e9)])
+def test_amounts_of_memory(value: str | float, size: float) -> None:
+    assert parse_size(value) == size
 
 
 @pytest.mark.parametrize("value", ["8", "8x", "0x8", "8x9999", (8, 8, 3), (8.0, 8)])
@@ -134,6 +151,8 @@ def test_data_in_memory_leave_a_comment() -> None:
         ({"tol": None}, "train: --tol must be a number; got None"),
         ({"group": 3}, "train: --group must be a text; got 3"),
         ({"header": "no"}, 'train: --no-header must be True or False; got "no"'),
+        ({"path": 1}, "train: --path must be True or False; got 1"),
+        ({"memory_limit": [1]}, "train: --memory-limit must be a positive size such as 500MB or 2GiB; got [1]"),
         ({"C": [1]}, 'train: --C must be a positive number or "auto"; got [1]'),
         ({"output": 3}, "train: --output must be a path; got 3"),
         ({"drop": "ab"}, "train: --drop must be a list of texts; got \"ab\". Pass drop=['ab']"),

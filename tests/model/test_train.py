@@ -340,6 +340,53 @@ def test_notes_that_matter_are_warnings_in_python() -> None:
         train(PENGUINS, "species", C=1.0)
 
 
+# ---- more than fits into memory ----
+
+
+@pytest.mark.parametrize(
+    ("data", "target", "options"),
+    [
+        (PENGUINS, "species", {}),
+        (WIDE, "y", {"C": 1.0, "sample_weight": "w"}),
+        (WIDE, "y", {"class_weight": "balanced", "cv": 2, "path": True}),
+        (DIGITS, None, {"C": 1.0, "rows": 700}),
+    ],
+    ids=["C is chosen", "weights", "folds and path", "images"],
+)
+def test_streamed_features_give_the_bits_of_features_in_memory(
+    monkeypatch: pytest.MonkeyPatch, data: Any, target: Any, options: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("softclass.model.encoded.BATCH_BYTES", 4 * 1000)
+    whole = train(data, target, progress=quiet, **options)
+    told: dict[str, Any] = {}
+
+    def listen(event: str, facts: dict[str, Any]) -> None:
+        told[event] = facts
+
+    streamed = train(data, target, memory_limit=1, progress=listen, **options)
+
+    assert told["fit"]["streamed"]
+    assert_bit_equal(np.frombuffer(whole.to_bytes(), np.uint8), np.frombuffer(streamed.to_bytes(), np.uint8))
+
+
+@pytest.mark.parametrize(("limit", "streamed"), [(None, False), ("1kB", True), ("1GiB", False), (234 * 19 * 8, False),
+                                                 (234 * 19 * 8 - 1, True)])  # fmt: skip
+def test_features_are_streamed_when_they_take_more_than_the_limit(limit: Any, streamed: bool) -> None:
+    told: dict[str, Any] = {}
+
+    def listen(event: str, facts: dict[str, Any]) -> None:
+        told[event] = facts
+
+    train(PENGUINS, "species", C=1.0, memory_limit=limit, progress=listen)
+
+    assert told["fit"]["streamed"] is streamed
+
+
+def test_without_a_limit_half_of_the_memory_is_for_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("softclass.model.limits._memory_bytes", lambda: 2 * 234 * 19 * 8 - 2 + 2**17)
+    assert plan(PENGUINS, "species").memory_limit == 234 * 19 * 8 - 1 + 2**16
+
+
 # ---- classes ----
 
 

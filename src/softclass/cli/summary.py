@@ -104,6 +104,8 @@ class Summary:
         self.screen.labelled(
             "fit", f"C = {C:g}{best} · {counted(iterations, 'iteration')}, {end}{size_words} · {duration(seconds)}"
         )
+        for line in certificate_lines(facts):
+            self.screen.labelled("", line)
 
     def _say_calibration(self, *, temperature: Any) -> None:
         self.screen.labelled("trust", calibration_words(temperature))
@@ -175,6 +177,26 @@ def column_words(column: Any, step: Any = None) -> str:
         if filled is not None and column.kind == "number":
             words += f" → median {_bound(filled)}{' + flag' if step.flag else ''}"
     return words
+
+
+def certificate_lines(facts: Mapping[str, Any]) -> list[str]:
+    """Return how far the fit is from the optimum and who says so, and what tells the classes apart."""
+    objective, gap = facts.get("objective"), facts.get("gap")
+    if objective is None:
+        return []
+    says = {
+        "duality": "proved: at most {gap} above the minimum (duality gap)",
+        "newton": "proved: at most {gap} above the minimum (curvature)",
+        "decrement": "estimated: {gap} above the minimum",
+    }.get(facts["gap_kind"])
+    distance = says.format(gap=f"{gap:.2g}") if says is not None and gap is not None else "no bound on the minimum"
+    way = f"{facts['solver']}, {facts['passes']:,} pass{'' if facts['passes'] == 1 else 'es'}"
+    lines = [f"objective {objective:.6g} nats a row · {distance} · {way}"]
+    if facts.get("streamed"):
+        lines.append("features streamed from disk, since they would take more than --memory-limit")
+    if facts.get("separation"):
+        lines.append(shown(facts["separation"], 400))
+    return lines
 
 
 def calibration_words(temperature: Any) -> str:

@@ -53,7 +53,9 @@ def train(
     calibration: Annotated[
         float | None, option("share of the other rows for calibration [default: 0.15]", group=PARTS, metavar="F")
     ] = None,
-    cv: Annotated[int, option("estimate all metrics by K folds first [default: off]", group=PARTS, metavar="K")] = 0,
+    cv: Annotated[
+        int, option("estimate all metrics, and judge C, by K folds [default: off]", group=PARTS, metavar="K")
+    ] = 0,
     dry_run: Annotated[bool, flag("stop after the plan, write nothing", group=RUN)] = False,
     stratify: Annotated[bool, off("parts need not hold the classes in equal shares", PARTS)] = True,
     group: Annotated[str | None, option("rows with equal cells stay in one part", group=PARTS, metavar="COL")] = None,
@@ -116,11 +118,21 @@ def train(
     ] = "auto",
     max_iter: Annotated[int, option("most iterations", group=FITTING, metavar="N")] = 1000,
     tol: Annotated[float, option("suboptimality at which to stop", group=FITTING, metavar="X")] = 1e-4,
+    path: Annotated[bool, flag("chart other strengths of the penalty in the report", group=FITTING)] = False,
+    odds_ratios: Annotated[
+        bool, flag("table of odds ratios with intervals in the report, from a fit without penalty", group=FITTING)
+    ] = False,
     calibrate: Annotated[
         Literal["auto", "none", "temperature"], option("auto keeps what lowers held-out log loss", group=FITTING)
     ] = "auto",
     time_limit: Annotated[
         str | None, option("stop fitting in time, keep the best", group=FITTING, metavar="60s|10m|2h")
+    ] = None,
+    memory_limit: Annotated[
+        str | None,
+        option(
+            "features beyond it are streamed from disk [default: half of the memory]", group=FITTING, metavar="SIZE"
+        ),
     ] = None,
     fail_under: Annotated[
         str | None, option("exit status 5 if a metric is worse", group=FITTING, metavar="METRIC=X,...")

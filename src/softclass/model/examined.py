@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from softclass.data.files import read_bytes
 from softclass.data.images import ImageSet
 from softclass.data.table import ReadOptions, Table
 from softclass.errors import Note, Notes
@@ -24,6 +26,7 @@ from softclass.model.warned import warn_of
 from softclass.trust.evaluation import Evaluation, evaluate
 
 ALL_ROWS = 2**31  # in one block
+METRICS_BYTES = 2**28
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +138,8 @@ class Training:
         Name of the data.
     config : str
         The options, as TOML.
+    told : mapping
+        What ``metrics.json`` says beyond the figures: ``fit``, and ``path`` and ``odds_ratios`` if they were asked for.
     """
 
     evaluation: Evaluation | None
@@ -142,6 +147,7 @@ class Training:
     examined: Examined | None
     title: str
     config: str
+    told: Mapping[str, Any] = field(default_factory=dict)
 
 
 def examine(
@@ -195,6 +201,18 @@ def examine_data(session: Session, manifest: Manifest, data: Any, title: str, no
         None if whole is None else whole.table,
         None if whole is None else whole.images,
     )
+
+
+def told_of_run(path: Path) -> dict[str, Any]:
+    """Read what ``metrics.json`` says of the fit beyond the figures; nothing where there is no such file."""
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(read_bytes(path, limit=METRICS_BYTES))
+    except ValueError:
+        return {}
+    facts = found if isinstance(found, dict) else {}
+    return {name: facts[name] for name in ("fit", "path", "odds_ratios") if isinstance(facts.get(name), dict)}
 
 
 def examined_of_run(path: Path, classes: Sequence[str], evaluation: Evaluation | None, temperature: float) -> Examined:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,23 +13,25 @@ import numpy as np
 import numpy.typing as npt
 
 from softclass._typing import Columns
-from softclass.data.pixels import PixelPreprocessing, fit_pixel_preprocessing
+from softclass.data.pixels import fit_pixel_preprocessing
 from softclass.data.preprocessing import Preprocessing, fit_preprocessing
 from softclass.data.row_order import row_order, splitmix64
 from softclass.data.schema import Schema
-from softclass.errors import Notes
-from softclass.estimators.regularization import choose_c
+from softclass.errors import Notes, shown
+from softclass.estimators.regularization import GRID, CChoice, choose_c
 from softclass.estimators.softmax_regression import SoftmaxRegression
+from softclass.model.encoded import AnyPreprocessing, EncodedBatches, EncodedRows, fitting_bytes
 from softclass.model.examples import Examples, Inputs, take_inputs
 from softclass.model.graph import build_graph
+from softclass.model.penalty_path import path_facts, weight_curves
 from softclass.model.rows import feeds_of
 from softclass.model.session import Session
 from softclass.networks.architecture import Dense
 from softclass.trust.evaluation import Evaluation, evaluate
 
 Int64 = npt.NDArray[np.int64]
+LISTED = 6  # classes and columns of a sentence
 WORTH_MERGING = 0.9  # share of distinct rows up to which equal ones are merged
-AnyPreprocessing = Preprocessing | PixelPreprocessing
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,20 @@ class Fitted:
         Of the final fit; the objective in nats per weighted row.
     seconds : float
         Choice and fit together.
+    gap : float or None
+        Bound on, or estimate of, the distance of the objective from its minimum.
+    gap_kind : {"duality", "newton", "decrement", "none"}
+        Where the gap comes from: two kinds of bounds, an estimate, nothing.
+    passes : int
+        Reads of all rows.
+    solver : str
+        Name of the regime.
+    separation : str
+        What tells the classes apart perfectly; empty if nothing is known to.
+    streamed : bool
+        Whether the features went to disk instead of memory.
+    path : dict or None
+        Held-out losses and weights for other strengths of the penalty, if they were asked for.
     history : tuple of dict
         One entry an iteration.
     """
@@ -59,6 +76,13 @@ class Fitted:
     gradient_norm: float
     objective: float
     seconds: float
+    gap: float | None = None
+    gap_kind: str = "none"
+    passes: int = 0
+    solver: str = ""
+    separation: str = ""
+    streamed: bool = False
+    path: dict[str, Any] | None = None
     history: tuple[dict[str, Any], ...] = ()
 
     def stored(self) -> dict[str, Any]:
@@ -76,12 +100,48 @@ class Fitted:
 
     def facts(self) -> dict[str, Any]:
         """What the terminal and ``metrics.json`` say about the fit."""
-        return {**self.stored(), "tried": None if self.tried is None else len(self.tried), "seconds": self.seconds}
+        return {
+            **self.stored(),
+            "objective": self.objective,
+            "gap": self.gap,
+            "gap_kind": self.gap_kind,
+            "passes": self.passes,
+            "solver": self.solver,
+            "separation": self.separation,
+            "streamed": self.streamed,
+            "tried": None if self.tried is None else len(self.tried),
+            "seconds": self.seconds,
+        }
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """How weights are fitted in this run."""
+    """
+    How weights are fitted in this run.
+
+    Attributes
+    ----------
+    C : float or "auto"
+        Strength of the data against the penalty.
+    tol, max_iter
+        As in `SoftmaxRegression`.
+    class_weight : mapping of class number to weight, "balanced" or None
+        Weights of the classes in the loss.
+    seed : int
+        Decides every draw.
+    deadline : float or None
+        Value of ``time.monotonic()`` past which the best so far is kept.
+    say : callable (event, facts)
+        Told what happens.
+    memory_limit : float
+        Bytes of features beyond which they are streamed from disk.
+    folds : int
+        Folds by which C is judged; 0 leaves that to the number of rows.
+    with_path : bool
+        Whether other strengths of the penalty are fitted for the report too.
+    history : list of dict
+        One entry an iteration.
+    """
 
     C: float | str
     tol: float
@@ -90,31 +150,29 @@ class Fitting:
     seed: int
     deadline: float | None
     say: Callable[[str, dict[str, Any]], None]
+    memory_limit: float = math.inf
+    folds: int = 0
+    with_path: bool = False
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def fit(self, examples: Examples, rows: Int64, preprocessing: AnyPreprocessing, notes: Notes) -> Fitted:
         """Fit the weights on some rows, choosing C on a held-out share of them if asked to."""
         started = time.monotonic()
         self.say("phase", {"name": "fitting", "done": 0, "total": None})
-        features, targets = features_of(preprocessing, take_inputs(examples.inputs, rows)), examples.targets[rows]
+        targets = examples.targets[rows]
         weights = None if examples.weights is None else examples.weights[rows]
-        choice = None
-        if self.C == "auto":
-            # On the rows as they come: held-out rows must repeat others as often as new rows will.
-            choice = choose_c(
-                features,
-                targets,
-                n_classes=len(examples.classes),
-                sample_weight=weights,
-                class_weight=self.class_weight,
-                seed=self.seed,
-                deadline=self.deadline,
-            )
+        n_features = n_features_of(examples, preprocessing)
+        streamed = fitting_bytes(len(rows), n_features) > self.memory_limit
+        encoded = EncodedRows(preprocessing, examples.inputs, rows, n_features)
+        features = encoded if streamed else encoded[:]
+        # On the rows as they come: held-out rows must repeat others as often as new rows will.
+        choice = self._choice(features, targets, weights, len(examples.classes))
+        strength = choice.C if choice is not None and self.C == "auto" else float(self.C)
         merged = distinct_rows(examples.content_keys[rows], targets, weights)
         if merged is not None:
             kept, weights = merged
-            features, targets = features[kept], targets[kept]
-        strength = choice.C if choice is not None else float(self.C)
+            targets = targets[kept]
+            features = replace(encoded, rows=rows[kept]) if streamed else features[kept]
         self.history.clear()
         estimator = SoftmaxRegression(
             C=strength, tol=self.tol, max_iter=self.max_iter, class_weight=self.class_weight, random_state=self.seed
@@ -128,21 +186,67 @@ class Fitting:
 
         with warnings.catch_warnings():
             # What the estimator would warn of becomes a note below, with words that fit the command line.
-            warnings.filterwarnings("ignore", message=r"\[SC84[67]\]")
+            warnings.filterwarnings("ignore", message=r"\[SC84[679]\]")
             # scikit-learn's doubt about many classes; SC314 has judged the target already.
             warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
-            estimator.fit_watched(features, targets, weights, progress=told, deadline=self.deadline)
+            if isinstance(features, EncodedRows):
+                batches = EncodedBatches(features, targets, weights)
+                estimator.fit_batches(batches, progress=told, deadline=self.deadline)
+            else:
+                estimator.fit_watched(features, targets, weights, progress=told, deadline=self.deadline)
         _note_outcome(estimator, self.deadline, notes)
+        path = None
+        if choice is not None and (self.with_path or self.folds):
+            path = path_facts(choice, strength, was_chosen=self.C == "auto")
+            if self.with_path and isinstance(preprocessing, Preprocessing):
+                path["weights"] = weight_curves(
+                    features,
+                    targets,
+                    weights,
+                    names=preprocessing.feature_names,
+                    classes=examples.class_names(),
+                    class_weight=self.class_weight,
+                    chosen=strength,
+                    tol=self.tol,
+                    seed=self.seed,
+                )
         return Fitted(
             layers=estimator.layers_,
             C=strength,
-            tried=None if choice is None else dict(choice.losses),
+            tried=dict(choice.losses) if choice is not None and self.C == "auto" else None,
             iterations=int(estimator.n_iter_[0]),
             converged=bool(estimator.converged_),
             gradient_norm=float(estimator.gradient_norm_),
             objective=float(estimator.objective_),
             seconds=time.monotonic() - started,
+            gap=estimator.gap_ if estimator.gap_ is not None and math.isfinite(estimator.gap_) else None,
+            gap_kind=estimator.gap_kind_,
+            passes=int(estimator.n_passes_),
+            solver=estimator.solver_,
+            separation=separation_text(estimator, _names_of(preprocessing, n_features), examples.class_names()),
+            streamed=streamed,
+            path=path,
             history=tuple(self.history),
+        )
+
+    def _choice(
+        self, features: Any, targets: Int64, weights: npt.NDArray[np.float64] | None, n_classes: int
+    ) -> CChoice | None:
+        """Return the held-out losses of the strengths, if they are to choose C or to be shown."""
+        if self.C != "auto" and not self.folds and not self.with_path:
+            return None
+        given = () if self.C == "auto" or math.isinf(float(self.C)) else (float(self.C),)
+        return choose_c(
+            features,
+            targets,
+            n_classes=n_classes,
+            sample_weight=weights,
+            class_weight=self.class_weight,
+            seed=self.seed,
+            deadline=self.deadline,
+            grid=sorted({*GRID, *given}),
+            folds=self.folds or None,
+            every=self.with_path or self.folds > 0,
         )
 
 
@@ -165,10 +269,51 @@ def distinct_rows(
     return first[in_order], summed[in_order].astype(np.float64)
 
 
+def separation_text(estimator: SoftmaxRegression, names: Sequence[str], classes: Sequence[str]) -> str:
+    """
+    Say which classes a plane tells apart without an error, and by which columns; nothing if none are known to be.
+
+    Parameters
+    ----------
+    estimator : SoftmaxRegression
+        Fitted on class numbers.
+    names : sequence of str
+        Of the features.
+    classes : sequence of str
+        Names of the classes.
+
+    Returns
+    -------
+    str
+        A clause, or "".
+    """
+    found = estimator.separation_
+    if found is None:
+        return ""
+    named = dict(zip(estimator.column_names(), names, strict=True))
+    if found.never:
+        column, label = found.never[0]
+        return f'"{shown(named[column])}" never occurs with class "{shown(classes[int(label)])}" in the fit part'
+    which = ", ".join(f'"{shown(classes[int(label)])}"' for label in found.classes[:LISTED])
+    by = ", ".join(f'"{shown(named[column])}"' for column in found.columns[:LISTED])
+    more = f" and {len(found.columns) - LISTED:,} more columns" if len(found.columns) > LISTED else ""
+    if found.kind == "complete":
+        return f"a plane tells all rows of the fit part apart without an error{f', by {by}{more}' if by else ''}"
+    return f"some rows of {which} are told apart without an error{f', by {by}{more}' if by else ''}"
+
+
+def _names_of(preprocessing: AnyPreprocessing, n_features: int) -> Sequence[str]:
+    if isinstance(preprocessing, Preprocessing):
+        return preprocessing.feature_names
+    return [f"pixel {place}" for place in range(n_features)]
+
+
 def _note_outcome(estimator: SoftmaxRegression, deadline: float | None, notes: Notes) -> None:
     """Say so if the weights are not those of the optimum."""
-    if estimator.separable_:
-        notes.add("SC846", "the classes are told apart perfectly on the fit part; the weights have no finite optimum",
+    separation = estimator.separation_
+    if separation is not None and not np.isfinite(estimator.C):
+        which = "the classes are" if separation.kind == "complete" else "some rows are"
+        notes.add("SC846", f"{which} told apart perfectly on the fit part; the weights have no finite optimum",
                   hint="Pass a finite --C")  # fmt: skip
     elif not estimator.converged_ and deadline is not None and time.monotonic() >= deadline:
         notes.add("SC843", "the time limit ended the fit; the best weights so far are kept",
@@ -190,15 +335,6 @@ def preprocessing_of(examples: Examples, rows: Int64, notes: Notes, max_categori
     columns: Columns = examples.inputs
     schema: Schema = examples.schema
     return fit_preprocessing(columns, schema, rows, notes, max_categories=max_categories)
-
-
-def features_of(preprocessing: AnyPreprocessing, inputs: Inputs) -> npt.NDArray[np.float32]:
-    """Turn columns or pixels into features, in NumPy."""
-    if isinstance(preprocessing, PixelPreprocessing):
-        assert isinstance(inputs, np.ndarray)  # noqa: S101 - pixels go with pixels
-        return np.asarray(preprocessing.apply(inputs), dtype=np.float32)
-    assert isinstance(inputs, dict)  # noqa: S101 - columns go with columns
-    return preprocessing.apply(inputs)
 
 
 def n_features_of(examples: Examples, preprocessing: AnyPreprocessing) -> int:
@@ -227,7 +363,7 @@ def cross_validate(examples: Examples, rows: Int64, fitting: Fitting, n_folds: i
         fitting.say("phase", {"name": "cross-validating", "done": number, "total": n_folds})
         inside, outside = within[fold != number], within[fold == number]
         preprocessing = preprocessing_of(examples, inside, Notes(), max_categories)
-        quiet = replace(fitting, say=lambda event, facts: None, history=[])
+        quiet = replace(fitting, say=lambda event, facts: None, history=[], folds=0, with_path=False)
         fitted = quiet.fit(examples, inside, preprocessing, Notes())
         body = build_graph(preprocessing, fitted.layers, examples.class_names(), image=examples.spec)
         logits[fold == number] = logits_of(Session(body), preprocessing, take_inputs(examples.inputs, outside))

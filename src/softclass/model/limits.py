@@ -15,6 +15,7 @@ METRICS = tuple(field.name for field in fields(Evaluation) if field.type in ("fl
 # Of these, more is better; of every other figure, less.
 LARGER_IS_BETTER = ("accuracy", "balanced_accuracy", "top_5_accuracy", "brier_discrimination", "n", "n_classes")
 SHARE_OF_MEMORY = 0.8
+SHARE_FOR_FEATURES = 0.5  # beyond, features are streamed from disk
 
 
 def parse_limits(value: str | Mapping[str, float] | None) -> dict[str, float]:
@@ -78,11 +79,20 @@ def check_fail_under(metrics: Mapping[str, Any] | None, fail_under: str | Mappin
         raise CheckFailedError("SC501", "; ".join(broken), where="--fail-under")
 
 
-def check_memory(n_rows: int, n_features: int, n_classes: int, where: str) -> None:
-    """Raise SC606 before the work starts if the weights and features cannot fit into memory."""
+def streaming_limit() -> float:
+    """Return how many bytes of features are held in memory if nobody says otherwise."""
+    return SHARE_FOR_FEATURES * _memory_bytes()
+
+
+def check_memory(
+    n_rows: int, n_features: int, n_classes: int, where: str, *, streamed_bytes: int | None = None
+) -> None:
+    """Raise SC606 before the work starts if weights and features, or what is held of them, cannot fit into memory."""
     parameters = n_classes * (n_features + 1)
     # float32 features and their scaled copy; some twenty float64 vectors of the solver; logits of a block of rows.
-    needed = 8 * n_rows * n_features + 20 * 8 * parameters + 3 * 8 * min(n_rows, 65_536) * n_classes
+    features = 8 * n_rows * n_features
+    held = features if streamed_bytes is None else min(features, streamed_bytes)
+    needed = held + 20 * 8 * parameters + 3 * 8 * min(n_rows, 65_536) * n_classes
     allowed = int(SHARE_OF_MEMORY * _memory_bytes())
     if needed > allowed:
         raise TooLargeError(

@@ -22,12 +22,12 @@ from softclass.errors import (
     shown,
 )
 from softclass.model.card import card_text
-from softclass.model.examined import Training, examine_data, examined_of_run
+from softclass.model.examined import Training, examine_data, examined_of_run, told_of_run
 from softclass.model.file import SEAL_BYTES, OpenedModel, open_model, save_bytes, seal
 from softclass.model.manifest import Manifest
 from softclass.model.predictions import check_prediction_options, check_whole, prediction_table
 from softclass.model.rows import Rows, read_rows, refuse_table_options
-from softclass.model.run_files import CONFIG_FILE, MODEL_FILE, PREDICTIONS_FILE
+from softclass.model.run_files import CONFIG_FILE, METRICS_FILE, MODEL_FILE, PREDICTIONS_FILE
 from softclass.model.session import Session
 from softclass.model.warned import tell, warn_of
 from softclass.trust.evaluation import Evaluation, evaluate
@@ -144,6 +144,7 @@ class Model:
         self._examined = None if training is None else training.examined
         self._title = "model" if training is None else training.title
         self._config = None if training is None else training.config
+        self._told = None if training is None else training.told
         self._run: Path | None = None
         self._file: Path | None = None
 
@@ -533,7 +534,8 @@ class Model:
             examined = examined_of_run(
                 self._run / PREDICTIONS_FILE, names, self.evaluation, self.temperature.temperature
             )
-        facts = report_facts(self, examined, examples=examples, title=title, config=self._config)
+        told = told_of_run(self._run / METRICS_FILE) if self._told is None and self._run is not None else self._told
+        facts = report_facts(self, examined, examples=examples, title=title, config=self._config, told=told or {})
         inputs = [name for name in (self._file, data) if isinstance(name, str | Path)]
         return write_report(facts, path, lang=lang, overwrite=overwrite, inputs=inputs)
 

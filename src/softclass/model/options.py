@@ -21,7 +21,7 @@ from softclass.model.limits import check_metric_names, parse_limits
 TABLE_ONLY = (
     "group", "time", "split_column", "number", "category", "boolean", "datetime", "drop", "id", "delimiter",
     "decimal", "thousands", "encoding", "header", "date_format", "input_format", "na_values", "max_categories",
-    "bad_rows", "drop_missing_target", "force_classes", "sample_weight",
+    "bad_rows", "drop_missing_target", "force_classes", "sample_weight", "odds_ratios",
 )  # fmt: skip
 IMAGES_ONLY = ("image_size", "channels", "resize", "follow_links")
 RUN_ONLY = ("overwrite", "report", "predictions")
@@ -32,15 +32,17 @@ NOT_RECORDED = ("output", "overwrite", "progress", "fail_under", "strict", "thre
 
 # What the value of an option may be, unless it is None; lists, C and class weights have rules of their own.
 _WHOLE, _SHARE, _TEXT, _TRUTH = "a whole number", "a number", "a text", "True or False"
+_SIZE = "a positive size such as 500MB or 2GiB"
 _TYPES: dict[str, tuple[Any, str]] = {
     **dict.fromkeys(("seed", "rows", "cv", "max_iter", "max_categories", "threads", "channels"), (Integral, _WHOLE)),
     **dict.fromkeys(("test", "calibration", "tol"), (Real, _SHARE)),
     **dict.fromkeys(("model", "calibrate", "bad_rows", "resize", "group", "time", "split_column", "delimiter",
                      "decimal", "thousands", "encoding", "date_format", "input_format"), (str, _TEXT)),
     **dict.fromkeys(("overwrite", "report", "predictions", "stratify", "header", "drop_missing_target", "force_classes",
-                     "follow_links", "strict"), (bool, _TRUTH)),
+                     "follow_links", "strict", "path", "odds_ratios"), (bool, _TRUTH)),
     "C": (str | Real, 'a positive number or "auto"'),
     "time_limit": (str | Real, "a positive time such as 60s, 10m or 2h"),
+    "memory_limit": (str | Real, _SIZE),
     "fail_under": (str | Mapping, "limits such as accuracy=0.9"),
     "output": (str | PathLike, "a path"),
 }  # fmt: skip
@@ -170,6 +172,22 @@ def parse_duration(value: str | float) -> float:
     if not match or float(match[1]) == 0:
         raise _out_of_range("time_limit", "a positive time such as 60s, 10m or 2h", value)
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600, None: 1}[match[2]]
+
+
+def parse_size(value: str | float) -> float:
+    """
+    Read an amount of memory as bytes.
+
+    Examples
+    --------
+    >>> parse_size("500MB"), parse_size("2 GiB"), parse_size(1024)
+    (500000000.0, 2147483648.0, 1024.0)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e\d+)?|\.\d+)\s*(?:([kKMGT])(i?)B|B)?", str(value).strip())
+    if not match or float(match[1]) == 0:
+        raise _out_of_range("memory_limit", _SIZE, value)
+    power = "KMGT".index(match[2].upper()) + 1 if match[2] else 0
+    return float(match[1]) * float((1024 if match[3] else 1000) ** power)
 
 
 def parse_image_size(value: str | tuple[int, int] | None) -> tuple[int, int] | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from softclass.report.facts import (
     CoefficientTable,
     ColumnFacts,
     DroppedColumn,
+    FitFacts,
+    OddsRow,
+    OddsTable,
+    PathFacts,
     ReportFacts,
     WeightPictures,
     WorstRow,
@@ -34,7 +38,13 @@ SHOWN_CATEGORIES = 8
 
 
 def report_facts(
-    model: Model, examined: Examined | None, *, examples: bool, title: str, config: str | None
+    model: Model,
+    examined: Examined | None,
+    *,
+    examples: bool,
+    title: str,
+    config: str | None,
+    told: Mapping[str, Any],
 ) -> ReportFacts:
     """
     Gather what a report shows.
@@ -52,6 +62,8 @@ def report_facts(
         What the page calls the data.
     config : str, optional
         The configuration of the run, as TOML.
+    told : mapping
+        Of ``metrics.json`` the facts ``fit``, ``path`` and ``odds_ratios``; without them their sections are left out.
 
     Returns
     -------
@@ -81,6 +93,9 @@ def report_facts(
         temperature=model.temperature,
         worst=_worst(examined, None if schema is None else schema.target) if examples and examined is not None else (),
         coefficients=_coefficients(model),
+        fit=_fit(told.get("fit", {})),
+        path=_path(told.get("path", {})),
+        odds=_odds(told.get("odds_ratios", {})),
         facts=_making(model) + ([] if config is None else [("configuration", config)]),
     )
 
@@ -168,6 +183,65 @@ def _coefficients(model: Model) -> CoefficientTable | WeightPictures | None:
         spec = manifest.image_spec()
         return WeightPictures(spec.height, spec.width, spec.channels, weight)
     return CoefficientTable(constants.feature_names, weight)
+
+
+def _unlimited(value: float | None) -> float:
+    """JSON has no infinity, so C without penalty is None there."""
+    return math.inf if value is None else float(value)
+
+
+def _fit(told: Mapping[str, Any]) -> FitFacts | None:
+    if told.get("objective") is None:  # of a run before there was a certificate
+        return None
+    return FitFacts(
+        C=_unlimited(told["C"]),
+        objective=float(told["objective"]),
+        gap=told["gap"],
+        gap_kind=str(told["gap_kind"]),
+        converged=bool(told["converged"]),
+        passes=int(told["passes"]),
+        iterations=int(told["iterations"]),
+        solver=str(told["solver"]),
+        separation=str(told["separation"]),
+        streamed=bool(told["streamed"]),
+    )
+
+
+def _path(told: Mapping[str, Any]) -> PathFacts | None:
+    if not told:
+        return None
+    curves = told.get("weights") or {"C": (), "classes": {}, "rows": 0, "sampled": False}
+    return PathFacts(
+        C=told["C"],
+        log_loss=told["log_loss"],
+        standard_error=told["standard_error"],
+        folds=int(told["folds"]),
+        held_out=int(told["held_out_rows"]),
+        chosen=_unlimited(told["chosen"]),
+        was_chosen=bool(told["was_chosen"]),
+        weight_C=curves["C"],
+        weights=curves["classes"],
+        weight_rows=int(curves["rows"]),
+        weights_sampled=bool(curves["sampled"]),
+    )
+
+
+def _odds(told: Mapping[str, Any]) -> OddsTable | None:
+    if not told:
+        return None
+    rows = [
+        OddsRow(
+            one["class"],
+            one["column"],
+            _unlimited(one["odds_ratio"]) if one["reason"] == "infinite" else one["odds_ratio"],
+            one["low"],
+            one["high"],
+            one["p_value"],
+            one["reason"],
+        )
+        for one in told["rows"]
+    ]
+    return OddsTable(told["reference"], float(told["coverage"]), float(told["n"]), rows, told["against"])
 
 
 def _making(model: Model) -> list[tuple[str, str]]:

@@ -24,6 +24,7 @@ from softclass.data.split import Parts, SplitOptions, count_shared_rows, split
 from softclass.data.table import ReadOptions
 from softclass.errors import CheckFailedError, DataError, Note, Notes, UsageError, shown
 from softclass.estimators.threads import limited_threads
+from softclass.model.encoded import STREAMED_BYTES, AnyPreprocessing, EncodedRows, features_of, fitting_bytes
 from softclass.model.examined import Examined, Training, examine
 from softclass.model.examples import (
     Examples,
@@ -35,18 +36,17 @@ from softclass.model.examples import (
     take_inputs,
 )
 from softclass.model.fitting import (
-    AnyPreprocessing,
     Fitting,
     cross_validate,
-    features_of,
     logits_of,
     n_features_of,
     preprocessing_of,
 )
 from softclass.model.graph import build_graph
-from softclass.model.limits import check_fail_under, check_memory
+from softclass.model.limits import check_fail_under, check_memory, streaming_limit
 from softclass.model.manifest import Manifest, make_sample
 from softclass.model.model import Model
+from softclass.model.odds_ratios import check_odds_ratios, odds_ratios
 from softclass.model.options import (
     check_options,
     check_types,
@@ -54,6 +54,7 @@ from softclass.model.options import (
     config_text,
     parse_duration,
     parse_image_size,
+    parse_size,
     plain_number,
 )
 from softclass.model.rows import feeds_of
@@ -117,8 +118,11 @@ def train(
     C: float | str = "auto",
     max_iter: int = 1000,
     tol: float = 1e-4,
+    path: bool = False,
+    odds_ratios: bool = False,
     calibrate: str = "auto",
     time_limit: str | float | None = None,
+    memory_limit: str | float | None = None,
     fail_under: str | Mapping[str, float] | None = None,
     strict: bool = False,
     threads: int | None = None,
@@ -155,7 +159,8 @@ def train(
     calibration : float in [0, 1), optional
         Share of the other rows kept for calibration, by default 0.15.
     cv : int, default 0
-        Also estimate the metrics by so many folds over all rows but the test part.
+        Also estimate the metrics by so many folds over all rows but the test part; and judge C by so many folds of the
+        fit part, which the report charts.
     stratify : bool, default True
         Whether the parts hold the classes in equal shares.
     group, time, split_column : str, optional
@@ -197,10 +202,18 @@ def train(
         Largest number of iterations.
     tol : float, default 1e-4
         Relative suboptimality at which the solver stops.
+    path : bool, default False
+        Chart other strengths of the penalty in the report: the held-out log loss, and the strongest weights.
+    odds_ratios : bool, default False
+        Put a table of odds ratios with confidence intervals into the report, from a fit of their own without penalty.
+        Weights of rows count as numbers of rows there.
     calibrate : {"auto", "none", "temperature"}, default "auto"
         Fit a temperature; "auto" keeps it only if it lowers the cross-validated log loss.
     time_limit : float seconds or str such as "10m", optional
         Stop fitting in time and keep the best so far.
+    memory_limit : float bytes or str such as "2GiB", optional
+        Memory for features; more than that is streamed from a temporary file, which changes no bit of the model. By
+        default half of the machine's memory.
     fail_under : mapping of metric to limit, or "accuracy=0.9,...", optional
         Raise if a metric is worse, after everything is written.
     strict : bool, default False
@@ -238,14 +251,18 @@ def train(
     say = progress or _quiet
     watch = Stopwatch()
     limit = None if time_limit is None else clock.monotonic() + parse_duration(time_limit)
-    path = None if output is None else check_output(output, overwrite=overwrite)
+    run = None if output is None else check_output(output, overwrite=overwrite)
     with _limited(threads):
         planned = _plan(given, notes, say)
         examples, parts, preprocessing = planned.examples, planned.parts, planned.preprocessing
         watch.lap("read")
 
         _look_for_leaks(planned, notes)
-        fitting = Fitting(C, tol, max_iter, class_weights(class_weight, examples.classes, notes), seed, limit, say)
+        weights_of_classes = class_weights(class_weight, examples.classes, notes)
+        fitting = Fitting(
+            C, tol, max_iter, weights_of_classes, seed, limit, say,
+            memory_limit=planned.memory_limit, folds=cv, with_path=path,
+        )  # fmt: skip
         folds = None
         if cv:
             within = np.sort(np.concatenate([parts.fit, parts.calibration]))
@@ -255,6 +272,14 @@ def train(
             folds = cross_validate(examples, within, fitting, cv, max_categories)
         fitted = fitting.fit(examples, parts.fit, preprocessing, notes)
         say("fit", fitted.facts())
+        more: dict[str, Any] = {"fit": {**fitted.facts(), "tried": fitted.tried_by_name()}}
+        if folds is not None:
+            more["cross_validation"] = {"folds": cv, **folds.to_dict(details=False)}
+        if fitted.path is not None:
+            more["path"] = fitted.path
+        if odds_ratios:
+            say("phase", {"name": "odds ratios", "done": 0, "total": None})
+            more["odds_ratios"] = _odds_ratios(planned, max_iter)
         watch.lap("fit")
 
         # From here on only the graph speaks.
@@ -289,22 +314,19 @@ def train(
             data={"rows": examples.n_rows, "sha256": fingerprint(examples)},
         )  # fmt: skip
         config = config_text(given, DEFAULTS, {"C": fitted.C, "model": "softmax"}, __version__)
-        training = Training(evaluation, tuple(notes), examined, examples.name, config)
+        training = Training(evaluation, tuple(notes), examined, examples.name, config, more)
         trained = Model.seal(body, manifest, threads=threads, training=training)
         if examined is not None:
             _check_file_repeats(trained, preprocessing, examined)
-        if path is not None:
+        if run is not None:
             say("phase", {"name": "writing", "done": 0, "total": None})
-            more: dict[str, Any] = {"fit": {**fitted.facts(), "tried": fitted.tried_by_name()}}
-            if folds is not None:
-                more["cross_validation"] = {"folds": cv, **folds.to_dict(details=False)}
             files = write_run(
-                path, trained, overwrite=overwrite, config=config,
+                run, trained, overwrite=overwrite, config=config,
                 metrics=metrics_of(trained, more), history=fitted.history, table=examples.table,
                 predictions=None if examined is None or not predictions else examined.predictions(),
                 with_report=report, command=" ".join(sys.argv), watch=watch,
             )  # fmt: skip
-            say("wrote", {"path": path, "files": files, "seconds": watch.total()})
+            say("wrote", {"path": run, "files": files, "seconds": watch.total()})
 
     if progress is None:
         warn_of(notes)
@@ -332,6 +354,7 @@ class Plan:
     preprocessing: AnyPreprocessing
     sizes: dict[str, int]
     cut: dict[str, Any]
+    memory_limit: float
 
 
 def _plan(given: dict[str, Any], notes: Notes, say: Progress) -> Plan:
@@ -379,8 +402,23 @@ def _plan(given: dict[str, Any], notes: Notes, say: Progress) -> Plan:
     n_features, n_classes = n_features_of(examples, preprocessing), len(examples.classes)
     say("model", {"kind": "softmax", "n_features": n_features, "n_classes": n_classes,
                   "n_parameters": n_classes * (n_features + 1)})  # fmt: skip
-    check_memory(len(parts.fit), n_features, n_classes, examples.name)
-    return Plan(examples, tests, parts, preprocessing, sizes, cut)
+    limit = streaming_limit() if given["memory_limit"] is None else parse_size(given["memory_limit"])
+    streamed = fitting_bytes(len(parts.fit), n_features) > limit
+    held = STREAMED_BYTES if streamed else None
+    check_memory(len(parts.fit), n_features, n_classes, examples.name, streamed_bytes=held)
+    if given["odds_ratios"]:
+        check_odds_ratios(n_features, n_classes)
+    return Plan(examples, tests, parts, preprocessing, sizes, cut, limit)
+
+
+def _odds_ratios(planned: Plan, max_iter: int) -> dict[str, Any]:
+    """Odds ratios on the rows of the fit part."""
+    examples, rows = planned.examples, planned.parts.fit
+    n_features = n_features_of(examples, planned.preprocessing)
+    encoded = EncodedRows(planned.preprocessing, examples.inputs, rows, n_features)
+    weights = None if examples.weights is None else examples.weights[rows]
+    names = tuple(examples.class_names())
+    return odds_ratios(encoded, examples.targets[rows], weights, names, max_iter=max_iter)
 
 
 def _picked(kind: Any, given: Mapping[str, Any]) -> Any:
