@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from asserts import assert_bit_equal, assert_close
+from softclass.errors import ParameterError, SeparationWarning
 from softclass.estimators.softmax_regression import SoftmaxRegression
 
 TINY = np.array([[1.0, 0.0], [0.0, 2.0], [-1.0, 1.0], [2.0, -1.0], [0.5, 0.5]])
@@ -502,10 +503,10 @@ def test_separable_classes_without_penalty_stop_and_say_so():
     X, y = X[y < 2], y[y < 2]
     model = SoftmaxRegression(C=np.inf)
 
-    with pytest.warns(ConvergenceWarning, match=re.escape("[SC846] SoftmaxRegression: the classes can be told apart")):
+    with pytest.warns(SeparationWarning, match=re.escape('[SC846] SoftmaxRegression: classes "0", "1" are separated')):
         model.fit(X, y)
 
-    assert model.separable_
+    assert not model.converged_
     assert np.all(np.isfinite(model.coef_))
     assert model.score(X, y) == 1.0
 
@@ -516,14 +517,14 @@ def test_separable_classes_with_penalty_are_nothing_to_warn_about():
     model = SoftmaxRegression().fit(X[y < 2], y[y < 2])
 
     assert model.converged_
-    assert not model.separable_
+    assert model.gap_kind_ == "duality"
 
 
 def test_too_few_iterations_are_said():
     X, y = load_iris(return_X_y=True)
     pattern = (
-        r"\[SC847\] SoftmaxRegression: not converged after 2 iterations; objective 0\.\d+ nats a row, largest"
-        r" derivative \S+\. Raise `max_iter`"
+        r"\[SC847\] SoftmaxRegression: not converged after 2 iterations and \d passes; objective 0\.\d+ nats a row, at"
+        r" most \S+ above the minimum, largest derivative \S+\. Raise `max_iter`"
     )
 
     with pytest.warns(ConvergenceWarning, match=pattern):
@@ -647,6 +648,84 @@ def test_labels_of_two_types_are_refused():
         SoftmaxRegression().fit(X3, np.array(["a", 1, "b"], dtype=object))
 
 
-def test_solver_is_no_parameter():
-    with pytest.raises(TypeError, match="unexpected keyword argument 'solver'"):
-        SoftmaxRegression(solver="lbfgs")
+REFUSED = {
+    "penalty": "The penalty follows from numbers: C=numpy.inf for none, l1_ratio=0 for L2, l1_ratio=1 for L1",
+    "solver": "Leave it out: the solver is chosen by the size of the problem, and solver_ says which",
+    "dual": "Leave it out: the answer is the same, and gap_ bounds its distance from the optimum",
+    "intercept_scaling": "Leave it out: the intercept is not penalised",
+    "multi_class": "Leave it out: the loss is that of the softmax; for one model a class there is"
+    " sklearn.multiclass.OneVsRestClassifier",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize(
+    "call", [lambda **given: SoftmaxRegression(**given), lambda **given: SoftmaxRegression().set_params(**given)]
+)
+def test_parameters_that_only_scikit_learn_has_are_refused(call, name):
+    message = f"[SC143] SoftmaxRegression: `{name}` is no parameter here. {REFUSED[name]}"
+
+    with pytest.raises(ParameterError, match=f"^{re.escape(message)}$") as caught:
+        call(**{name: None})
+
+    assert isinstance(caught.value, TypeError)
+
+
+def test_an_unknown_parameter_is_pythons_own_error():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'zebra'"):
+        SoftmaxRegression(zebra=1)
+
+
+def test_verbose_prints_a_line_an_iteration(capsys):
+    X, y = load_iris(return_X_y=True)
+
+    model = SoftmaxRegression(verbose=1).fit(X, y)
+    lines = capsys.readouterr().err.splitlines()
+
+    assert len(lines) == model.n_iter_[0]
+    assert re.fullmatch(
+        r"SoftmaxRegression: iteration 1, objective [\d.]+ nats a row, largest derivative [\d.e-]+", lines[0]
+    )
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, -1])
+def test_number_of_threads_changes_no_bit(n_jobs):
+    X, y = load_iris(return_X_y=True)
+
+    assert_bit_equal(SoftmaxRegression().fit(X, y).coef_, SoftmaxRegression(n_jobs=n_jobs).fit(X, y).coef_)
+
+
+def test_history_ends_where_the_fit_ended():
+    X, y = load_iris(return_X_y=True)
+
+    model = SoftmaxRegression().fit(X, y)
+
+    assert len(model.history_) == model.n_iter_[0]
+    assert model.history_[-1][:2] == (model.n_passes_, model.objective_)
+
+
+def test_warm_start_matches_classes_by_label():
+    X, y = load_iris(return_X_y=True)
+    model = SoftmaxRegression(warm_start=True, max_iter=1)
+    with pytest.warns(ConvergenceWarning):
+        model.fit(X, y)
+    names = np.array([0, 1, 7])[y]  # the last class is new
+    expected = SoftmaxRegression().fit(X, names)
+
+    model.set_params(max_iter=1000).fit(X, names)
+
+    assert_close(expected.coef_, model.coef_, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("l1_ratio", [0.3, 1.0])
+def test_l1_is_scikit_learns_objective(l1_ratio):
+    X, y = load_iris(return_X_y=True)
+
+    model = SoftmaxRegression(C=0.1, l1_ratio=l1_ratio).fit(X, y)
+    logs = model.predict_log_proba(X)[np.arange(150), y]
+    sizes, squares = np.abs(model.coef_).sum(), (model.coef_**2).sum()
+
+    expected = -logs.mean() + (l1_ratio * sizes + (1 - l1_ratio) / 2 * squares) / (0.1 * 150)
+    assert model.objective_ == pytest.approx(expected, rel=1e-12)
+    assert (model.solver_, model.gap_kind_) == ("proximal", "duality")
+    assert model.gap_ < 1e-4 * model.objective_

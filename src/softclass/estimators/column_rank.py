@@ -15,6 +15,7 @@ from softclass.estimators.scaling import BLOCK_BYTES, Array
 
 GRAM_COLUMNS = 2000  # columns up to which the Gram matrix is factorised
 DEPENDENT = 1e-12  # of a column's variance: what may be left of it when the others are taken away
+ALIKE = 1e-9  # of a row's numbers: what a dependent column may differ from its mixture there
 FAINT = 1e-7  # of the largest share in a dependency: rounding
 
 
@@ -105,6 +106,8 @@ def column_rank(loss: LinearLoss) -> ColumnRank | None:
     shares = shares * unit[pivots[rank:]][:, None] / unit[pivots[:rank]]
     order, rest = np.argsort(pivots[:rank]), np.argsort(pivots[rank:])
     kept, dependent, mixing = varies[pivots[:rank][order]], varies[pivots[rank:][rest]], shares[rest][:, order]
+    if len(dependent):
+        kept, dependent, mixing = _proved(loss, kept, dependent, mixing)
     scale, mean = loss.features.scale, loss.features.mean
     with np.errstate(over="ignore", invalid="ignore"):
         terms = mixing * scale[dependent][:, None] / scale[kept]
@@ -113,6 +116,32 @@ def column_rank(loss: LinearLoss) -> ColumnRank | None:
         size = np.abs(mean[dependent]) + np.abs(terms) @ np.abs(mean[kept]) + scale[dependent]
     offsets = np.where(np.abs(offsets) > FAINT * size, offsets, 0.0)
     return ColumnRank(kept, dependent, mixing, terms, offsets, d)
+
+
+def _proved(
+    loss: LinearLoss, kept: npt.NDArray[np.int64], dependent: npt.NDArray[np.int64], mixing: Array
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Array]:
+    """Return the same after a look at each row: one far row makes columns alike in sum that are not alike in the rest.
+
+    A column that differs from its mixture by more than rounding in any row goes back to the independent ones.
+    """
+    offset = np.abs(loss.features.mean) / loss.features.scale if loss.intercept else np.zeros(loss.features.n_features)
+    far = np.zeros(len(dependent), dtype=bool)
+    rows = max(16, BLOCK_BYTES // (8 * loss.features.n_features + 8))
+    for _, block in loss.features.spans():
+        step = 64 * float(np.finfo(block.dtype).eps)
+        for first in range(0, block.shape[0], rows):
+            scaled = loss.features.dense(block[first : first + rows]).astype(np.float64, copy=False)
+            error = np.abs(scaled[:, dependent] - scaled[:, kept] @ mixing.T)
+            size = np.abs(scaled[:, dependent]) + np.abs(scaled[:, kept]) @ np.abs(mixing).T
+            rounding = step * (offset[dependent] + np.abs(mixing) @ offset[kept])
+            far |= np.any(error > max(ALIKE, step) * size + rounding, axis=0)
+    if not far.any():
+        return kept, dependent, mixing
+    more = np.concatenate([kept, dependent[far]])
+    order = np.argsort(more)
+    wider = np.concatenate([mixing[~far], np.zeros((int((~far).sum()), int(far.sum())))], axis=1)
+    return more[order], dependent[~far], wider[:, order]
 
 
 class ChosenColumns(Sequence[Any]):

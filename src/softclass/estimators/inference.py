@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg, sparse, special, stats
 
-from softclass.errors import InputError
+from softclass.errors import InputError, OptionError, shown
 from softclass.estimators.findings import Findings, Information, regular_part
 from softclass.estimators.scaling import BLOCK_BYTES, Array
 from softclass.estimators.summary_table import Coefficient, ColumnTest, Summary
@@ -90,6 +90,23 @@ class Coding:
 
     matrix: Array
     shown: npt.NDArray[np.int64]
+
+
+def reference_place(reference: Any, labels: list[Any], covariance: str, coverage: float) -> int | None:
+    """Return the index of the reference class, None for "symmetric"."""
+    where = "SoftmaxRegression.summary"
+    if covariance not in ("fisher", "robust"):
+        raise OptionError("SC141", f'`covariance` must be "fisher" or "robust"; got {covariance!r}', where=where)
+    if not 0.0 < coverage < 1.0:
+        raise OptionError("SC141", f"`coverage` must lie between 0 and 1; got {coverage:g}", where=where)
+    if reference is None:
+        return 0
+    if reference in labels:
+        return labels.index(reference)
+    if reference == "symmetric":
+        return None
+    text = f'`reference` must be a class or "symmetric"; got "{shown(reference)}"'
+    raise OptionError("SC141", text, where=where)
 
 
 def coding_of(known: npt.NDArray[np.bool_], reference: int | None) -> Coding:

@@ -55,7 +55,7 @@ def remembers(model: Any) -> bool:
     return True
 
 
-def refuse_partial_fit(class_weight: Any, X: Any, classes: Any, *, is_first: bool) -> None:
+def refuse_partial_fit(X: Any, classes: Any, *, is_first: bool) -> None:
     """Raise an error for what cannot be learned from one batch after the other."""
     if is_first and classes is None:
         raise ValueError("SoftmaxRegression.partial_fit: the first call needs `classes`, all labels that will come")

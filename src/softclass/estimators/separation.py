@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+from scipy import linalg, sparse
 from scipy.optimize import linprog
 
 from softclass.estimators.linear_loss import LinearLoss
@@ -30,6 +30,9 @@ PROGRAMME_PARAMETERS = 2000  # beyond, the programme is not tried
 ROUNDS = 12  # of adding the rows that a programme's answer violates
 CONES = 6  # directions that are added up, until all that is separated is
 STRICT = 1e-6  # a wrong class loses by at least this share of the most it loses at any row
+TIES = 2000  # ties taken into a factor at once
+SAME = 1e-12  # of the largest singular value of the ties: rounding of their rows
+SAME_SINGLE = 1e-6  # in float32
 VIOLATED = 1e-8  # what rounding may make of a tie, in scaled columns
 VIOLATED_SINGLE = 1e-5  # in float32
 
@@ -83,6 +86,8 @@ def quasi_direction(loss: LinearLoss, theta: Array) -> Direction | None:
         if found is None:
             break
         total = total + found
+    if total.any():
+        total = _exact_ties(loss, total)
     if not total.any():
         return None
     pattern = pattern_of(total)
@@ -90,6 +95,40 @@ def quasi_direction(loss: LinearLoss, theta: Array) -> Direction | None:
     k = loss.n_classes
     kind = "complete" if losing[~np.eye(k, dtype=bool)].all() else "quasi-complete"
     return Direction(total, kind, 0.0, losing, touched, _named_columns(loss, pattern, theta))
+
+
+def _exact_ties(loss: LinearLoss, direction: Array) -> Array:
+    """Return the direction with its ties made exact, or zeros if then nothing is separated any more.
+
+    The programme's answer has ties to 1e-10. A row far from all others makes columns differ by less than that, and
+    what looks like a tie may be a violation: among directions whose ties are ties to rounding nothing is left then.
+    """
+    k, c = direction.shape
+    pattern, scale = pattern_of(direction), float(np.abs(direction).max())
+    factor = np.zeros((0, k * c))
+    for span, block, leads in leads_of_blocks(loss, direction):
+        row, other = np.nonzero(np.isfinite(leads) & ~pattern.lost(leads))
+        extended = loss.extended(block).astype(np.float64, copy=False)
+        for first in range(0, len(row), TIES):
+            rows, wrong = row[first : first + TIES], other[first : first + TIES]
+            targets = loss.targets[span][rows]
+            ties = np.zeros((len(rows), k, c))
+            if k == 1:
+                ties[:, 0] = extended[rows]
+            else:
+                ties[np.arange(len(rows)), targets] = extended[rows]
+                ties[np.arange(len(rows)), wrong] -= extended[rows]
+            whole = np.concatenate([factor, ties.reshape(len(rows), -1)])
+            factor = linalg.qr(whole, mode="r", overwrite_a=True, check_finite=False)[0][: k * c]
+    if len(factor):
+        _, sizes, right = np.linalg.svd(factor)
+        span_of_ties = right[: int(np.sum(sizes > (SAME_SINGLE if loss.single else SAME) * sizes[0]))]
+        flat = direction.ravel()
+        direction = (flat - span_of_ties.T @ (span_of_ties @ flat)).reshape(k, c)
+    kept = np.abs(direction).max() > STRICT * scale and any(
+        pattern_of(direction).lost(leads).any() for _, _, leads in leads_of_blocks(loss, direction)
+    )
+    return direction if kept and _holds(loss, direction, None) else np.zeros_like(direction)
 
 
 @dataclass(frozen=True, eq=False)

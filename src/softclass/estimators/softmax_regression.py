@@ -18,10 +18,10 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-from softclass.errors import DataWarning, OptionError, RankWarning, SeparationWarning, shown
+from softclass.errors import DataWarning, InputError, RankWarning, SeparationWarning, shown
 from softclass.estimators.certificate import Certificate
 from softclass.estimators.foreign_parameters import refuse, refusing
-from softclass.estimators.inference import Evidence, Rows, summarise
+from softclass.estimators.inference import Evidence, Rows, reference_place, summarise
 from softclass.estimators.known_classes import solve_known, start_from
 from softclass.estimators.line_search import Limits, Progress
 from softclass.estimators.linear_classifier import AbstractLinearClassifier, feature_dtypes
@@ -42,18 +42,20 @@ from softclass.estimators.summary_table import Summary
 
 class SoftmaxRegression(AbstractLinearClassifier):
     r"""
-    Softmax regression (multinomial logistic regression) with a ridge penalty.
+    Softmax regression (multinomial logistic regression) that certifies its optimum.
 
-    Minimises :math:`C \sum_i a_i \ell_i + \frac12 \lVert W \rVert^2` over weights `W` and a free intercept, where
-    :math:`\ell_i` is the cross-entropy of row i and :math:`a_i` its sample weight times the weight of its class. This
-    is the objective of scikit-learn's ``LogisticRegression``, and so is the form for two classes: one vector. Columns
-    are centred and scaled inside, which changes the way to the optimum but not the optimum, so nothing needs to be
-    standardised for the solver's sake.
+    Minimises :math:`C \sum_i a_i \ell_i + \frac{1 - \rho}{2} \lVert W \rVert^2 + \rho \lVert W \rVert_1` over weights
+    `W` and a free intercept, where :math:`\rho` is `l1_ratio`, :math:`\ell_i` is the cross-entropy of row i and
+    :math:`a_i` its sample weight times the weight of its class. This is the objective of scikit-learn's
+    ``LogisticRegression``, and so is the form for two classes: one vector. Columns are centred and scaled inside, which
+    changes the way to the optimum but not the optimum, so nothing needs to be standardised for the solver's sake.
 
     Parameters
     ----------
     C : float, default 1.0
         Strength of the data against the penalty; positive. ``C=numpy.inf`` means no penalty.
+    l1_ratio : float, default 0.0
+        Share of the penalty that is on absolute values, which makes weights exactly zero: 0 is ridge, 1 is lasso.
     fit_intercept : bool, default True
         Whether to learn an intercept; it is not penalised.
     class_weight : dict or "balanced", optional
@@ -64,9 +66,13 @@ class SoftmaxRegression(AbstractLinearClassifier):
     max_iter : int, default 1000
         Most iterations of the solver.
     warm_start : bool, default False
-        Start from the weights of the last `fit` where the classes are the same.
+        Start from the weights of the last `fit`, matched by label.
+    n_jobs : int, optional
+        Most threads; -1 means all. None: as many as the linear algebra may use. No bit of the result depends on it.
     random_state : int, RandomState instance or None, default None
         Seeds the rows sampled for the solver's preconditioner. None means 0: fits repeat.
+    verbose : int, default 0
+        Whether to print a line an iteration to standard error.
 
     Attributes
     ----------
@@ -84,8 +90,23 @@ class SoftmaxRegression(AbstractLinearClassifier):
         Largest absolute derivative of `objective_` by any weight or intercept.
     converged_ : bool
         Whether the test of `tol` was met.
-    separable_ : bool
-        Whether fitting stopped because the classes can be told apart perfectly, which with ``C=inf`` has no optimum.
+    gap_ : float
+        How far `objective_` is from its minimum at most, or about; infinite where nothing is known.
+    gap_kind_ : str
+        "duality" or "newton": `gap_` is a bound; "decrement": an estimate; "none".
+    n_passes_ : int
+        Reads of all rows.
+    solver_ : str
+        The way that was taken.
+    history_ : tuple of (int, float, float)
+        For each iteration the reads so far, the objective, and its distance from the minimum as in `gap_`.
+    separation_ : Separation or None
+        With ``C=inf``: the classes and columns, where classes can be told apart so that there is no finite optimum.
+    rank_ : int or None
+        With ``C=inf`` and up to 2,000 columns: how many are linearly independent. The weights are the shortest of all
+        that are equally good.
+    dropped_ : list of str
+        Constant columns; with an intercept their weights are zero.
     layers_ : tuple of Dense
         The fitted layer in softmax form, one row a class, for two classes too.
     n_features_in_, feature_names_in_
@@ -94,7 +115,11 @@ class SoftmaxRegression(AbstractLinearClassifier):
     Warns
     -----
     sklearn.exceptions.ConvergenceWarning
-        SC846, if ``C=inf`` and the classes are separable; SC847, if the solver stopped before its test was met.
+        SC847, if the solver stopped before its test was met.
+    SeparationWarning
+        SC846, if ``C=inf`` and classes can be told apart.
+    RankWarning
+        SC849, if ``C=inf`` and columns are linearly dependent.
 
     See Also
     --------
@@ -104,8 +129,9 @@ class SoftmaxRegression(AbstractLinearClassifier):
     -----
     Few parameters: Newton's method with the exact Hessian. Many: L-BFGS from an approximate inverse Hessian. More
     columns than rows: the same in the span of the rows. Large dense data are worked on in float32 with sums in
-    float64. ``penalty``, ``solver``, ``dual``, ``n_jobs`` and ``l1_ratio`` of scikit-learn do not exist here:
-    no penalty is ``C=inf``, and the solver is chosen by the size of the problem.
+    float64. ``penalty``, ``solver``, ``dual``, ``intercept_scaling`` and ``multi_class`` of scikit-learn do not
+    exist here: no penalty is ``C=inf``, and the solver is chosen by the size of the problem. Rows are not kept; with
+    ``C=inf`` the information matrix of up to 1,500 parameters is, for `summary`.
 
     Examples
     --------
@@ -144,6 +170,7 @@ class SoftmaxRegression(AbstractLinearClassifier):
     separation_: Separation | None
     rank_: int | None
     dropped_: list[str]
+    _evidence: Evidence | None
 
     @refusing
     def __init__(
@@ -253,7 +280,9 @@ class SoftmaxRegression(AbstractLinearClassifier):
         return self._fit_encoded(X, classes, targets.astype(np.int64), sample_weight, before, progress, deadline)
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def fit_batches(self, batches: Any, classes: Any = None) -> SoftmaxRegression:
+    def fit_batches(
+        self, batches: Any, classes: Any = None, *, progress: Progress | None = None, deadline: float | None = None
+    ) -> SoftmaxRegression:
         """
         Fit rows that do not fit into memory, with the same result as `fit` of all of them, to the bit.
 
@@ -270,6 +299,8 @@ class SoftmaxRegression(AbstractLinearClassifier):
             is enough if the temporary file fits.
         classes : array of shape (n_classes,), optional
             All labels. Those without rows get probability zero. Default: the labels that come.
+        progress, deadline : optional
+            As in `fit_watched`.
 
         Returns
         -------
@@ -291,35 +322,6 @@ class SoftmaxRegression(AbstractLinearClassifier):
         >>> model = SoftmaxRegression().fit_batches(batches)
         >>> np.round(model.coef_.ravel(), 6)
         array([-0.685699,  0.388585,  0.297114])
-        """
-        return self.fit_batches_watched(batches, classes)
-
-    def fit_batches_watched(
-        self,
-        batches: Any,
-        classes: Any = None,
-        *,
-        progress: Progress | None = None,
-        deadline: float | None = None,
-    ) -> SoftmaxRegression:
-        """
-        Fit as `fit_batches` does, telling every iteration and stopping in time.
-
-        Parameters
-        ----------
-        batches : iterable of tuples (X, y) or (X, y, sample_weight)
-            As in `fit_batches`.
-        classes : array of shape (n_classes,), optional
-            As in `fit_batches`.
-        progress : callable (iteration, objective, gradient_norm), optional
-            Told of every iteration.
-        deadline : float, optional
-            Moment of ``time.monotonic()`` past which the best weights so far are kept.
-
-        Returns
-        -------
-        SoftmaxRegression
-            Itself, fitted.
         """
         before = getattr(self, "classes_", None) if self.warm_start else None
         with read_batches(batches, self._checked, classes) as read:
@@ -345,7 +347,7 @@ class SoftmaxRegression(AbstractLinearClassifier):
         y : array of shape (n_samples,)
             Labels, all among `classes`.
         classes : array of shape (n_classes,), optional
-            All labels that will ever come; needed in the first call, the same or None later.
+            All labels that will ever come; needed in the first call unless `fit` saw them, the same or None later.
         sample_weight : array of shape (n_samples,), optional
             As in `fit`.
 
@@ -367,7 +369,9 @@ class SoftmaxRegression(AbstractLinearClassifier):
         array([-0.685699,  0.388585,  0.297114])
         """
         state = getattr(self, "_online", None)
-        refuse_partial_fit(self.class_weight, X, classes, is_first=state is None)
+        if state is None and classes is None:
+            classes = getattr(self, "classes_", None)
+        refuse_partial_fit(X, classes, is_first=state is None)
         X, y = self._checked(X, y, state is None)
         if state is None:
             self.classes_ = np.unique(classes)
@@ -386,6 +390,8 @@ class SoftmaxRegression(AbstractLinearClassifier):
         if not state.is_exact:
             self.objective_ = self.gradient_norm_ = np.nan
             self.converged_, self.gap_, self.gap_kind_ = False, None, "none"
+            self.solver_, self.n_passes_, self.history_ = "partial_fit", 0, ()
+            self.separation_ = self.rank_ = self._evidence = None
         if state.warns:
             warnings.warn(SORTED, DataWarning, stacklevel=2)
         return self
@@ -481,7 +487,7 @@ class SoftmaxRegression(AbstractLinearClassifier):
 
     def _warn(self, optimum: Optimum) -> None:
         """Say so when there is no optimum or it was not reached; the deadline is the caller's own wish."""
-        unpenalised, found = not self._evidence.penalised, optimum.findings
+        unpenalised, found = np.isinf(self.C), optimum.findings
         if unpenalised and found is not None:
             if self.separation_ is not None:
                 message = separation_message(self.separation_, found.passes)
@@ -551,10 +557,15 @@ class SoftmaxRegression(AbstractLinearClassifier):
         the scores, within clusters first and then times ``g / (g - 1)``. p values are those of the normal law.
         """
         check_is_fitted(self)
+        if self._evidence is None:
+            raise InputError(
+                "SC144", "partial_fit does not keep the information matrix", where="SoftmaxRegression.summary",
+                hint="Fit all rows at once, with fit or fit_batches",
+            )  # fmt: skip
         labels = self.classes_.tolist()
         if clusters is not None:
             covariance = "robust"
-        place = _reference_place(reference, labels, covariance, coverage)
+        place = reference_place(reference, labels, covariance, coverage)
         rows = None if X is None else self._rows_again(X, y, sample_weight, clusters)
         layer = self.layers_[0]
         return summarise(
@@ -571,23 +582,6 @@ class SoftmaxRegression(AbstractLinearClassifier):
         check_consistent_length(X, targets, clusters)
         codes = None if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
         return Rows(X, targets, weights, codes)
-
-
-def _reference_place(reference: Any, labels: list[Any], covariance: str, coverage: float) -> int | None:
-    """Return the index of the reference class, None for "symmetric"."""
-    where = "SoftmaxRegression.summary"
-    if covariance not in ("fisher", "robust"):
-        raise OptionError("SC141", f'`covariance` must be "fisher" or "robust"; got {covariance!r}', where=where)
-    if not 0.0 < coverage < 1.0:
-        raise OptionError("SC141", f"`coverage` must lie between 0 and 1; got {coverage:g}", where=where)
-    if reference is None:
-        return 0
-    if reference in labels:
-        return labels.index(reference)
-    if reference == "symmetric":
-        return None
-    text = f'`reference` must be a class or "symmetric"; got "{shown(reference)}"'
-    raise OptionError("SC141", text, where=where)
 
 
 def _threads(n_jobs: int | None) -> int | None:
