@@ -107,10 +107,14 @@ def _dense_moments(features: Any, weights: Array, centre: bool, threads: int) ->
 
 def _sparse_moments(features: Any, weights: Array, centre: bool) -> Moments:
     d = features.shape[1]
-    largest = np.zeros(d)
-    np.maximum.at(largest, features.indices, np.abs(features.data).astype(np.float64))
-    exponent = _exponents(largest)
-    data = np.ldexp(features.data.astype(np.float64), -exponent[features.indices].astype(np.int32))
+    exponent = np.zeros(d, dtype=np.int64)
+    data = features.data.astype(np.float64)
+    sizes = np.abs(data[data != 0])
+    if sizes.size and (np.frexp(sizes.max())[1] > SAFE_EXPONENT or np.frexp(sizes.min())[1] < -SAFE_EXPONENT):
+        largest = np.zeros(d)
+        np.maximum.at(largest, features.indices, np.abs(data))
+        exponent = _exponents(largest)
+        data = np.ldexp(data, -exponent[features.indices].astype(np.int32))
     weight = np.repeat(weights, np.diff(features.indptr))
     mean = _column_sums(features, weight * data, d) if centre else np.zeros(d)
     stored = _column_sums(features, weight, d)

@@ -14,6 +14,7 @@ from softclass.kernels import cpu
 
 CHUNK_BYTES = 512 * 2**10  # residuals of a chunk of rows stay in the second cache
 TASK_ROWS = 64  # rows that one task makes
+KEPT_BYTES = 64 * 2**20  # probabilities up to this size are kept whether or not a product follows
 
 Reals = npt.NDArray[Any]  # float32 or float64
 
@@ -148,7 +149,9 @@ class SparsePass:
         self._factor, self._shift, self._penalty = (np.ascontiguousarray(a) for a in (factor, shift, penalty))
         self._weight, self._tangent = self._padded(dtype, -np.inf), self._padded(dtype, 0.0)
         self._sums, self._bias_sums = np.zeros((self._rows.n_features, self._step)), np.zeros(self._step)
-        self._kept: Reals | None = None  # probabilities, once a product was asked for
+        self._kept: Reals | None = None  # probabilities: when small, or once a product was asked for
+        if len(targets) * self._step * dtype.itemsize <= KEPT_BYTES:
+            self._kept = np.empty((len(targets), self._step), dtype)
         self._kept_at: Array | None = None
 
     def _padded(self, dtype: npt.DTypeLike, rest: float) -> tuple[Reals, Reals]:
