@@ -57,6 +57,14 @@ def test_the_numbers_are_there(page: str) -> None:
     assert expected <= values
 
 
+def test_the_table_behind_the_curves_holds_their_weights_at_powers_of_ten() -> None:
+    path = replace(PATH, weight_C=[0.1, 0.5, 1.0], weights={"b": {"petal": [0.125, 0.375, 0.625]}})
+    page = render_report(replace(FACTS, path=path))
+    values = re.findall(r'<data value="(0\.(?:125|375|625))">', page)
+
+    assert values == ["0.125", "0.625"]
+
+
 def test_each_new_section_is_in_the_contents(page: str) -> None:
     links = re.findall(r'href="#(\w+)"', page)
 

@@ -353,8 +353,12 @@ def _weight_panel(
     assert path is not None  # noqa: S101 - curves are of a path
     said = "; ".join(f"{clipped(column, 40)} {curve[0]:+.2f} … {curve[-1]:+.2f}" for column, curve in curves.items())
     label = words("path_weights_alt", name=clipped(name, 60), list=said)
+    # The powers of ten: between them the curves say enough.
+    places = [place for place, strength in enumerate(path.weight_C) if abs(np.log10(strength) % 1.0 - 0.5) > 0.499]
     return {
         "name": name,
+        "strengths": [path.weight_C[place] for place in places],
+        "table": [(column, [curve[place] for place in places]) for column, curve in curves.items()],
         "figure": weight_path_figure(path.weight_C, curves, path.chosen, largest, str(label.unescape()), words),
     }
 
