@@ -20,7 +20,7 @@ from pathlib import Path
 folder = Path(sys.argv[1])
 page = (folder / "penguins" / "report.html").read_text(encoding="utf-8")
 style = """
-#data, #parts, #scores, #classes, #worst, #weights, #made { display: none }
+#data, #parts, #scores, #classes, #worst, #fit, #weights, #odds, #made { display: none }
 section { margin-top: 1.5rem; padding-top: 1.5rem }
 """
 (folder / "page.html").write_text(page.replace("</head>", f"<style>{style}</style></head>"), encoding="utf-8")
