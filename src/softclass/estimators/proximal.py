@@ -22,8 +22,10 @@ from softclass.estimators.scaling import BLOCK_BYTES, Array
 from softclass.kernels import cpu
 
 WHOLE_MODEL = 1500  # parameters up to which the model is about all of them
+MOST_NEW = 1000  # coordinates that may leave zero in one step, or twice as many as have left it
 MODEL_NUMBERS = 16_000_000  # numbers in the Hessian of a model; beyond, one block a class
 SAMPLE_ROWS = 20  # rows a parameter of the model, and at least LEAST_ROWS
+BLOCK_ROWS = 5  # the same where the model is a block a class, which is rough anyway
 LEAST_ROWS = 4000
 CHEAP_MODEL = 2e8  # rows x parameters^2 up to which every step makes its model anew: Newton's own speed
 TRIALS = 5  # lengths of a step; then a shorter step is asked of the model
@@ -234,19 +236,25 @@ class ProximalNewton:
         return duality_gap(loss, found.theta, smooth, found.gradient, penalty.l1 if penalty.l1.any() else None)
 
     def _may_keep(self, model: Model, here: Place, l1: Array) -> bool:
-        """Whether the model holds all that may move, and a new one would not be as cheap as a pass."""
-        p = sum(len(part) for part in model.parts)
-        rows = min(len(self.loss.targets), max(LEAST_ROWS, SAMPLE_ROWS * p))
-        if not model.is_fresh and rows * p * p <= CHEAP_MODEL and rows == len(self.loss.targets):
+        """Whether the model holds all that may move, and a new one of all rows would not be cheap."""
+        needed = (here.theta != 0) | _violators(here, l1)
+        p = here.theta.size if here.theta.size <= WHOLE_MODEL else np.count_nonzero(needed)
+        n = len(self.loss.targets)
+        if not model.is_fresh and n <= max(LEAST_ROWS, SAMPLE_ROWS * p) and n * p * p <= CHEAP_MODEL:
             return False
-        return model.covers((here.theta != 0) | _violators(here, l1))
+        return model.covers(needed)
 
     def _made(self, here: Place, l1: Array, ridge: Array, before: Array | None) -> Model:
         """Return the model of the coordinates that are not zero or may leave it."""
         wanted = np.ones(l1.shape, dtype=bool)
         if wanted.size > WHOLE_MODEL:
             limit = l1 if before is None else np.maximum(2 * l1 - before, 0.5 * l1)
-            wanted &= (here.theta != 0) | (np.abs(here.gradient) >= limit) | (l1 == 0)
+            up = (here.theta == 0) & (l1 > 0) & (np.abs(here.gradient) >= limit)
+            most = max(MOST_NEW, 2 * int(np.count_nonzero(here.theta)))
+            if np.count_nonzero(up) > most:  # the ones that have furthest to go; the others have their turn later
+                pull = np.where(up, np.abs(here.gradient) - l1, -np.inf)
+                up &= pull >= np.partition(pull.ravel(), -most)[-most]
+            wanted &= (here.theta != 0) | up | (l1 == 0)
         places = np.flatnonzero(wanted)
         columns = l1.shape[1]
         if len(places) ** 2 <= MODEL_NUMBERS:
@@ -260,7 +268,8 @@ class ProximalNewton:
                 if len(mine) > most:  # the ones that have furthest to go
                     mine = np.sort(mine[np.argpartition(sub[mine], -most)[-most:]])
                 parts.append(mine)
-        size = max(LEAST_ROWS, SAMPLE_ROWS * max((len(part) for part in parts), default=1))
+        widest = max(len(part) for part in parts)
+        size = max(LEAST_ROWS, (SAMPLE_ROWS if len(parts) == 1 else BLOCK_ROWS) * widest)
         size = min(size, max(LEAST_ROWS, BLOCK_BYTES * 16 // max(len(places), 1)))
         rows, weights = sampled_rows(self.loss, size, self.rng)
         if len(parts[0]) == here.theta.size and not sparse.issparse(self.loss.features.blocks[0]):
