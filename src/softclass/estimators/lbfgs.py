@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from softclass.estimators.certificate import dual_certificate, duality_gap
+from softclass.estimators.certificate import confirmed_decrement, dual_certificate, duality_gap
 from softclass.estimators.line_search import Limits, Solution, is_separated, line_search
 from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.preconditioners import Apply
@@ -16,6 +16,7 @@ from softclass.estimators.scaling import Array
 PAIR_BYTES = 256 * 2**20  # memory of the stored pairs; 5 to 20 of them
 SLOW_WINDOW = 30  # iterations in which the decrement must fall tenfold, where another solver waits
 STEEP = 0.9
+NOISE = 1e-9  # of the objective: a decrement below says nothing where the rows are float32
 
 
 def lbfgs(
@@ -32,16 +33,20 @@ def lbfgs(
     value, gradient = loss.value_and_gradient(theta)
     inverse = make_inverse(theta)
     pairs: deque[tuple[Array, Array, float]] = deque(maxlen=int(np.clip(PAIR_BYTES // (16 * theta.size), 5, 20)))
-    gamma, quiet, failures = 1.0, 0, 0
+    quiet, failures = 0, 0
     decrements: list[float] = []
 
     def ended(iteration: int, reason: str) -> Solution:
         return Solution(theta, value, gradient, iteration, reason, decrements[-1] if decrements else np.nan)
 
+    def backward(rest: Array) -> Array:
+        return -two_loop(rest, pairs, inverse)
+
+    ahead: Array | None = None  # a step by conjugate gradients, where they found more to gain than the pairs promise
     for iteration in range(1, limits.max_iter + 1):
         if is_separated(loss):
             return ended(iteration - 1, "separated")
-        direction = two_loop(gradient, pairs, inverse, gamma)
+        direction, ahead = two_loop(gradient, pairs, inverse) if ahead is None else ahead, None
         slope = float(np.vdot(gradient, direction))
         found = None
         if slope < 0:
@@ -54,7 +59,7 @@ def lbfgs(
                 near = bool(decrements) and decrements[-1] <= max(limits.tolerance / 100, 1e-10) * value
                 return ended(iteration, "decrement" if near else "stalled")
             pairs.clear()
-            inverse, gamma = make_inverse(theta), 1.0
+            inverse = make_inverse(theta)
             continue
         failures = 0
         change, turn = found[0] - theta, found[2] - gradient
@@ -62,13 +67,16 @@ def lbfgs(
         product = float(np.vdot(change, turn))
         if product > 1e-14 * abs(slope):
             pairs.append((change, turn, product))
-            gamma = product / max(float(np.vdot(turn, inverse(turn))), 1e-300)
         gap = duality_gap(loss, theta, value, gradient)
         if not limits.polish:
             gap, theta, value, gradient = dual_certificate(loss, theta, value, gradient, limits.tolerance * value)
         limits.tell(loss, iteration, value, gradient, gap if np.isfinite(gap) else decrements[-1])
         if quiet >= 2:  # two estimates in a row, from different pairs
-            return ended(iteration, "decrement")
+            estimate, ahead = confirmed_decrement(loss, theta, gradient, backward)
+            decrements.append(estimate)
+            if estimate <= max(limits.goal(value), (NOISE if loss.single else 0.0) * value):
+                return ended(iteration, "decrement")
+            quiet = 0
         if not limits.polish and gap <= limits.tolerance * value:
             return ended(iteration, "duality")
         if limits.is_late():
@@ -77,21 +85,23 @@ def lbfgs(
             return ended(iteration, "stalled")
         if iteration in refresh_at:
             inverse = make_inverse(theta)
-            if pairs:
-                turn, product = pairs[-1][1], pairs[-1][2]
-                gamma = product / max(float(np.vdot(turn, inverse(turn))), 1e-300)
     return ended(limits.max_iter, "max_iter")
 
 
-def two_loop(gradient: Array, pairs: deque[tuple[Array, Array, float]], inverse: Apply, gamma: float) -> Array:
-    """Return the quasi-Newton direction."""
-    rest = gradient.copy()
+def two_loop(gradient: Array, pairs: deque[tuple[Array, Array, float]], inverse: Apply) -> Array:
+    """Return the quasi-Newton direction; the inverse Hessian is scaled to what the last pair says."""
+    rest, step = gradient.copy(), gradient
     shares = []
     for change, turn, product in reversed(pairs):
         share = float(np.vdot(change, rest)) / product
         rest -= share * turn
         shares.append(share)
-    step = gamma * inverse(rest)
+    if pairs:
+        _, turn, product = pairs[-1]
+        step, turned = inverse(np.stack([rest, turn]))
+        step *= product / max(float(np.vdot(turn, turned)), 1e-300)
+    else:
+        step = inverse(rest)
     for (change, turn, product), share in zip(pairs, reversed(shares), strict=True):
         step += (share - float(np.vdot(turn, step)) / product) * change
     if len(step) > 1:

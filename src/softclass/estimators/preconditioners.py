@@ -1,10 +1,12 @@
-"""Approximate inverse Hessians from which L-BFGS starts: each takes a gradient and returns a step."""
+"""Approximate inverse Hessians from which L-BFGS starts: each takes gradients, (..., rows, columns), to steps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import linalg
 
 from softclass.estimators.linear_loss import LinearLoss
@@ -12,6 +14,7 @@ from softclass.estimators.scaling import Array
 
 Apply = Callable[[Array], Array]
 
+INVERTED_COLUMNS = 128  # columns up to which blocks are inverted: a product of small matrices instead of many solves
 DIAGONAL_SHARE = 1e-4  # of the diagonal added, so that what the sample misses keeps some curvature
 
 
@@ -21,7 +24,13 @@ def full_inverse(loss: LinearLoss, theta: Array, variance: Array, shrink: float)
     diagonal = hessian.diagonal().copy()
     np.fill_diagonal(hessian, diagonal * (1 + DIAGONAL_SHARE) + 1e-10 * diagonal.max())
     factor = _factor(hessian)
-    return lambda gradient: linalg.cho_solve(factor, gradient.ravel(), check_finite=False).reshape(gradient.shape)
+
+    def apply(gradients: Array) -> Array:
+        flat = gradients.reshape(-1, theta.size)
+        steps: Array = linalg.cho_solve(factor, flat.T, check_finite=False).T.reshape(gradients.shape)
+        return steps
+
+    return apply
 
 
 def block_inverse(loss: LinearLoss, theta: Array, variance: Array, shrink: float) -> Apply:
@@ -36,23 +45,51 @@ def block_inverse(loss: LinearLoss, theta: Array, variance: Array, shrink: float
     full = np.append(variance, 1.0) if loss.intercept else variance
     shares = loss.shares[-1:] if loss.n_classes == 2 else loss.shares
 
-    def factor_of(row: int) -> tuple[Array, bool]:
+    def block_of(row: int) -> npt.NDArray[Any]:
         curvature = 0.9 * chances[:, row] * (1 - chances[:, row]) + 0.1 * shares[row] * (1 - shares[row])
         weight = loss.weights * curvature
         root = extended * np.sqrt(weight).astype(extended.dtype)[:, None]
-        hessian = (root.T @ root).astype(np.float64)
+        hessian: npt.NDArray[Any] = root.T @ root
         hessian *= 1.0 - shrink
         diagonal = hessian.diagonal() + shrink * float(weight.sum()) * full
         np.fill_diagonal(hessian, diagonal * (1 + DIAGONAL_SHARE) + 1e-7 * diagonal.max() + penalty)
-        return _factor(hessian)
+        return hessian
 
-    factors = list(loss.workers.map(factor_of, range(len(theta))))
+    if extended.shape[1] <= INVERTED_COLUMNS:
+        return _inverted(
+            np.stack([block.astype(np.float64) for block in loss.workers.map(block_of, range(len(theta)))])
+        )
+    return _solved(list(loss.workers.map(lambda row: _unit_factor(block_of(row)), range(len(theta)))))
 
-    def apply(gradient: Array) -> Array:
-        steps = [
-            linalg.cho_solve(factor, part, check_finite=False) for factor, part in zip(factors, gradient, strict=True)
-        ]
-        return np.stack(steps)
+
+def _inverted(blocks: Array) -> Apply:
+    """Return the products with the inverses of small blocks, of shape (rows, columns, columns)."""
+    inverses = np.empty_like(blocks)
+    for inverse, block in zip(inverses, blocks, strict=True):
+        inverse[...] = linalg.cho_solve(_factor(block), np.eye(len(block)), check_finite=False)
+    inverses = 0.5 * (inverses + inverses.transpose(0, 2, 1))
+    return lambda gradients: np.matmul(inverses, gradients[..., None])[..., 0]
+
+
+def _unit_factor(block: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return the Cholesky factor of a block whose diagonal was scaled to one, and the roots that scaled it."""
+    root = np.sqrt(block.diagonal())
+    block /= root
+    block /= root[:, None]
+    return _factor(block)[0], root
+
+
+def _solved(factors: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]) -> Apply:
+    """Return the solves with large blocks, in the precision of their factors; several gradients read a factor once."""
+    solve = linalg.get_lapack_funcs("potrs", (factors[0][0],))
+
+    def apply(gradients: Array) -> Array:
+        steps = np.empty_like(gradients)
+        for row, (factor, root) in enumerate(factors):
+            right = (gradients[..., row, :] / root).astype(root.dtype, copy=False)
+            step, _ = solve(factor, right.reshape(-1, len(root)).T, lower=True)
+            steps[..., row, :] = step.T.reshape(right.shape) / root
+        return steps
 
     return apply
 
@@ -69,18 +106,19 @@ def kronecker_inverse(loss: LinearLoss, basis: Array | None, curvature: Array, p
     total = (shares[:, None] / below).sum(axis=0)
 
     def apply(gradient: Array) -> Array:
-        by_weight, by_bias = loss.split(gradient)
+        by_weight, by_bias = (gradient[..., :-1], gradient[..., -1]) if loss.intercept else (gradient, None)
         turned = by_weight @ basis if basis is not None else by_weight * curvature
         if loss.n_classes == 2:
             turned = turned / (pair + penalty)
-            step = by_bias / pair
         else:
-            common = (turned / below).sum(axis=0) / total
+            common = (turned / below).sum(axis=-2, keepdims=True) / total
             turned = (turned - shares[:, None] * common) / below
-            step = by_bias / shares
-            step = step - step.mean()
         weight = turned @ basis.T if basis is not None else turned * curvature
-        return np.concatenate([weight, step[:, None]], axis=1) if loss.intercept else weight
+        if by_bias is None:
+            return weight
+        step = by_bias / pair if loss.n_classes == 2 else by_bias / shares
+        step = step - (step.mean(axis=-1, keepdims=True) if loss.n_classes > 2 else 0.0)
+        return np.concatenate([weight, step[..., None]], axis=-1)
 
     return apply
 
@@ -103,14 +141,14 @@ def diagonal_basis(loss: LinearLoss) -> tuple[Array, Array]:
     return 1.0 / np.sqrt(variance), loss.penalty / variance
 
 
-def _factor(hessian: Array) -> tuple[Array, bool]:
+def _factor(hessian: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], bool]:
     diagonal = hessian.diagonal().copy()
     damping = 0.0
     for _ in range(8):
         try:
-            factor: tuple[Array, bool] = linalg.cho_factor(hessian, lower=True, check_finite=False)
+            factor: tuple[npt.NDArray[Any], bool] = linalg.cho_factor(hessian, lower=True, check_finite=False)
         except linalg.LinAlgError:
-            damping = max(damping * 100, 1e-10)
+            damping = max(damping * 100, float(np.finfo(hessian.dtype).eps))
             np.fill_diagonal(hessian, diagonal + damping * diagonal.max())
             continue
         return factor

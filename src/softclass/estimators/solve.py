@@ -32,7 +32,7 @@ from softclass.estimators.trust_region import newton_cg
 
 NEWTON_ALWAYS = 150  # parameters up to which the exact Hessian is cheap for any number of rows
 NEWTON_MOST = 1500  # parameters up to which it may be built at all
-NEWTON_WORK = 5e9  # rows x parameters^2 up to which each Newton step takes a fraction of a second
+NEWTON_WORK = 1e9  # rows x parameters^2 up to which an exact Hessian costs less than some ten refreshed blocks
 SINGLE_TOLERANCE = 1e-7  # below it, sparse rows are worked on in float64
 POLISH_WORK = 1_000_000  # rows x parameters up to which rounding is reached in milliseconds
 DENSE_NUMBERS = 8_000_000  # sparse data of up to this many cells are made dense
@@ -41,7 +41,8 @@ BLOCK_NUMBERS = 64_000_000  # numbers in the Hessian's diagonal blocks, all clas
 STAGE_ROWS = 10  # rows a parameter of the sample that is solved first, where there are enough rows
 STAGE_GAIN = 4  # the sample must be so many times smaller than the data
 STAGE_TOLERANCE = 1e-2
-REFRESH = frozenset({2, 5, 9, 14, 20, 30, 45, 65, 95, 140, 200, 300, 450, 650})
+SAMPLE_ROWS = 4000  # at least so many rows make an approximate Hessian
+REFRESH = frozenset({3, 10, 30, 65, 140, 300, 600})  # iterations; blocks of 785 columns cost a dozen passes each
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +141,7 @@ def _solve(
         features = features.toarray()
     weights = weights / weights.max()
     weights = weights / weights.sum()
-    moments = column_moments(features, weights, centre=intercept)
+    moments = column_moments(features, weights, centre=intercept, threads=team.threads)
     rows = 1 if n_classes == 2 else n_classes
     varies = moments.deviation[moments.deviation > 0]
     if (
@@ -158,7 +159,9 @@ def _solve(
             wide, targets, weights, moments.mean, n_classes, root_penalty, intercept, limits, start, seed, team, none
         )
     single = limits.tolerance >= SINGLE_TOLERANCE
-    scaled = scale_features(features, moments, root_penalty=root_penalty, n_classes=n_classes, single=single)
+    scaled = scale_features(
+        features, moments, root_penalty=root_penalty, n_classes=n_classes, threads=team.threads, single=single
+    )
     penalty = (root_penalty / scaled.scale) ** 2
     is_free = root_penalty == 0.0 and l1_penalty == 0.0
     loss = LinearLoss(scaled, targets, weights, n_classes, penalty, intercept, is_free, team)
@@ -260,10 +263,10 @@ def minimise(loss: LinearLoss, start: Array, limits: Limits, seed: int, *, is_co
 def _quasi_newton(loss: LinearLoss, start: Array, limits: Limits, rng: np.random.Generator) -> Solution:
     """Run L-BFGS from the best approximate Hessian that fits."""
     n, p, d = len(loss.targets), start.size, loss.features.n_features
-    if p <= NEWTON_MOST:
-        make, size, name = full_inverse, max(4000, 20 * p), "lbfgs-full"
+    if p <= NEWTON_MOST and _is_far(loss):  # fewer passes, each dearer
+        make, size, name = full_inverse, max(SAMPLE_ROWS, 20 * p), "lbfgs-full"
     elif d <= GRAM_COLUMNS and loss.n_rows * d * d <= BLOCK_NUMBERS:
-        make, size, name = block_inverse, max(4000, 4 * (d + 1), 4 * n // d), "lbfgs-block"
+        make, size, name = block_inverse, max(SAMPLE_ROWS, 4 * (d + 1), 4 * n // d), "lbfgs-block"
     else:
         name = "lbfgs-kronecker" if _has_gram(loss) else "lbfgs-diagonal"
         return replace(lbfgs(loss, start, limits, _kronecker(loss, rng)), solver=name)
@@ -275,6 +278,11 @@ def _quasi_newton(loss: LinearLoss, start: Array, limits: Limits, rng: np.random
 
     found = lbfgs(loss, start, limits, refreshed, refresh_at=REFRESH, may_give_up=p <= NEWTON_MOST)
     return replace(found, solver=name)
+
+
+def _is_far(loss: LinearLoss) -> bool:
+    """Whether the rows are not in memory, so that a pass costs much more than what is done between two."""
+    return not isinstance(loss.features.blocks, tuple)
 
 
 def _has_gram(loss: LinearLoss) -> bool:
