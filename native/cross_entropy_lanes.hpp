@@ -93,6 +93,7 @@ template <class V>
 struct Rest {
   Wide<V> sum;
   Wide<V> log;
+  Wide<V> log_low;  // of doubles: what the logarithm lacks
 };
 SOFTCLASS_INLINE Rest<Floats> total(const RestSum<Floats>& rest) {
   const Wide<Floats> low = widen(rest.low), ties = widen(rest.ties - broadcast(1.0f));
@@ -107,7 +108,8 @@ SOFTCLASS_INLINE Rest<Doubles> total(const RestSum<Doubles>& rest) {
   const Doubles down = broadcast(1.0 / exp_scale<Doubles>);
   const Pair<Doubles> all = plus(Pair<Doubles>{rest.sum.part[0] * down, rest.low * down}, rest.ties - broadcast(1.0));
   const Pair<Doubles> sum = two_sum(all.high, all.low);
-  return {{{sum.high}}, {{log1p_for_double(sum.high) + sum.low / (broadcast(1.0) + sum.high)}}};
+  const LogPair log = log1p_pair(sum.high, sum.low);
+  return {{{sum.high}}, {{log.high}}, {{log.low}}};
 }
 
 // A factor of scaled exponentials that is multiplied by 2^-64 itself must not become subnormal; such a small one is
@@ -123,15 +125,17 @@ SOFTCLASS_INLINE bool any_is_tiny(V factor) {
   return bits_of(both(less(size, smallest), less(zero, size))) != 0;
 }
 
-// m - t, at least 0, as a number and, for doubles, what its rounding lost.
-SOFTCLASS_INLINE Wide<Floats> minus_depth(Wide<Floats> x, Floats t, Floats m) {
-  const Wide<Floats> a = widen(t), b = widen(m);
+// The loss L + (m - t) of a row with one target: both parts are at least 0. Of doubles rounded little more than once.
+SOFTCLASS_INLINE Wide<Floats> loss_of(const Rest<Floats>& rest, Floats t, Floats m) {
+  const Wide<Floats> a = widen(t), b = widen(m), x = rest.log;
   return {{x.part[0] - (a.part[0] - b.part[0]), x.part[1] - (a.part[1] - b.part[1])}};
 }
-SOFTCLASS_INLINE Wide<Doubles> minus_depth(Wide<Doubles> x, Doubles t, Doubles m) {
+SOFTCLASS_INLINE Wide<Doubles> loss_of(const Rest<Doubles>& rest, Doubles t, Doubles m) {
   const Difference<Doubles> d = difference(t, m);
+  const Difference<Doubles> sum = difference(rest.log.part[0], d.value);
+  const Doubles low = sum.error + (rest.log_low.part[0] - d.error);
   const DoubleMask is_finite = equal(d.value - d.value, broadcast(0.0));
-  return {{(x.part[0] - d.value) - zero_where(none_of(is_finite), d.error)}};
+  return {{sum.value + zero_where(none_of(is_finite), low)}};
 }
 
 }  // namespace SOFTCLASS_TARGET

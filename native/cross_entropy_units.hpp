@@ -184,16 +184,25 @@ void run_of_rows(const Work<Real>& work, const Run<Real>& run) {
   }
 }
 
-SOFTCLASS_INLINE Doubles log1p_for(float, Doubles s) { return log1p_for_float(s); }
-SOFTCLASS_INLINE Doubles log1p_for(double, Doubles s) { return log1p_for_double(s); }
+// log(1 + s) total - depth + correction; where the result is a double, rounded little more than once.
+SOFTCLASS_INLINE Doubles row_loss(float, Doubles s, Doubles total, Doubles depth, Doubles correction) {
+  return (log1p_for_float(s) * total - depth) + correction;
+}
+SOFTCLASS_INLINE Doubles row_loss(double, Doubles s, Doubles total, Doubles depth, Doubles correction) {
+  const LogPair log = log1p_pair(s, broadcast(0.0));
+  const Difference<Doubles> sum = difference(log.high * total, depth);
+  const DoubleMask is_finite = equal(sum.value - sum.value, broadcast(0.0));
+  return sum.value + add_where(is_finite, correction, fma(log.low, total, sum.error));
+}
 
 // Losses of rows from what run_of_rows has left.
 template <class Real>
 void row_losses(Chunk& chunk, int64_t count) {
   for (int64_t i = 0; i < count; i += Doubles::lanes) {
     const Doubles omega = chunk.is_uniform ? broadcast(chunk.omega[0]) : load(chunk.omega + i);
-    const Doubles log = log1p_for(Real(0), load(chunk.losses + i)) * load(chunk.totals + i);
-    store(chunk.losses + i, omega * ((log - load(chunk.depths + i)) + load(chunk.corrections + i)));
+    const Doubles loss = row_loss(Real(0), load(chunk.losses + i), load(chunk.totals + i), load(chunk.depths + i),
+                                  load(chunk.corrections + i));
+    store(chunk.losses + i, omega * loss);
   }
 }
 

@@ -142,7 +142,7 @@ SOFTCLASS_INLINE void index_block(V* z, int K, V m, V raw_m, const BlockRows& ro
     index_gradient(z, K, m, target, known_state<V>(rows).s1, rows);
   } else {
     const Rest<V> rest = total(sum);
-    store_losses<V>(rows, minus_depth(rest.log, target.t, m));
+    store_losses<V>(rows, loss_of(rest, target.t, m));
     if (rows.states) store_states(rows.states, raw_m + zero_of<V>(), rest.sum);
     if constexpr (wanted == Wanted::both) index_gradient(z, K, m, target, rest.sum, rows);
   }

@@ -46,6 +46,16 @@ SOFTCLASS_INLINE uint16_t float16_of_float(float x) {
   return uint16_t(sign | (magnitude < 0x38800000 ? small : magnitude < 0x477ff000 ? normal : special));
 }
 
+// A double and what it lacks, rounded to odd: if it is no float, to the neighbour whose last bit is 1. To 16 bits that one
+// rounds as the number itself would, where the nearest float may lie half way (Boldo and Melquiond, 2008).
+SOFTCLASS_INLINE float float_to_odd(double x, double lost) {
+  const float near = float(x);
+  const double left = (x - double(near)) + lost;
+  const uint32_t bits = bits_of_float(near);
+  if (bits & 1 || !(left > 0 || left < 0)) return near;
+  return float_of_bits((left > 0) == (near > 0) ? bits + 1 : bits - 1);
+}
+
 SOFTCLASS_INLINE void widen_bfloat16(const uint16_t* from, int64_t count, float* to) {
   for (int64_t i = 0; i < count; ++i) to[i] = float_of_bfloat16(from[i]);
 }

@@ -120,6 +120,9 @@ enum class Summed {
   rest,        // all but one that has the maximum, exponentials right to one unit
   exact_rest,  // with what the exponentials lack: right to half a unit
 };
+// For log probabilities within 1.5 units: the exponential of a double is a little less exact than that of a float.
+template <class Real>
+constexpr Summed summed_for_logs = sizeof(Real) == sizeof(double) ? Summed::exact_rest : Summed::rest;
 // Exponentials of a rest, beside their sum. Classes that equal the maximum are counted.
 template <class V>
 struct Aside {

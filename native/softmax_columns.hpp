@@ -131,7 +131,7 @@ static void softmax_columns(Column<const Real> z, Column<Real> y, Real* values, 
     edges.write(K, y.p, y.step);
   } else {
     const Column<Real>* const nowhere = nullptr;
-    const Sum<V> rest = column_sum<Summed::rest, tempered>(z, m, nowhere, beta);
+    const Sum<V> rest = column_sum<summed_for_logs<Real>, tempered>(z, m, nowhere, beta);
     const auto origin = log_origin<tempered>(m, rest, broadcast(-infinity<Real>), beta);
     for (int64_t c = 0; c < K; ++c) y.write(c, log_probability(z.read(c), origin));
     edges.find_nan(probe_of(origin), z.count);

@@ -78,6 +78,12 @@ class SoftmaxPaths {
     return layout_.n_class_axes == 1 && axis.strides[0] == size && axis.strides[1] == size && axis.length >= 4;
   }
 
+  // Differences of 16-bit logits often lie half way between two 16-bit numbers, and a small log sum decides.
+  bool rounds_to_odd() const {
+    return output == Output::log_probabilities &&
+           (layout_.element[1] == Element::float16 || layout_.element[1] == Element::bfloat16);
+  }
+
   void fill_empty() const {
     const Real nothing = -infinity<Real>;
     for (int64_t i = 0; i < N_; ++i) write_elements(layout_.element[1], &nothing, 1, row_of(layout_, 1, i), 0);
@@ -160,7 +166,9 @@ class SoftmaxPaths {
         const int64_t n = end - i < at_once ? end - i : at_once;
         read_rows(layout_, 0, i, n, z);
         if (job_.has_where) mask_rows(layout_, 2, i, n, z);
-        if (K_ <= few_classes)
+        if (rounds_to_odd())
+          for (int64_t j = 0; j < n; ++j) log_softmax_row_to_odd<tempered>(z + j * K_, K_, z + j * K_, b, wide_beta());
+        else if (K_ <= few_classes)
           softmax_few_classes<output, tempered>(z, K_, n, false, int(K_), z, K_, values, b);
         else
           softmax_row<output, tempered>(z, K_, is_partition ? values : z, z, b);
@@ -231,7 +239,10 @@ class SoftmaxPaths {
     const Piece piece = block_of(row, block, staged);
     const bool is_direct = layout_.is_aligned && layout_.element[1] == own && layout_.has_unit_classes(1);
     Real* const y = is_direct ? result(row) + block * block_classes : staged;
-    apply_state<output, tempered>(piece.data, piece.count, state, y, b);
+    if (rounds_to_odd() && is_finite(state.maximum) && state.rest.sum == state.rest.sum)
+      log_row_to_odd(piece.data, piece.count, state.maximum, state.rest.sum, y, wide_beta());
+    else
+      apply_state<output, tempered>(piece.data, piece.count, state, y, b);
     if (!is_direct) write_classes(layout_, 1, row, block * block_classes, piece.count, y);
   }
 

@@ -3,6 +3,7 @@
 // pass find the row in a cache.
 #pragma once
 
+#include "halves.hpp"
 #include "softmax_vertical.hpp"
 
 namespace softclass {
@@ -138,6 +139,17 @@ SOFTCLASS_INLINE void log_row(const Real* z, int64_t K, Real m, Sum<Vector<Real>
   if (j < K) store_first(y + j, log_probability(load_first(z + j, int(K - j), maximum), origin), int(K - j));
 }
 
+// y = log probabilities of z, which may be y, as floats rounded to odd: for results of 16 bits. `rest` is that of the row,
+// beta in double.
+template <class Real>
+static void log_row_to_odd(const Real* z, int64_t K, double m, double rest, Real* y, InverseTemperature<Doubles> beta) {
+  const double L = first(log1p_for_double(broadcast(rest))), factor = first(beta.high), shrink = first(beta.shrink);
+  for (int64_t j = 0; j < K; ++j) {
+    const double d = (double(z[j]) * shrink - m * shrink) * factor, value = d - L;
+    y[j] = Real(float_to_odd(value, (d - value) - L));
+  }
+}
+
 // K >= 1, m finite.
 template <class Real>
 SOFTCLASS_INLINE Real row_log_partition(const Real* z, int64_t K, Real m, const Real* next) {
@@ -165,10 +177,21 @@ static void softmax_row(const Real* z, int64_t K, Real* y, const Real* next, Inv
     if (total.sum != total.sum) return fill_row(y, K, not_a_number<Real>());
     scale_row(y, K, reciprocal(spread(V(), total)));
   } else {
-    const Total total = exponentials<Summed::rest, tempered, false>(z, K, m, y, next, beta);
+    const Total total = exponentials<summed_for_logs<Real>, tempered, false>(z, K, m, y, next, beta);
     if (total.sum != total.sum) return fill_row(y, K, not_a_number<Real>());
     log_row<tempered>(z, K, m, spread(V(), total), y, beta);
   }
+}
+
+// One row to y, which may be z, whose results will be rounded to 16 bits: one by one, since 16-bit rows are rarely short.
+template <bool tempered, class Real>
+static void log_softmax_row_to_odd(const Real* z, int64_t K, Real* y, InverseTemperature<Vector<Real>> beta,
+                                   InverseTemperature<Doubles> wide_beta) {
+  const Real m = row_maximum(z, K);
+  if (!is_finite(m)) return edge_row<Output::log_probabilities>(z, 1, K, y, 1);
+  const Total rest = exponentials<Summed::rest, tempered, false>(z, K, m, static_cast<Real*>(nullptr), z, beta);
+  if (rest.sum != rest.sum) return fill_row(y, K, not_a_number<Real>());
+  log_row_to_odd(z, K, double(m), rest.sum, y, wide_beta);
 }
 
 }  // namespace SOFTCLASS_TARGET

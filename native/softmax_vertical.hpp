@@ -123,7 +123,7 @@ SOFTCLASS_INLINE BlockResult<V> softmax_block(V* classes, int n, InverseTemperat
   if constexpr (output == Output::probabilities) {
     return probabilities_of_block<tempered>(classes, n, m, beta, ahead);
   } else {
-    constexpr Summed summed = output == Output::log_partition ? Summed::exact_rest : Summed::rest;
+    constexpr Summed summed = output == Output::log_partition ? Summed::exact_rest : summed_for_logs<Real>;
     const Sum<V> rest = rest_of_block<summed, tempered>(classes, n, m, beta, ahead);
     if constexpr (output == Output::log_partition) return block_result(m, log_partition(m, rest));
     const auto origin = log_origin<tempered>(m, rest, lowest, beta);

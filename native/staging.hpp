@@ -37,6 +37,10 @@ static void read_elements(Element element, const char* from, int64_t step, int64
   if (element == Element::float16) return read_each<uint16_t>(from, step, count, to, float_of_float16);
   read_each<uint16_t>(from, step, count, to, float_of_bfloat16);
 }
+// What rounds to 16 bits as x does.
+SOFTCLASS_INLINE float to_be_rounded(float x) { return x; }
+SOFTCLASS_INLINE float to_be_rounded(double x) { return float_to_odd(x, 0.0); }
+
 template <class Real>
 static void write_elements(Element element, const Real* from, int64_t count, char* to, int64_t step) {
   if (element == Element::float32) return write_each<float>(from, count, to, step, [](Real x) { return float(x); });
@@ -47,8 +51,8 @@ static void write_elements(Element element, const Real* from, int64_t count, cha
     if (step == 2) return narrow_to_bfloat16(from, count, lying_together);
   }
   if (element == Element::float16)
-    return write_each<uint16_t>(from, count, to, step, [](Real x) { return float16_of_float(float(x)); });
-  write_each<uint16_t>(from, count, to, step, [](Real x) { return bfloat16_of_float(float(x)); });
+    return write_each<uint16_t>(from, count, to, step, [](Real x) { return float16_of_float(to_be_rounded(x)); });
+  write_each<uint16_t>(from, count, to, step, [](Real x) { return bfloat16_of_float(to_be_rounded(x)); });
 }
 
 // body(pointer, step, offset, length) for every run of classes begin ... begin + count - 1 of a row that starts at

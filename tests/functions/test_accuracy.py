@@ -15,9 +15,9 @@ from truth import EXTENDED, Rows, of_rows
 
 # The bounds of the project in units in the last place: float32 as promised, float64 as reached.
 SOFTMAX = {"f4": 2.5, "f8": 4.0}
-LOG_SOFTMAX = {"f4": 1.5, "f8": 2.0}
+LOG_SOFTMAX = {"f4": 1.5, "f8": 1.5}
 LOGSUMEXP = {"f4": 1.0, "f8": 1.0}
-LOSS = {"f4": 1.0, "f8": 2.0}
+LOSS = {"f4": 1.0, "f8": 1.0}
 GRADIENT = {"f4": 3.5, "f8": 5.0}
 REDUCED = {"f4": 1.5, "f8": 2.0}
 ROW_SUM = {"f4": 1e-7, "f8": 5e-16}
@@ -197,11 +197,11 @@ def test_half_precision_is_the_exact_value_rounded(scale: float, n_classes: int,
 def test_logs_in_half_precision_are_the_exact_value_rounded(scale: float, n_classes: int, half: str) -> None:
     """Differences of such logits often lie half way between two such numbers, and log(1 + rest) may be 1e-50 there.
 
-    Computed in float32, a 2048th of a spacing from half way is half way, and either neighbour is right.
+    What lies nearer to half way than long double can tell may be rounded either way.
     """
     logits, truth = half_problem(scale, n_classes, half)
 
-    assert_correctly_rounded(truth.log_probabilities, softclass.log_softmax(logits), slack=2**-11)
+    assert_correctly_rounded(truth.log_probabilities, softclass.log_softmax(logits), slack=2**-40)
 
 
 @each_half_row
