@@ -108,17 +108,21 @@ def _dense_moments(features: Any, weights: Array, centre: bool, threads: int) ->
 def _sparse_moments(features: Any, weights: Array, centre: bool) -> Moments:
     d = features.shape[1]
     exponent = np.zeros(d, dtype=np.int64)
-    data = features.data.astype(np.float64)
-    sizes = np.abs(data[data != 0])
-    if sizes.size and (np.frexp(sizes.max())[1] > SAFE_EXPONENT or np.frexp(sizes.min())[1] < -SAFE_EXPONENT):
+    data = features.data.astype(np.float64, copy=False)
+    work = np.abs(data)
+    edges = work.max(initial=1.0), work.min(where=work > 0, initial=1.0)
+    if np.frexp(edges[0])[1] > SAFE_EXPONENT or np.frexp(edges[1])[1] < -SAFE_EXPONENT:
         largest = np.zeros(d)
-        np.maximum.at(largest, features.indices, np.abs(data))
+        np.maximum.at(largest, features.indices, work)
         exponent = _exponents(largest)
         data = np.ldexp(data, -exponent[features.indices].astype(np.int32))
     weight = np.repeat(weights, np.diff(features.indptr))
-    mean = _column_sums(features, weight * data, d) if centre else np.zeros(d)
+    mean = _column_sums(features, np.multiply(weight, data, out=work), d) if centre else np.zeros(d)
     stored = _column_sums(features, weight, d)
-    square = _column_sums(features, weight * (data - mean[features.indices]) ** 2, d)
+    np.subtract(data, mean[features.indices], out=work)
+    work *= work
+    work *= weight
+    square = _column_sums(features, work, d)
     square += np.maximum(1.0 - stored, 0.0) * mean * mean  # the zeros that are not stored
     return _without_constants(mean, np.sqrt(square), exponent, centre)
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from softclass.estimators.scaling import Array
 from softclass.kernels import cpu
 
-CHUNK_BYTES = 512 * 2**10  # residuals of a chunk of rows stay in the second cache
+CHUNK_BYTES = 2 * 2**20  # residuals of a chunk of rows; with a quarter of it more columns come twice: a fifth slower
 TASK_ROWS = 64  # rows that one task makes
 KEPT_BYTES = 64 * 2**20  # probabilities up to this size are kept whether or not a product follows
 
@@ -79,7 +79,7 @@ def sparse_rows(blocks: Sequence[Any], step: int, dtype: npt.DTypeLike) -> Spars
     starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
     n, d = len(counts), blocks[0].shape[1]
     size = CHUNK_BYTES // (np.dtype(dtype).itemsize * step) // TASK_ROWS * TASK_ROWS
-    size = int(np.clip(size, TASK_ROWS, 8192))
+    size = int(np.clip(size, TASK_ROWS, 32768))
     names, places, rows, values, bounds = [], [np.zeros(1, np.int64)], [], [], [0]
     kind = type(blocks[0])
     for first in range(0, n, size):

@@ -20,7 +20,7 @@ MOST_PRODUCTS = 60  # of one step
 LOOSE = 0.25  # residual of the first steps, relative to the gradient
 ACCEPTED = 1e-4  # of the decrease that the model predicts
 GOOD, BAD = 0.75, 0.25  # from where the region grows, below which it shrinks
-FAR = 1e2  # decrease, relative to the goal, after which a bound is not worth its cost
+FAR = 10.0  # decrease, relative to the goal, after which a bound is not worth its cost
 FAILURES = 3  # steps in a row that lower nothing
 
 Vector = Any  # flat, of P numbers
@@ -61,7 +61,7 @@ def newton_cg(loss: LinearLoss, start: Array, limits: Limits) -> Solution:
             theta, value, gradient, failures = point, trial, slope, 0
         else:
             failures += 1
-        # A bound is never below the excess, which a truncated step leaves at about a hundredth of what it gained.
+        # Bounds are of first order: a step that gained so much does not end where one would be good enough.
         is_near = decrement <= FAR * max(limits.tolerance * value, noise)
         gap = duality_gap(loss, theta, value, gradient) if is_near else np.inf
         limits.tell(loss, iteration, value, gradient, min(decrement, gap))
