@@ -140,14 +140,14 @@ int64_t rows_of_outer(int64_t row_length) { return most(48, least(96, 65536 / ro
 struct HessianScratch {
   BlockScratch<double> block;
   double* rows;     // as doubles
-  double* spread;   // row r: root of its weight times probability times (x, 1), class after class
+  double* spread;   // row r: root of its weight times probability times (x, 1), class after class; zeros behind
   double* weighted; // row r: root of its weight times (x, 1)
 };
 HessianScratch hessian_scratch(const BlockSizes<double>& s, int64_t row_length, Pieces& pieces) {
   HessianScratch t;
   t.block = block_scratch(s, false, pieces);
   t.rows = pieces.take<double>(s.step * s.n_features + 64);
-  t.spread = pieces.take<double>(s.step * row_length);
+  t.spread = pieces.take<double>(s.step * row_length + 8);
   t.weighted = pieces.take<double>(s.step * hessian_step(s.n_features + 1));
   return t;
 }
@@ -185,10 +185,13 @@ void add_hessian(const BlockRows<double>& rows, const BlockSizes<double>& s, con
       spread_row(x, D, __builtin_sqrt(weight * p * (1.0 - p)), t.spread + r * length, step);
       continue;
     }
-    const double root = __builtin_sqrt(weight);
-    spread_row(x, D, root, t.weighted + r * step, step);
-    for (int64_t k = 0; k < R; ++k)
-      spread_row(x, D, root * t.block.by_class[k * s.step + r], t.spread + r * length + k * C, k + 1 < R ? C : length - k * C);
+    double* const weighted = t.weighted + r * step;
+    spread_row(x, D, __builtin_sqrt(weight), weighted, step);
+    double* out = t.spread + r * length;  // zeros behind a class are written over by the next one
+    for (int64_t k = 0; k < R; ++k, out += C) {
+      const Doubles p = broadcast(t.block.by_class[k * s.step + r]);
+      for (int64_t d = 0; d < step; d += Doubles::lanes) store(out + d, load(weighted + d) * p);
+    }
   }
   if (R == 1) {
     matmul<double>(C, step, rows.count, {t.spread, 1, length}, {t.spread, width, length}, blocks, step, true);

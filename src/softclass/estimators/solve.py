@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from softclass.estimators.lbfgs import lbfgs
 from softclass.estimators.line_search import Limits, Solution
 from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.newton import newton
-from softclass.estimators.parallel import Workers, workers
+from softclass.estimators.parallel import ONE, Workers, workers
 from softclass.estimators.preconditioners import (
     Apply,
     block_inverse,
@@ -34,6 +35,7 @@ NEWTON_ALWAYS = 150  # parameters up to which the exact Hessian is cheap for any
 NEWTON_MOST = 1500  # parameters up to which it may be built at all
 NEWTON_WORK = 1e9  # rows x parameters^2 up to which an exact Hessian costs less than some ten refreshed blocks
 SINGLE_TOLERANCE = 1e-7  # below it, sparse rows are worked on in float64
+SMALL_WORK = 20_000  # rows x columns x classes up to which threads are not even looked for
 POLISH_WORK = 1_000_000  # rows x parameters up to which rounding is reached in milliseconds
 DENSE_NUMBERS = 8_000_000  # sparse data of up to this many cells are made dense
 GRAM_COLUMNS = 2000  # columns up to which a Gram matrix is factorised; beyond, that costs more than it saves
@@ -116,7 +118,8 @@ def solve(
     All `weights` are positive. `threads` bounds the threads (None: those that the linear algebra may use); no bit
     depends on it.
     """
-    with workers(threads) as team:
+    few = features.shape[0] * features.shape[1] * n_classes <= SMALL_WORK
+    with nullcontext(ONE) if few else workers(threads) as team:
         return _solve(
             features, targets, weights, n_classes, root_penalty, intercept, limits, start, seed, team, l1_penalty
         )
