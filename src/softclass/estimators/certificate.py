@@ -7,6 +7,7 @@ estimate. With `l1` the penalty is ``sum(penalty * weight**2) / 2 + sum(l1 * abs
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,11 +21,16 @@ if TYPE_CHECKING:
     from softclass.estimators.line_search import Solution
 
 ROUNDING = 1e-14  # of the objective: what the sums behind a bound may have lost in float64
+HALVINGS = 20  # until the share of the dual point that gives the best bound is known
 POLISH_CLASSES = 300  # classes up to which the bias is polished by Newton steps; beyond, by matching the shares
 WORTH_POLISHING = 0.5  # share of the goal that the weights' part of the gap may take, so that the bias can do the rest
 SMALLEST_PIVOT = 1e-13  # of the largest: a Hessian closer to singular proves nothing
+LEAST_PRODUCTS = 5  # Hessian products that confirm an estimate
+MOST_PRODUCTS = 25
+SMALL_GAIN = 0.03  # share of the estimate that a step adds when the rest is taken for small
 NEWTON_NUMBERS = 1500  # parameters up to which the Hessian is factorised for a bound
-NEWTON_WORK = 2e11  # rows x parameters^2 that a bound may cost
+NEWTON_WORK = 2e11  # rows x parameters^2 that a Hessian at the end may cost, where it is asked for
+BOUND_WORK = 2e9  # and where only a bound is: a tenth of a second, as long as fits of that size take
 
 
 @dataclass(frozen=True)
@@ -77,24 +83,40 @@ def duality_gap(loss: LinearLoss, theta: Array, value: float, gradient: Array, l
         constant_entropy = -float(constant @ np.log(np.where(constant > 0, constant, 1.0)))
     # The columns are centred when there is a bias, so the constant part meets the class sums only.
     moved = (1.0 - mixed) * loss_gradient - (mixed * loss.class_sums if mixed > 0 else 0.0)
-    share, conjugate = _conjugate(moved, loss.penalty, l1)
-    bound = share * ((1.0 - mixed) * entropy + mixed * constant_entropy) - conjugate
+    bound = _best_bound((1.0 - mixed) * entropy + mixed * constant_entropy, np.abs(moved), loss.penalty, l1)
     whole = value + absolute_penalty(loss, theta, l1)
     gap = whole - bound + ROUNDING * whole
     return max(gap, ROUNDING * whole) if np.isfinite(gap) else np.inf
 
 
-def _conjugate(moved: Array, penalty: Array, l1: Array | None) -> tuple[float, float]:
-    """Return the share of the dual point that is feasible, and the penalty's conjugate there."""
+def _best_bound(entropy: float, sizes: Array, penalty: Array, l1: Array | None) -> float:
+    """Return the best dual value on the way from the targets, share 0, to the dual point, share 1.
+
+    That is the largest ``share * entropy - sum(max(share * sizes - l1, 0)**2 / (2 * penalty))`` among the shares that
+    leave no column above its `l1` which has no `penalty`. By concavity of the entropy it is not below the true one.
+    """
     if l1 is None:
-        return 1.0, float(np.sum(moved * moved / (2.0 * penalty)))
+        whole = float(np.sum(sizes * sizes / (2.0 * penalty)))
+        share = 1.0 if 2.0 * whole <= entropy else entropy / (2.0 * whole)
+        return share * entropy - share * share * whole
     bare = penalty == 0
-    share = 1.0
+    most = 1.0
     if bare.any():
-        sizes = np.abs(moved[:, bare])
-        share = min(1.0, float(np.min(np.divide(l1[bare], sizes, out=np.ones_like(sizes), where=sizes > l1[bare]))))
-    over = np.maximum(share * np.abs(moved[:, ~bare]) - l1[~bare], 0.0)
-    return share, float(np.sum(over * over / (2.0 * penalty[~bare])))
+        over = sizes[:, bare] > l1[bare]
+        most = float(np.min(np.divide(l1[bare], sizes[:, bare], out=np.ones_like(sizes[:, bare]), where=over)))
+    sizes, l1, penalty = sizes[:, ~bare], l1[~bare], penalty[~bare]
+
+    def rise(share: float) -> float:
+        return entropy - float(np.sum(sizes * np.maximum(share * sizes - l1, 0.0) / penalty))
+
+    share = most
+    if rise(most) < 0:
+        low, high = 0.0, most
+        for _ in range(HALVINGS):
+            middle = 0.5 * (low + high)
+            low, high = (middle, high) if rise(middle) > 0 else (low, middle)
+        share = low
+    return share * entropy - float(np.sum(np.maximum(share * sizes - l1, 0.0) ** 2 / (2.0 * penalty)))
 
 
 def newton_bound(loss: LinearLoss, hessian: Array, gradient: Array) -> float:
@@ -196,6 +218,36 @@ def dual_certificate(
     return gap, theta, value, gradient
 
 
+def confirmed_decrement(
+    loss: LinearLoss, theta: Array, gradient: Array, inverse: Callable[[Array], Array]
+) -> tuple[float, Array]:
+    """Return half the squared Newton decrement as far as a few conjugate gradient steps find it, and their step.
+
+    Each step can only add to the estimate. `inverse` is a symmetric positive approximation of the inverse Hessian; its
+    own estimate misses the directions that it has not met, which are the ones along which solvers stop too early.
+    """
+    rest, step, total = gradient.copy(), np.zeros_like(theta), 0.0
+    turned = inverse(rest)
+    ahead, size = -turned, float(np.vdot(rest, turned))
+    for count in range(1, MOST_PRODUCTS + 1):
+        product = loss.hessian_product(theta, ahead)
+        bend = float(np.vdot(ahead, product))
+        if not bend > 0 or not size > 0:
+            break
+        length = size / bend
+        gain = 0.5 * length * size
+        total += gain
+        step += length * ahead
+        rest += length * product
+        if count >= LEAST_PRODUCTS and gain <= SMALL_GAIN * total:
+            break
+        turned = inverse(rest)
+        fresh = float(np.vdot(rest, turned))
+        ahead = -turned + (fresh / size) * ahead
+        size = fresh
+    return total, step
+
+
 def certify(
     loss: LinearLoss, solution: Solution, tolerance: float, l1: Array | None = None
 ) -> tuple[Certificate, Array | None]:
@@ -214,7 +266,7 @@ def certify(
         return Certificate(dual, "duality"), None
     found.append(Certificate(dual, "duality"))
     hessian, size = None, solution.theta.size
-    if l1 is None and size <= NEWTON_NUMBERS and len(loss.targets) * size**2 <= NEWTON_WORK:
+    if l1 is None and size <= NEWTON_NUMBERS and len(loss.targets) * size**2 <= BOUND_WORK:
         hessian = loss.hessian(solution.theta)
         bound = newton_bound(loss, hessian, solution.gradient) + ROUNDING * value
         if bound <= goal:
