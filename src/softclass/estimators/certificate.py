@@ -97,7 +97,7 @@ def _best_bound(entropy: float, sizes: Array, penalty: Array, l1: Array | None) 
     """
     if l1 is None:
         whole = float(np.sum(sizes * sizes / (2.0 * penalty)))
-        share = 1.0 if 2.0 * whole <= entropy else entropy / (2.0 * whole)
+        share = 1.0 if 2.0 * whole <= entropy else max(entropy, 0.0) / (2.0 * whole)
         return share * entropy - share * share * whole
     bare = penalty == 0
     most = 1.0
