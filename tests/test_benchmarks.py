@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 NUMERICAL = ("softmax", "cross_entropy", "linear_cross_entropy", "small_calls", "accuracy")
-OTHERS = ("cold_start",)
+OTHERS = ("cold_start", "elastic_net", "softmax_regression")
 
 
 def run(name: str, *options: str) -> str:
@@ -53,6 +53,18 @@ def test_the_limits_are_those_of_the_results() -> None:
 @pytest.mark.parametrize("name", NUMERICAL)
 def test_a_benchmark_smokes_with_every_peer(name: str) -> None:
     assert "softclass" in run(name, "--smoke")
+
+
+def test_softmax_regression_smokes() -> None:
+    printed = run("softmax_regression", "--smoke")
+
+    assert re.search(r"newton-cholesky +[\d.]+ CPU s", printed)
+    assert "% of the limit" in printed
+
+
+@pytest.mark.slow
+def test_elastic_net_smokes() -> None:
+    assert "saga 2 epochs" in run("elastic_net", "--smoke")
 
 
 @pytest.mark.slow
