@@ -15,7 +15,7 @@ from scipy import sparse
 
 from asserts import assert_bit_equal
 from softclass.errors import DataError, TooLargeError
-from softclass.estimators import scaling
+from softclass.estimators import scaling, solve
 from softclass.estimators.softmax_regression import SoftmaxRegression
 from softclass.estimators.spill import HEADER, SpilledRows, SpillFile
 
@@ -72,6 +72,19 @@ def test_without_room_for_a_file_the_source_is_read_again_with_the_same_bits(is_
 
     assert_bit_equal(whole.coef_, model.coef_)
     assert_bit_equal(whole.intercept_, model.intercept_)
+
+
+def test_a_spill_file_is_solved_the_way_of_rows_in_memory(is_large, monkeypatch):
+    """Beyond Newton's method too; a source that is decoded in every pass may go another way, of fewer passes."""
+    monkeypatch.setattr(solve, "NEWTON_ALWAYS", 0)
+    monkeypatch.setattr(solve, "NEWTON_WORK", 0)
+    X, y = make(np.float32)
+
+    whole = SoftmaxRegression().fit(X, y)
+    model = SoftmaxRegression().fit_batches(cut(CUTS["uneven"], X, y))
+
+    assert whole.solver_ == model.solver_ == "lbfgs-block"
+    assert_bit_equal(whole.coef_, model.coef_)
 
 
 def test_small_batches_take_the_way_of_small_data():

@@ -28,7 +28,7 @@ from softclass.estimators.preconditioners import (
 from softclass.estimators.proximal import least_subgradient, proximal
 from softclass.estimators.row_space import LARGEST_SPREAD, RowSpace, row_space
 from softclass.estimators.scaling import Array, column_moments, scale_features
-from softclass.estimators.spill import AbstractRows
+from softclass.estimators.spill import AbstractRows, Windows
 from softclass.estimators.trust_region import newton_cg
 
 NEWTON_ALWAYS = 150  # parameters up to which the exact Hessian is cheap for any number of rows
@@ -284,8 +284,11 @@ def _quasi_newton(loss: LinearLoss, start: Array, limits: Limits, rng: np.random
 
 
 def _is_far(loss: LinearLoss) -> bool:
-    """Whether the rows are not in memory, so that a pass costs much more than what is done between two."""
-    return not isinstance(loss.features.blocks, tuple)
+    """Whether the rows are decoded in every pass, so that it costs much more than what is done between two.
+
+    Not so for rows in a spill file, which are read as they are: there a fit has the bits of a fit in memory.
+    """
+    return not isinstance(loss.features.blocks, tuple | Windows)
 
 
 def _has_gram(loss: LinearLoss) -> bool:

@@ -136,7 +136,7 @@ class SpilledRows(AbstractRows):
 
     def blocks(self, rows: int) -> Sequence[Rows]:
         """Return windows of the file."""
-        return _Windows(self, rows)
+        return Windows(self, rows)
 
     def changed(self, change: Callable[[Rows], Rows], dtype: npt.DTypeLike) -> SpilledRows:
         """Return the rows after `change`, in the same place: they may not take more bytes than before."""
@@ -177,7 +177,7 @@ def _with_header(file: IO[bytes], n_rows: int, n_features: int, dtype: np.dtype[
     return SpilledRows(file)
 
 
-class _Windows(Sequence[Rows]):
+class Windows(Sequence[Rows]):
     """Blocks of a spill file, each mapped when it is asked for."""
 
     def __init__(self, source: SpilledRows, rows: int) -> None:
