@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
+from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -19,9 +21,7 @@ from asserts import assert_bit_equal, assert_close
 from softclass.errors import ParameterError, SeparationWarning
 from softclass.estimators.softmax_regression import SoftmaxRegression
 
-TINY = np.array([[1.0, 0.0], [0.0, 2.0], [-1.0, 1.0], [2.0, -1.0], [0.5, 0.5]])
-TINY_TARGETS = [0, 1, 2, 0, 1]
-TINY_WEIGHTS = [1.0, 2.0, 0.5, 1.0, 3.0]
+EXACT = json.loads((Path(__file__).parents[1] / "golden" / "softmax_regression.json").read_text())["cases"]
 
 
 def total(model: SoftmaxRegression, weight: float) -> float:
@@ -32,51 +32,15 @@ def total(model: SoftmaxRegression, weight: float) -> float:
 # --- exact answers, computed with 50 digits -------------------------------------------------------------------------
 
 
-def test_one_column_three_classes_is_exact():
-    model = SoftmaxRegression().fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 2, 1])
+@pytest.mark.parametrize("name", EXACT)
+def test_tiny_cases_are_exact(name):
+    case = EXACT[name]
 
-    assert_close(
-        [-0.685698725674125479, 0.388584554969024469, 0.29711417070510101], model.coef_[:, 0], rtol=0, atol=1e-12
-    )
-    assert_close(
-        [0.582391267614479705, -0.0248664102334650937, -0.557524857381014612], model.intercept_, rtol=0, atol=1e-12
-    )
-    assert total(model, 4) == pytest.approx(3.415362752882639885, rel=1e-13)
+    model = SoftmaxRegression(C=case["C"], fit_intercept=case["intercept"]).fit(case["X"], case["y"], case["weights"])
 
-
-def test_weights_without_intercept_are_exact():
-    model = SoftmaxRegression(C=0.5, fit_intercept=False).fit(TINY, TINY_TARGETS, TINY_WEIGHTS)
-
-    expected = [
-        [0.344600975250807195, -0.510918036904411312],
-        [0.167439334763897511, 0.721574054136307177],
-        [-0.512040310014704706, -0.210656017231895865],
-    ]
-    assert_close(expected, model.coef_, rtol=0, atol=1e-12)
-    assert_bit_equal(np.zeros(3), model.intercept_)
-    assert total(model, 7.5) == pytest.approx(2.6924859901284426925, rel=1e-13)
-
-
-def test_weights_with_intercept_are_exact():
-    model = SoftmaxRegression(C=0.5).fit(TINY, TINY_TARGETS, TINY_WEIGHTS)
-
-    expected = [
-        [0.427753123193064476, -0.469890179544125076],
-        [-0.0854772769216115763, 0.413938839504631147],
-        [-0.3422758462714529, 0.0559513400394939287],
-    ]
-    assert_close(expected, model.coef_, rtol=0, atol=1e-12)
-    assert_close(
-        [0.0647002664112800413, 0.920945082876513672, -0.985645349287793713], model.intercept_, rtol=0, atol=1e-12
-    )
-    assert total(model, 7.5) == pytest.approx(2.2502038123616569697, rel=1e-13)
-
-
-def test_two_classes_are_one_vector_and_exact():
-    model = SoftmaxRegression().fit([[0.0], [1.0], [2.0], [4.0]], [0, 1, 0, 1])
-
-    assert_close([[0.496311769090321366]], model.coef_, rtol=0, atol=1e-12)
-    assert_close([-0.8548851381589167], model.intercept_, rtol=0, atol=1e-12)
+    assert_close(np.array(case["coef"], dtype=float), model.coef_, rtol=0, atol=1e-12)
+    assert_close(np.array(case["intercept_"], dtype=float), model.intercept_, rtol=0, atol=1e-12)
+    assert total(model, sum(case["weights"])) == pytest.approx(float(case["objective"]), rel=1e-13)
 
 
 def test_three_rows_agree_with_many_digits():

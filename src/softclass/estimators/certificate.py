@@ -24,6 +24,7 @@ ROUNDING = 1e-14  # of the objective: what the sums behind a bound may have lost
 HALVINGS = 20  # until the share of the dual point that gives the best bound is known
 POLISH_CLASSES = 300  # classes up to which the bias is polished by Newton steps; beyond, by matching the shares
 WORTH_POLISHING = 0.5  # share of the goal that the weights' part of the gap may take, so that the bias can do the rest
+CLOSE = 0.5  # where it has to be below 1: far out on separated classes it is 1 but for rounding
 SMALLEST_PIVOT = 1e-13  # of the largest: a Hessian closer to singular proves nothing
 LEAST_PRODUCTS = 5  # Hessian products that confirm an estimate
 MOST_PRODUCTS = 25
@@ -147,7 +148,7 @@ def newton_bound(loss: LinearLoss, hessian: Array, gradient: Array) -> float:
         blocks = [block - np.diag(1.0 / (k * (1.0 + loss.extended_penalty()))) for block in blocks]
     reach = _reach(loss, blocks)
     closeness = reach * np.sqrt(squared)
-    if not closeness < 1.0:
+    if not closeness < CLOSE:
         return np.inf
     if closeness < 1e-4:  # the first terms of the series; the closed form cancels
         return float(squared * (0.5 + closeness / 6.0 + closeness * closeness / 11.0))
