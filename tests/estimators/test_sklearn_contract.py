@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -18,7 +19,9 @@ from softclass.estimators.softmax_regression import SoftmaxRegression
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks([SoftmaxRegression(), SoftmaxRegression(class_weight="balanced")])
+@parametrize_with_checks(
+    [SoftmaxRegression(), SoftmaxRegression(class_weight="balanced"), SoftmaxRegression(l1_ratio=0.5)]
+)
 def test_estimator_keeps_the_contract(estimator, check):
     check(estimator)
 
@@ -45,6 +48,30 @@ def test_works_in_a_grid_search():
     search = GridSearchCV(SoftmaxRegression(), {"C": [1e-3, 1.0]}, cv=3, scoring="neg_log_loss").fit(X, y)
 
     assert search.best_params_ == {"C": 1.0}
+
+
+def test_sample_weights_are_routed():
+    X, y = load_iris(return_X_y=True)
+    weights = np.random.default_rng(0).uniform(0.5, 2, 150)
+
+    with config_context(enable_metadata_routing=True):
+        pipeline = make_pipeline(
+            StandardScaler().set_fit_request(sample_weight=True),
+            SoftmaxRegression().set_fit_request(sample_weight=True),
+        )
+        pipeline.fit(X, y, sample_weight=weights)
+        scaled = SoftmaxRegression().fit(pipeline[0].transform(X), y, weights)
+
+    assert_bit_equal(scaled.coef_, pipeline[1].coef_)
+
+
+def test_set_output_of_a_pipeline_leaves_predictions_alone():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+
+    pipeline = make_pipeline(StandardScaler(), SoftmaxRegression()).set_output(transform="pandas").fit(X, y)
+
+    assert isinstance(pipeline.predict_proba(X), np.ndarray)
+    assert pipeline[1].feature_names_in_.tolist() == X.columns.tolist()
 
 
 def test_pickle_keeps_every_bit():
