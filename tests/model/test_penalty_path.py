@@ -70,6 +70,18 @@ def test_many_rows_are_sampled_with_all_classes(monkeypatch: pytest.MonkeyPatch)
     assert list(found["classes"]) == ["versicolor"]
 
 
+def test_with_very_many_weights_there_is_one_fit_a_power_of_ten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(penalty_path, "MANY_WEIGHTS", 11)
+
+    assert curves()["C"] == pytest.approx(GRID)
+
+
+def test_past_the_time_limit_there_are_no_curves(tmp_path: Path) -> None:
+    train(PENGUINS, "species", path=True, C=1.0, time_limit="0.001s", output=tmp_path / "run", progress=quiet)
+
+    assert "weights" not in told(tmp_path / "run").get("path", {})
+
+
 def test_the_facts_are_those_of_the_choice() -> None:
     choice = choose_c(IRIS, KINDS, n_classes=3, folds=4)
     facts = path_facts(choice, choice.C, was_chosen=True)

@@ -198,7 +198,8 @@ class Fitting:
         path = None
         if choice is not None and (self.with_path or self.folds):
             path = path_facts(choice, strength, was_chosen=self.C == "auto")
-            if self.with_path and isinstance(preprocessing, Preprocessing):
+            in_time = self.deadline is None or time.monotonic() < self.deadline
+            if self.with_path and in_time and isinstance(preprocessing, Preprocessing):
                 path["weights"] = weight_curves(
                     features,
                     targets,

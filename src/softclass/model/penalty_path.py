@@ -16,6 +16,7 @@ Int64 = npt.NDArray[np.int64]
 
 CURVE_ROWS = 20_000  # rows that the curves are fitted on at most
 CURVE_STEPS = 4  # fits a power of ten
+MANY_WEIGHTS = 200_000  # beyond, one fit a power of ten: all of them are in memory together
 CURVE_CLASSES = 6
 CURVE_COLUMNS = 5  # of each class
 RANGE = (1e-3, 1e3)
@@ -81,7 +82,7 @@ def weight_curves(
     path = regularization_path(
         features[taken],
         targets[taken],
-        Cs=_strengths(chosen),
+        Cs=_strengths(chosen, CURVE_STEPS if len(classes) * len(names) <= MANY_WEIGHTS else 1),
         l1_ratio=0.0,
         class_weight=class_weight,
         sample_weight=weights,
@@ -105,12 +106,12 @@ def weight_curves(
     }
 
 
-def _strengths(chosen: float) -> npt.NDArray[np.float64]:
+def _strengths(chosen: float, steps: int) -> npt.NDArray[np.float64]:
     """Return the strengths to fit: even steps over the usual range, stretched to hold the chosen one."""
     low, high = (math.log10(edge) for edge in RANGE)
     if math.isfinite(chosen):
         low, high = min(low, math.floor(math.log10(chosen))), max(high, math.ceil(math.log10(chosen)))
-    return np.logspace(low, high, round((high - low) * CURVE_STEPS) + 1)
+    return np.logspace(low, high, round((high - low) * steps) + 1)
 
 
 def _sample(
