@@ -228,17 +228,25 @@ class ScaledFeatures:
 
 
 def scale_features(
-    features: Any, moments: Moments, *, root_penalty: float, n_classes: int, threads: int = 1, single: bool = False
+    features: Any,
+    moments: Moments,
+    *,
+    root_penalty: float,
+    n_classes: int,
+    threads: int = 1,
+    single: bool = False,
+    curvature: float = 1.0,
 ) -> ScaledFeatures:
     """Scale columns so that the curvature of every coefficient is about one.
 
     `root_penalty` is the root of the ridge penalty per unit of weight; with it in the scale, a column of deviation
     1e-200 needs no number outside the range of float64. `single` allows float32 for many sparse numbers.
+    `curvature` is what a column of variance one adds to the curvature, where that is to be set off against the penalty.
     """
     n, d = features.shape
     unit = np.ldexp(1.0, np.clip(-moments.exponent, -1022, 1022).astype(np.int32))  # caller's one, in raised units
     with np.errstate(over="ignore", under="ignore"):
-        raised_scale = np.hypot(moments.deviation, root_penalty * unit)
+        raised_scale = np.hypot(np.sqrt(curvature) * moments.deviation, root_penalty * unit)
         inverse = np.where(moments.deviation > 0, 1.0 / np.where(raised_scale > 0, raised_scale, 1.0), 0.0)
         ratio = np.where(moments.deviation > 0, moments.deviation * inverse, 0.0)
         scale = np.where(moments.deviation > 0, raised_scale / unit, 1.0)

@@ -162,8 +162,16 @@ def _solve(
             wide, targets, weights, moments.mean, n_classes, root_penalty, intercept, limits, start, seed, team, none
         )
     single = limits.tolerance >= SINGLE_TOLERANCE
+    # Most columns of sparse rows answer to the penalty: conjugate gradients need the two set off against each other.
+    curvature = (n_classes - 1) / n_classes**2 if sparse.issparse(features) else 1.0
     scaled = scale_features(
-        features, moments, root_penalty=root_penalty, n_classes=n_classes, threads=team.threads, single=single
+        features,
+        moments,
+        root_penalty=root_penalty,
+        n_classes=n_classes,
+        threads=team.threads,
+        single=single,
+        curvature=curvature,
     )
     penalty = (root_penalty / scaled.scale) ** 2
     is_free = root_penalty == 0.0 and l1_penalty == 0.0

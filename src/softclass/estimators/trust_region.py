@@ -6,6 +6,7 @@ product with the Hessian is a pass over the rows, so steps are solved no better 
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,8 @@ LOOSE = 0.25  # residual of the first steps, relative to the gradient
 ACCEPTED = 1e-4  # of the decrease that the model predicts
 GOOD, BAD = 0.75, 0.25  # from where the region grows, below which it shrinks
 FAR = 10.0  # decrease, relative to the goal, after which a bound is not worth its cost
+FEW_PRODUCTS = 4
+ENOUGH = 0.1  # of the decrement at which the solver stops: where few products gain less, many more are not worth it
 FAILURES = 3  # steps in a row that lower nothing
 
 Vector = Any  # flat, of P numbers
@@ -43,7 +46,8 @@ def newton_cg(loss: LinearLoss, start: Array, limits: Limits) -> Solution:
         if size == 0.0:
             decrement = 0.0
             return ended(iteration - 1, "decrement")
-        found = truncated_step(loss, theta, gradient, radius, size * min(LOOSE, float(np.sqrt(size / first_size))))
+        goal = size * min(LOOSE, float(np.sqrt(size / first_size)))
+        found = truncated_step(loss, theta, gradient, radius, goal, ENOUGH * limits.goal(value))
         decrement = found.decrease
         point = theta + found.step
         trial, slope = loss.value_and_gradient(point)
@@ -86,13 +90,19 @@ class TruncatedStep(NamedTuple):
     is_at_edge: bool
 
 
-def truncated_step(loss: LinearLoss, theta: Array, gradient: Array, radius: float, goal: float) -> TruncatedStep:
-    """Lower the quadratic model at `theta` by conjugate gradients until its gradient is shorter than `goal`."""
+def truncated_step(
+    loss: LinearLoss, theta: Array, gradient: Array, radius: float, goal: float, least: float = 0.0
+) -> TruncatedStep:
+    """Lower the quadratic model at `theta` by conjugate gradients.
+
+    Stops when its gradient is shorter than `goal`, or when some products with the Hessian gained less than `least`.
+    """
     rest = -_flat(gradient)
     step, direction = np.zeros_like(rest), rest.copy()
     axpy = get_blas_funcs("axpy", (rest,))
     scal = get_blas_funcs("scal", (rest,))
     square, is_at_edge = _dot(rest, rest), False
+    gains: deque[float] = deque(maxlen=FEW_PRODUCTS)
     for _ in range(MOST_PRODUCTS):
         turned = _flat(loss.hessian_product(theta, _shaped(direction, theta)))
         curvature = _dot(direction, turned)
@@ -108,7 +118,8 @@ def truncated_step(loss: LinearLoss, theta: Array, gradient: Array, radius: floa
             break
         axpy(turned, rest, a=-length)
         before, square = square, _dot(rest, rest)
-        if np.sqrt(square) <= goal:
+        gains.append(0.5 * length * before)
+        if np.sqrt(square) <= goal or (len(gains) == gains.maxlen and sum(gains) <= least):
             break
         scal(square / before, direction)
         axpy(rest, direction)
