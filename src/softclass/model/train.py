@@ -206,7 +206,7 @@ def train(
         Chart other strengths of the penalty in the report: the held-out log loss, and the strongest weights.
     odds_ratios : bool, default False
         Put a table of odds ratios with confidence intervals into the report, from a fit of their own without penalty.
-        Weights of rows count as numbers of rows there.
+        Weights of rows count as numbers of rows there, weights of classes not at all.
     calibrate : {"auto", "none", "temperature"}, default "auto"
         Fit a temperature; "auto" keeps it only if it lowers the cross-validated log loss.
     time_limit : float seconds or str such as "10m", optional
