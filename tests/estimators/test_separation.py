@@ -102,6 +102,18 @@ def test_a_category_that_never_meets_a_class_is_named():
     assert model.separation_.columns == ("colour=red",)
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_categories_are_named_where_there_are_too_many_parameters_for_a_programme(n_classes, monkeypatch):
+    monkeypatch.setattr("softclass.estimators.separation.PROGRAMME_PARAMETERS", 0)
+    X, y = overlapping(n_classes=n_classes)
+    X = np.c_[X, (np.arange(200) % 5 == 0) & (y != 1), (np.arange(200) % 7 == 0) & (y != 0)]
+
+    model, [warning] = fitted(X, y)
+
+    assert model.separation_.never == (("x3", "1"), ("x4", "0"))
+    assert 'column "x3" never occurs with class "1", and 1 more such pairs' in str(warning.message)
+
+
 @pytest.mark.parametrize("seed", range(30))
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_separation_is_claimed_where_a_linear_programme_over_all_rows_finds_it(seed, n_classes):

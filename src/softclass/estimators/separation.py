@@ -25,12 +25,13 @@ from scipy.optimize import linprog
 from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.scaling import BLOCK_BYTES, Array
 
-PROGRAMME_NUMBERS = 2_000_000  # nonzeros of the constraints of one programme
-PROGRAMME_PARAMETERS = 2000  # beyond, the programme is not tried
+PROGRAMME_NUMBERS = 1_000_000  # nonzeros of the constraints of one programme
+PROGRAMME_PARAMETERS = 1000  # beyond, the programme is not tried
 ROUNDS = 12  # of adding the rows that a programme's answer violates
 CONES = 6  # directions that are added up, until all that is separated is
 STRICT = 1e-6  # a wrong class loses by at least this share of the most it loses at any row
 TIES = 2000  # ties taken into a factor at once
+ENOUGH = 20  # ties a parameter that tell what all of them do
 SAME = 1e-12  # of the largest singular value of the ties: rounding of their rows
 SAME_SINGLE = 1e-6  # in float32
 VIOLATED = 1e-8  # what rounding may make of a tie, in scaled columns
@@ -75,10 +76,11 @@ def complete_direction(loss: LinearLoss, theta: Array, margin: float) -> Directi
 def quasi_direction(loss: LinearLoss, theta: Array) -> Direction | None:
     """Return a direction that separates all that can be separated, or None if there is none or it is too large to say.
 
-    `theta` is where the solver stopped: its narrowest rows enter the first programme.
+    `theta` is where the solver stopped: its narrowest rows enter the first programme. Beyond 1000 parameters only
+    columns of zeros and ones are looked at.
     """
     if theta.size > PROGRAMME_PARAMETERS:
-        return None
+        return _direction_of_categories(loss, theta)
     total = np.zeros_like(theta)
     for _ in range(CONES):
         objective = _objective(loss, total)
@@ -90,11 +92,28 @@ def quasi_direction(loss: LinearLoss, theta: Array) -> Direction | None:
         total = _exact_ties(loss, total)
     if not total.any():
         return None
-    pattern = pattern_of(total)
+    return _described(loss, total, theta)
+
+
+def _described(loss: LinearLoss, found: Array, theta: Array) -> Direction:
+    pattern = pattern_of(found)
     losing, touched = _pairs(loss, pattern)
-    k = loss.n_classes
-    kind = "complete" if losing[~np.eye(k, dtype=bool)].all() else "quasi-complete"
-    return Direction(total, kind, 0.0, losing, touched, _named_columns(loss, pattern, theta))
+    kind = "complete" if losing[~np.eye(loss.n_classes, dtype=bool)].all() else "quasi-complete"
+    return Direction(found, kind, 0.0, losing, touched, _named_columns(loss, pattern, theta))
+
+
+def _direction_of_categories(loss: LinearLoss, theta: Array) -> Direction | None:
+    """Return the direction in which categories that never meet a class leave it."""
+    pairs, (lows, _, _) = never_together(loss), _extremes(loss)
+    found = np.zeros_like(theta)
+    for column, k in pairs:
+        if not loss.intercept and lows[column] != 0:
+            continue
+        row, sign = (k, -1.0) if loss.n_rows > 1 else (0, -1.0 if k == 1 else 1.0)
+        found[row, column] += sign
+        if loss.intercept:
+            found[row, -1] -= sign * lows[column]
+    return _described(loss, found, theta) if found.any() and _holds(loss, found, None) else None
 
 
 def _exact_ties(loss: LinearLoss, direction: Array) -> Array:
@@ -106,8 +125,9 @@ def _exact_ties(loss: LinearLoss, direction: Array) -> Array:
     k, c = direction.shape
     pattern, scale = pattern_of(direction), float(np.abs(direction).max())
     factor = np.zeros((0, k * c))
+    stride = 1 + len(loss.targets) * max(k - 1, 1) // (TIES + ENOUGH * k * c)
     for span, block, leads in leads_of_blocks(loss, direction):
-        row, other = np.nonzero(np.isfinite(leads) & ~pattern.lost(leads))
+        row, other = (found[::stride] for found in np.nonzero(np.isfinite(leads) & ~pattern.lost(leads)))
         extended = loss.extended(block).astype(np.float64, copy=False)
         for first in range(0, len(row), TIES):
             rows, wrong = row[first : first + TIES], other[first : first + TIES]
