@@ -67,7 +67,7 @@ struct PassCall {
     const int64_t padded = block.padded_rows();
     for (int64_t first = 0; first < padded; first += width) {
       const int64_t columns = least(width, padded - first);
-      block.make_logits(first, point, is_product ? &tangent : nullptr);
+      block.make_logits(first, point, is_product ? &tangent : nullptr, ahead);
       if (R == 1) {
         const auto kind =
             curvature ? Block::Pair::curvature : (is_product ? Block::Pair::product : Block::Pair::residual);
@@ -169,7 +169,7 @@ void add_hessian(const BlockRows<double>& rows, const BlockSizes<double>& s, con
   double margin = 0.0;
   for (int64_t first = 0; first < padded; first += width) {
     const int64_t columns = least(width, padded - first);
-    block.make_logits(first, point, nullptr);
+    block.make_logits(first, point, nullptr, 0);
     if (R == 1) {
       block.finish_pair(first, columns, point.bias[0], 0.0, Block::Pair::probability, margin, nullptr);
       continue;

@@ -8,7 +8,7 @@
 namespace softclass {
 namespace SOFTCLASS_TARGET {
 
-constexpr int64_t depth_tile = 512;  // features that are transposed at a time
+constexpr int64_t depth_tile = 128;  // features that are transposed at a time, into the first cache
 
 // exp(d) for d <= 0, never below the smallest normal number; a NaN stays. Two units in the last place.
 SOFTCLASS_INLINE Floats least_exponent(Floats) { return broadcast(-87.0f); }
@@ -87,7 +87,8 @@ static int64_t rows_of_block(int64_t n_features, int64_t n_outputs) {
   return most(48, least(chunk_rows(n_features), fitting));
 }
 
-// A panel of rows transposed, as pack_transposed does it; rows that lie `ahead` numbers behind are fetched meanwhile.
+// A panel of rows transposed, as pack_transposed does it; of rows that lie `ahead` numbers behind, every other one is
+// fetched meanwhile: all of them at once would wait for memory, and the other half comes with the gradient.
 template <class Real>
 SOFTCLASS_INLINE void pack_panel(const Real* rows, int64_t row_step, int64_t n_rows, int64_t n_columns, Real* out,
                                  int64_t ahead) {
@@ -96,8 +97,8 @@ SOFTCLASS_INLINE void pack_panel(const Real* rows, int64_t row_step, int64_t n_r
   for (int64_t i = 0; i < n_rows; i += L) {
     const Real* const x = rows + i * row_step;
     for (int64_t k = 0; k < n_columns; k += quarter) {
-      if (k % line_elements<Real> == 0)
-        for (int64_t l = 0; l < L; ++l) fetch_to_read(x + l * row_step + k + ahead);
+      if (ahead && k % line_elements<Real> == 0)
+        for (int64_t l = 0; l < L; l += 2) fetch_to_read(x + l * row_step + k + ahead);
       V part[quarter];
       for (int q = 0; q < quarter; ++q) part[q] = load_quarters(x + q * row_step + k, quarter * row_step);
       transpose_quarters(part);
@@ -114,8 +115,9 @@ class RegressionBlock {
 
   int64_t padded_rows() const { return rounded_up(b_.count, row_unit); }
 
-  // Logits without the bias of the rows first ... of one panel, and of their tangents.
-  void make_logits(int64_t first, const Coefficients<Real>& c, const Coefficients<Real>* tangent) {
+  // Logits without the bias of the rows first ... of one panel, and of their tangents. Of rows that lie `ahead` bytes
+  // behind, every other one is fetched meanwhile.
+  void make_logits(int64_t first, const Coefficients<Real>& c, const Coefficients<Real>* tangent, int64_t ahead) {
     constexpr int64_t width = panel_width<Real>, quarter = 16 / int64_t(sizeof(Real));
     const int64_t D = s_.n_features, count = most(0, least(width, b_.count - first));
     const int64_t columns = least(width, rounded_up(b_.count, row_unit) - first);
@@ -136,7 +138,7 @@ class RegressionBlock {
       }
     for (int64_t d = 0; d < D; d += depth_tile) {
       const int64_t depth = least(depth_tile, D - d);
-      pack_panel(x + d, step, columns, rounded_up(depth, quarter), t_.transposed, width * D);
+      pack_panel(x + d, step, columns, rounded_up(depth, quarter), t_.transposed, ahead / int64_t(sizeof(Real)));
       const Right<Real> panel{t_.transposed, 0, width};
       matmul<Real>(s_.n_outputs, columns, depth, {c.weight + d, D, 1}, panel, t_.by_class + first, s_.step, d > 0);
       if (tangent)
@@ -413,7 +415,7 @@ struct GradientTile {
   int64_t n_rows;
   double* sums;  // class k, feature d at k sums_step + d
   int64_t sums_step;
-  int64_t ahead;     // bytes to what will be read next, fetched meanwhile; 0: nothing
+  int64_t ahead;     // bytes to what will be read next, of which every other row is fetched meanwhile; 0: nothing
   int last_columns;  // of the last vector
 };
 
@@ -444,7 +446,7 @@ static void add_gradient_tile(const GradientTile<Real>& t) {
     SOFTCLASS_UNROLL
     for (int v = 0; v < vectors - !is_whole; ++v) row[v] = load(x + v * L);
     if constexpr (!is_whole) row[vectors - 1] = load_first(x + (vectors - 1) * L, t.last_columns, zero);
-    if (t.ahead) {
+    if (t.ahead && r % 2) {
       SOFTCLASS_UNROLL
       for (int v = 0; v < vectors; ++v) fetch_to_read(reinterpret_cast<const char*>(x + v * L) + t.ahead);
     }
