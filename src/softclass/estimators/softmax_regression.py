@@ -99,7 +99,7 @@ class SoftmaxRegression(AbstractLinearClassifier):
     solver_ : str
         The way that was taken.
     history_ : tuple of (int, float, float)
-        For each iteration the reads so far, the objective, and its distance from the minimum as in `gap_`.
+        For each iteration the reads so far, the objective, and a bound or estimate of its distance from the minimum.
     separation_ : Separation or None
         With ``C=inf``: the classes and columns, where classes can be told apart so that there is no finite optimum.
     rank_ : int or None
