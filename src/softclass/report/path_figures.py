@@ -61,7 +61,7 @@ def loss_path_figure(
         )  # fmt: skip
     body.append(shape("text", words("axis_log_loss"), x=0.0, y=12.0, class_="label"))
     body.append(shape("text", words("axis_c"), x=left + wide, y=top + tall + 40, class_="label end"))
-    return picture(left + wide + 14, top + tall + 46, label, body, kind="path")
+    return picture(left + wide + 40, top + tall + 46, label, body, kind="path")  # half a label beyond the axis
 
 
 def weight_path_figure(
