@@ -284,7 +284,10 @@ class SoftmaxRegression(AbstractLinearClassifier):
         self, batches: Any, classes: Any = None, *, progress: Progress | None = None, deadline: float | None = None
     ) -> SoftmaxRegression:
         """
-        Fit rows that do not fit into memory, with the same result as `fit` of all of them, to the bit.
+        Fit rows that do not fit into memory: the optimum of `fit` of all of them.
+
+        The result has the bits of `fit` of the same rows in the same order, however they are cut, where the temporary
+        file has room; else it may differ within `tol`.
 
         The first read writes dense rows to a temporary file (at most half of the free disk where temporary files lie;
         it has no name and vanishes with the process); the solver then goes over that file. Where it does not fit, the
