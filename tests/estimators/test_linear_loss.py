@@ -55,6 +55,41 @@ def test_hessian_is_the_slope_of_the_gradient(n_classes, intercept):
     assert_close(change / (2 * step), product, rtol=0, atol=1e-8)
 
 
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+@pytest.mark.parametrize("n_classes", [2, 3, 5])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_hessian_product_is_the_hessian_times_a_direction(n_classes, intercept, kind):
+    X = sparse.random(ROWS, COLUMNS, density=0.4, random_state=np.random.default_rng(3), format="csr")
+    loss = make(n_classes, intercept=intercept, features=X if kind == "sparse" else X.toarray())
+    theta, direction = point(loss), point(loss, 2)
+
+    expected = (loss.hessian(theta) @ direction.ravel()).reshape(theta.shape)
+
+    assert_close(expected, loss.hessian_product(theta, direction), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_hessian_of_rows_used_where_they_lie(n_classes, monkeypatch):
+    X = np.random.default_rng(0).standard_normal((ROWS, COLUMNS)).astype(np.float32) * 3 + 1
+    exact = make(n_classes, features=X)
+    monkeypatch.setattr("softclass.estimators.scaling.DOUBLE_COPY_BYTES", 0)
+    loss = make(n_classes, features=X)
+    theta = point(loss)
+
+    assert np.shares_memory(loss.features.blocks[0], X)
+    assert_close(exact.hessian(theta), loss.hessian(theta), rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_class_sums_are_sums_over_the_rows_of_a_class(n_classes):
+    loss = make(n_classes)
+    rows, classes = loss.features.blocks[0], range(n_classes)[-loss.n_rows :]
+
+    expected = [loss.weights[loss.targets == k] @ rows[loss.targets == k] for k in classes]
+
+    assert_close(np.array(expected), loss.class_sums, rtol=0, atol=1e-15)
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_blocks_add_up(n_classes):
     loss = make(n_classes)

@@ -74,3 +74,33 @@ def test_every_inverse_is_symmetric_and_positive(n_classes):
 
     assert_close([p[0] for p in products], [p[1] for p in products], rtol=1e-9, atol=0)
     assert min(p[2] for p in products) > 0
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_solving_and_multiplying_are_the_same(n_classes, monkeypatch):
+    loss = make(n_classes)
+    gradient, variance = gradient_of(loss), loss.features.variance
+    multiplied = block_inverse(loss, loss.start(), variance, 0.1)(gradient)
+    monkeypatch.setattr(preconditioners, "INVERTED_COLUMNS", 0)
+
+    solved = block_inverse(loss, loss.start(), variance, 0.1)(gradient)
+
+    assert_close(multiplied, solved, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("columns", [0, 128])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_several_gradients_at_once_are_one_after_the_other(n_classes, columns, monkeypatch):
+    monkeypatch.setattr(preconditioners, "INVERTED_COLUMNS", columns)
+    loss = make(n_classes)
+    curvature, penalty = diagonal_basis(loss)
+    pair = np.stack([gradient_of(loss), np.roll(gradient_of(loss), 1, axis=1)])
+    applies = [
+        full_inverse(loss, loss.start(), loss.features.variance, 0.1),
+        block_inverse(loss, loss.start(), loss.features.variance, 0.1),
+        kronecker_inverse(loss, None, curvature, penalty),
+    ]
+
+    expected = np.array([[apply(one) for one in pair] for apply in applies])
+
+    assert_close(expected, np.array([apply(pair) for apply in applies]), rtol=1e-12, atol=1e-12)
