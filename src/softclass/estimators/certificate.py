@@ -227,7 +227,7 @@ def confirmed_decrement(
     Each step can only add to the estimate. `inverse` is a symmetric positive approximation of the inverse Hessian; its
     own estimate misses the directions that it has not met, which are the ones along which solvers stop too early.
     """
-    rest, step, total = gradient.copy(), np.zeros_like(theta), 0.0
+    rest, step, total, gain = gradient.copy(), np.zeros_like(theta), 0.0, 0.0
     turned = inverse(rest)
     ahead, size = -turned, float(np.vdot(rest, turned))
     for count in range(1, MOST_PRODUCTS + 1):
@@ -246,7 +246,7 @@ def confirmed_decrement(
         fresh = float(np.vdot(rest, turned))
         ahead = -turned + (fresh / size) * ahead
         size = fresh
-    return total, step
+    return total + 2.0 * gain, step  # and what further steps may add
 
 
 def certify(

@@ -17,18 +17,21 @@ def newton(loss: LinearLoss, start: Array, limits: Limits) -> Solution:
     """Minimise by Newton steps, each with a line search."""
     theta = start
     value, gradient = loss.value_and_gradient(theta)
-    damping, decrement = FIRST_DAMPING, np.nan
+    damping, decrement, before, quiet = FIRST_DAMPING, np.nan, np.nan, 0
 
     def ended(iteration: int, reason: str) -> Solution:
-        return Solution(theta, value, gradient, iteration, reason, decrement, "newton")
+        estimate = float(np.fmax(decrement, before)) if quiet > 1 else decrement
+        return Solution(theta, value, gradient, iteration, reason, estimate, "newton")
 
     for iteration in range(1, limits.max_iter + 1):
         if is_separated(loss):
             return ended(iteration - 1, "separated")
         direction = newton_direction(loss.hessian(theta), gradient, damping)
         slope = float(np.vdot(gradient, direction))
-        decrement = -0.5 * slope
-        done = decrement <= limits.goal(value)
+        decrement, before = -0.5 * slope, decrement
+        quiet = quiet + 1 if decrement <= limits.goal(value) else 0
+        # Twice in a row: among far rows the first estimate is too small, and then the second is not.
+        done = quiet >= (1 if limits.polish else 2)
         found = line_search(loss, theta, direction, value, slope, first=1.0, curvature=STEEP) if slope < 0 else None
         if found is not None:
             theta, value, gradient = found
