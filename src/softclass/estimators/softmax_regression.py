@@ -284,15 +284,11 @@ class SoftmaxRegression(AbstractLinearClassifier):
         self, batches: Any, classes: Any = None, *, progress: Progress | None = None, deadline: float | None = None
     ) -> SoftmaxRegression:
         """
-        Fit rows that do not fit into memory: the optimum of `fit` of all of them.
+        Fit rows that do not fit into memory: the optimum of `fit` of all of them, with its bits, however they are cut.
 
-        The result has the bits of `fit` of the same rows in the same order, however they are cut, where the temporary
-        file has room; else it may differ within `tol`.
-
-        The first read writes dense rows to a temporary file (at most half of the free disk where temporary files lie;
-        it has no name and vanishes with the process); the solver then goes over that file. Where it does not fit, the
-        batches themselves are read again, 13 to 60 times, and compared with the first read. Labels and weights stay in
-        memory, 16 bytes a row, and so do sparse rows.
+        The first read writes dense rows to a temporary file without a name (at most half of the free disk), and the
+        solver goes over that. Where it has no room, the batches are read again, 13 to 60 times, and compared with the
+        first read; the result may then differ within `tol`. Labels, weights and sparse rows stay in memory.
 
         Parameters
         ----------
@@ -328,9 +324,8 @@ class SoftmaxRegression(AbstractLinearClassifier):
         """
         before = getattr(self, "classes_", None) if self.warm_start else None
         with read_batches(batches, self._checked, classes) as read:
-            return self._fit_encoded(
-                read.features, read.classes, read.targets, read.sample_weight, before, progress, deadline
-            )
+            kept = read.features, read.classes, read.targets, read.sample_weight
+            return self._fit_encoded(*kept, before, progress, deadline)
 
     @available_if(remembers)  # type: ignore[untyped-decorator]
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
