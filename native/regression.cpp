@@ -14,8 +14,8 @@ int64_t chunks_of(const RegressionRows& rows) {
   return (rows.n_rows + size - 1) / size;
 }
 
-// body(lane, chunk, next) for every chunk, in their order, so that rows come from memory as they lie there; a thread takes
-// every so many-th lane, and `next` is the chunk that it takes next. False: `body` said so once.
+// body(lane, chunk, next) for every chunk, in their order, so that rows come from memory as they lie there; a thread
+// takes every so many-th lane, and `next` is the chunk that it takes next. False: `body` said so once.
 template <class Body>
 bool for_each_chunk(const RegressionRows& rows, int64_t n_lanes, int64_t work, int threads, const Body& body) {
   const int64_t n_chunks = chunks_of(rows), wanted = threads > 0 ? threads : thread_count();
@@ -36,7 +36,8 @@ void narrow_to(const double* from, int64_t count, Real* to) {
 }
 
 template <class Real>
-Coefficients<Real> narrow_coefficients(const double* weight, const double* bias, int64_t R, int64_t D, Pieces& pieces) {
+Coefficients<Real> narrow_coefficients(const double* weight, const double* bias, int64_t R, int64_t D,
+                                       Pieces& pieces) {
   Real* const w = pieces.take<Real>(R * D);
   Real* const b = pieces.take<Real>(R);
   if (w) narrow_to(weight, R * D, w);
@@ -47,7 +48,8 @@ Coefficients<Real> narrow_coefficients(const double* weight, const double* bias,
 template <class Real>
 BlockRows<Real> block_of(const RegressionRows& rows, int64_t first, int64_t count) {
   return {static_cast<const Real*>(rows.features) + first * rows.n_features, count, rows.targets + first,
-          rows.row_weights ? rows.row_weights + first : nullptr, least(8, (rows.n_rows - first - count) * rows.n_features)};
+          rows.row_weights ? rows.row_weights + first : nullptr,
+          least(8, (rows.n_rows - first - count) * rows.n_features)};
 }
 
 template <class Real>
@@ -200,7 +202,8 @@ void add_hessian(const BlockRows<double>& rows, const BlockSizes<double>& s, con
   for (int64_t k = 0; k < R; ++k) {
     const Left<double> mine{t.spread + k * C, 1, length};
     matmul<double>(C, step, rows.count, mine, {t.weighted, width, step}, blocks + k * C * step, step, true);
-    matmul<double>(C, hessian_step((k + 1) * C), rows.count, mine, {t.spread, width, length}, outer + k * C * length, length, true);
+    matmul<double>(C, hessian_step((k + 1) * C), rows.count, mine, {t.spread, width, length}, outer + k * C * length,
+                   length, true);
   }
 }
 

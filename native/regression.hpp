@@ -1,8 +1,8 @@
 // Softmax regression over dense rows, as its solvers see it: sums over all rows in double, whatever the rows are.
 //
 // Rows come in chunks of chunk_rows(D): chunk c holds the rows c B ... (c + 1) B - 1 of the data and adds to lane
-// c mod n_lanes. A lane takes its chunks in order, so its bits depend neither on the threads nor on how the data are cut
-// into calls, as long as every call begins at a chunk. Two classes have one logit, that of class 1.
+// c mod n_lanes. A lane takes its chunks in order, so its bits depend neither on the threads nor on how the data are
+// cut into calls, as long as every call begins at a chunk. Two classes have one logit, that of class 1.
 #pragma once
 
 #include <cstdint>
