@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from asserts import assert_bit_equal, assert_close
 from golden import cases
+from softclass.estimators import proximal
 from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.proximal import Penalty, loss_hessians, minimum_of_model
 from softclass.estimators.scaling import column_moments, scale_features
@@ -212,6 +213,34 @@ def test_wide_sparse_rows_are_solved():
     assert model.converged_
     assert subgradient(model, X.toarray(), y) < 1e-4
     assert 20 < np.count_nonzero(model.coef_) < 2000
+
+
+@pytest.mark.parametrize("ratio", [1.0, 0.9])
+def test_a_block_a_class_and_small_working_sets_find_the_same_optimum(monkeypatch, ratio):
+    X, y = problem(300, 12, 6)
+    whole = SoftmaxRegression(C=0.3, l1_ratio=ratio).fit(X, y)
+
+    monkeypatch.setattr(proximal, "WHOLE_MODEL", 10)
+    monkeypatch.setattr(proximal, "MODEL_NUMBERS", 400)
+    monkeypatch.setattr(proximal, "MOST_NEW", 5)
+    blocks = SoftmaxRegression(C=0.3, l1_ratio=ratio).fit(X, y)
+
+    assert blocks.objective_ == pytest.approx(whole.objective_, rel=1e-9)
+    assert_close(whole.coef_, blocks.coef_, rtol=0, atol=1e-4 * np.abs(whole.coef_).max())
+
+
+@pytest.mark.parametrize("rows", [400, 40_000])
+def test_rare_categories_and_weak_penalties_are_solved(rows):
+    rng = np.random.default_rng(0)
+    kind = np.minimum(rng.geometric(0.15, rows) - 1, 39)
+    X = np.concatenate([rng.standard_normal((rows, 4)), np.eye(40)[kind]], axis=1)
+    logits = 3 * X @ rng.standard_normal((44, 5)) + np.array([0.0, 0.0, -2.0, -4.0, -5.0])
+    y = np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)
+
+    model = SoftmaxRegression(C=2.0, l1_ratio=1.0, tol=1e-8).fit(X, y)
+
+    assert model.converged_
+    assert subgradient(model, X, y) < 1e-6
 
 
 # --- the parts -------------------------------------------------------------------------------------------------------

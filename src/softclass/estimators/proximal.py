@@ -160,6 +160,7 @@ class ProximalNewton:
         self.rng = rng
         self.model: Model | None = None
         self.damping = 0.0
+        self.care = 1  # times as many rows for a model, after models that misled
         self.stiffness = start_curvature(loss)
 
     def place(self, theta: Array, penalty: Penalty) -> Place:
@@ -269,12 +270,13 @@ class ProximalNewton:
                     mine = np.sort(mine[np.argpartition(sub[mine], -most)[-most:]])
                 parts.append(mine)
         widest = max(len(part) for part in parts)
-        size = max(LEAST_ROWS, (SAMPLE_ROWS if len(parts) == 1 else BLOCK_ROWS) * widest)
-        size = min(size, max(LEAST_ROWS, BLOCK_BYTES * 16 // max(len(places), 1)))
-        rows, weights = sampled_rows(self.loss, size, self.rng)
+        size = self.care * max(LEAST_ROWS, (SAMPLE_ROWS if len(parts) == 1 else BLOCK_ROWS) * widest)
         if len(parts[0]) == here.theta.size and not sparse.issparse(self.loss.features.blocks[0]):
-            return Model(parts, [whole_hessian(self.loss, here.theta, rows, weights)])
-        return Model(parts, loss_hessians(self.loss, here.theta, parts, rows, weights))
+            is_all = 2 * size >= len(self.loss.targets)
+            rows = self.loss if is_all else self.loss.curved_sample(here.theta, size, self.rng)
+            return Model(parts, [whole_hessian(self.loss, rows, here.theta)])
+        size = min(size, max(LEAST_ROWS, BLOCK_BYTES * 16 // max(len(places), 1)))
+        return Model(parts, loss_hessians(self.loss, here.theta, parts, *sampled_rows(self.loss, size, self.rng)))
 
     def _step(
         self, model: Model, here: Place, penalty: Penalty, l1: Array, ridge: Array, tolerance: float
@@ -331,7 +333,7 @@ class ProximalNewton:
             elif gained > 0.5 * estimate:
                 self.damping = 0.1 * self.damping if self.damping > 0.1 * FIRST_DAMPING else 0.0
             if not model.is_fresh and (length < 1 or not 0.5 <= gained / estimate <= 2.0):
-                self.model = None
+                self.model, self.care = None, 2 * self.care
         if self.model is not None and estimate > NOISY * noise * abs(here.value):
             model.correct(length * step, there.gradient - here.gradient)
         model.is_fresh = False
@@ -470,10 +472,8 @@ def sampled_rows(loss: LinearLoss, size: int, rng: np.random.Generator) -> tuple
     return rows, loss.weights[rows] / chance[rows]
 
 
-def whole_hessian(loss: LinearLoss, theta: Array, rows: Indices, weights: Array) -> Array:
-    """Return the Hessian of the loss by all parameters, without penalty, from some rows of dense features."""
-    is_all = len(rows) == len(loss.targets)
-    part = loss if is_all else loss.subset(rows, weights)
+def whole_hessian(loss: LinearLoss, part: LinearLoss, theta: Array) -> Array:
+    """Return the Hessian of the loss by all parameters, without penalty, from the loss on some rows, all dense."""
     hessian = part.hessian(theta)
     k, columns = theta.shape
     if k > 1:  # less the curvature of the shift common to all classes, which is not there
@@ -481,12 +481,12 @@ def whole_hessian(loss: LinearLoss, theta: Array, rows: Indices, weights: Array)
         for one in range(k):
             for two in range(k):
                 hessian[one * columns + places, two * columns + places] -= 1.0 / k
-    if not is_all:
+    if part is not loss:
         bends, squares = np.zeros(k), np.zeros(columns)
         for span, block in part.features.spans():
             chances = part.probabilities(block, theta)
-            bends += weights[span] @ (chances * (1.0 - chances))
-            squares += weights[span] @ np.square(part.extended(block), dtype=np.float64)
+            bends += part.weights[span] @ (chances * (1.0 - chances))
+            squares += part.weights[span] @ np.square(part.extended(block), dtype=np.float64)
         _make_up(hessian, loss, squares, np.repeat(bends, columns), np.tile(np.arange(columns), k))
     return hessian
 
