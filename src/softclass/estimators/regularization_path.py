@@ -58,7 +58,7 @@ class Path:
     >>> from softclass import regularization_path
     >>> path = regularization_path(*load_iris(return_X_y=True), Cs=[0.05, 0.5, 5.0])
     >>> path.n_nonzero
-    array([1, 3, 6])
+    array([2, 3, 6])
     >>> path.coef.shape
     (3, 3, 4)
     """
