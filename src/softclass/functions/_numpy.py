@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from softclass.functions._numpy_usual import FLOAT32, FLOAT64, INT64, LARGEST_FLOAT32
+from softclass.functions._numpy_usual import usual_loss as usual_loss
 from softclass.functions.checks import (
     PLAIN,
     Array,
@@ -25,13 +27,11 @@ from softclass.kernels import cpu
 
 Values = npt.NDArray[np.float64]
 
-FLOAT32, FLOAT64, INT64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 # How far the sum of a row of target probabilities may lie from 1: float16 has steps of 1/2048 below 1.
 SUM_TOLERANCE = 1e-3
 SUM_TOLERANCE_HALF = 2e-2
 # Products and sums of weights within these bounds neither overflow nor lose digits, for any number of rows.
 TAME = (1e-130, 1e130)
-LARGEST_FLOAT32 = 3.4e38
 
 
 # ---- softmax family
@@ -127,38 +127,6 @@ def cross_entropy(
     if found[3]:
         _raise_bad_target(name, found, targets, source.shape[axis], axis)
     return _reduced(found, losses, reduction, _loss_type(source))
-
-
-def usual_loss(logits: Array, targets: Any, with_gradient: bool) -> Any:
-    """Return mean loss, or mean loss and gradient, of rows of floats and their int64 indices; else None.
-
-    None also where a target is bad or the loss is not finite. The checks of all other calls take longer than the kernel
-    takes for one row.
-    """
-    if not (
-        type(targets) is np.ndarray
-        and logits.dtype in PLAIN
-        and logits.ndim == 2
-        and targets.dtype is INT64
-        and targets.shape == logits.shape[:1]
-        and logits.size
-        and logits.flags.aligned
-        and targets.flags.aligned
-    ):
-        return None
-    gradient = None
-    if with_gradient:
-        gradient = np.empty_like(logits)
-        found = cpu.cross_entropy_and_gradient(
-            logits, targets, 1, None, None, None, 0.0, 1.0, SUM_TOLERANCE, True, None, gradient
-        )
-    else:
-        found = cpu.cross_entropy(logits, targets, 1, None, None, None, 0.0, 1.0, SUM_TOLERANCE, None, None)
-    mean = found[0] / found[1]
-    if found[3] or not abs(mean) < LARGEST_FLOAT32:
-        return None
-    loss = np.float64(mean) if logits.dtype is FLOAT64 else np.float32(mean)
-    return (loss, gradient) if with_gradient else loss
 
 
 def cross_entropy_value_and_gradient(
