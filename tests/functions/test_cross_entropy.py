@@ -484,3 +484,24 @@ def test_extreme_class_weights_keep_their_ratio(form: str, extreme: list[float])
 
     assert_ulp(expected[0], loss, ulps=2)
     assert_close(expected[1], gradient, rtol=1e-15, atol=1e-16)
+
+
+@pytest.mark.parametrize("function", [cross_entropy, cross_entropy_value_and_gradient])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_targets_that_are_all_bad_are_named_in_the_usual_call(dtype: type, function: Any) -> None:
+    with pytest.raises(TargetError, match="got 7 at index 0 \\(2 of 2 are outside\\)"):
+        function(np.zeros((2, 3), dtype), np.array([7, 9]))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_the_usual_call_gives_what_the_checked_call_gives(dtype: type) -> None:
+    logits = (np.random.default_rng(0).normal(size=(50, 7)) * 5).astype(dtype)
+    targets = np.arange(50) % 7
+    unit = np.ones(50)
+
+    loss, gradient = cross_entropy_value_and_gradient(logits, targets)
+    checked, its_gradient = cross_entropy_value_and_gradient(logits, targets, sample_weight=unit)
+
+    assert loss == checked == cross_entropy(logits, targets)
+    assert loss.dtype == checked.dtype
+    np.testing.assert_array_equal(gradient, its_gradient)
