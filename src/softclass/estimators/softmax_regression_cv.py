@@ -8,26 +8,26 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import check_cv
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from softclass.errors import shown
 from softclass.estimators.line_search import Limits
+from softclass.estimators.linear_classifier import AbstractLinearClassifier
 from softclass.estimators.linear_loss import row_losses
 from softclass.estimators.regularization_path import Point, checked_grid, path_points, strengths
 from softclass.estimators.row_weights import row_weights
 from softclass.estimators.scaling import Array
 from softclass.estimators.softmax_regression import SoftmaxRegression
-from softclass.networks.architecture import Dense
 
 LOG_LOSS = "neg_log_loss"
 
 
-class SoftmaxRegressionCV(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class SoftmaxRegressionCV(AbstractLinearClassifier):
     """
     Softmax regression whose `C` and `l1_ratio` are chosen by cross-validation.
 
@@ -132,11 +132,6 @@ class SoftmaxRegressionCV(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.class_weight = class_weight
         self.tol = tol
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
-
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SoftmaxRegressionCV:
         """
@@ -193,6 +188,8 @@ class SoftmaxRegressionCV(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             class_weight=self.class_weight,
             tol=self.tol,
         ).fit(X, y, sample_weight)
+        self.coef_, self.intercept_ = self.estimator_.coef_, self.estimator_.intercept_
+        self.n_iter_ = self.estimator_.n_iter_
         return self
 
     def _scored(
@@ -225,102 +222,6 @@ class SoftmaxRegressionCV(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             model.n_features_in_ = X.shape[1]
             found.append(scorer(model, X[held], y[held], sample_weight=held_weights[held]))
         return np.array(found)
-
-    @property
-    def coef_(self) -> Array:
-        """Weights of the fit on all rows."""
-        check_is_fitted(self)
-        return self.estimator_.coef_
-
-    @property
-    def intercept_(self) -> Array:
-        """Intercepts of the fit on all rows."""
-        check_is_fitted(self)
-        return self.estimator_.intercept_
-
-    @property
-    def n_iter_(self) -> npt.NDArray[np.int32]:
-        """Iterations of the fit on all rows."""
-        check_is_fitted(self)
-        return self.estimator_.n_iter_
-
-    @property
-    def layers_(self) -> tuple[Dense, ...]:
-        """The fitted layer in softmax form: one row a class."""
-        check_is_fitted(self)
-        return self.estimator_.layers_
-
-    def decision_function(self, X: Any) -> Array:
-        """
-        Return the logits.
-
-        Parameters
-        ----------
-        X : array, CSR or CSC matrix, or frame of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        float64 array of shape (n_samples, n_classes), or (n_samples,) for two classes
-            For two classes, the logit of ``classes_[1]`` against ``classes_[0]``.
-        """
-        rows = self._rows(X)
-        return self.estimator_.decision_function(rows)
-
-    def predict(self, X: Any) -> npt.NDArray[Any]:
-        """
-        Return the most probable label of each row.
-
-        Parameters
-        ----------
-        X : array, CSR or CSC matrix, or frame of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        array of shape (n_samples,)
-            Labels as in `classes_`.
-        """
-        rows = self._rows(X)
-        return self.estimator_.predict(rows)
-
-    def predict_proba(self, X: Any) -> Array:
-        """
-        Return the probability of each class.
-
-        Parameters
-        ----------
-        X : array, CSR or CSC matrix, or frame of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        float64 array of shape (n_samples, n_classes)
-            Each row sums to one; columns in the order of `classes_`.
-        """
-        rows = self._rows(X)
-        return self.estimator_.predict_proba(rows)
-
-    def predict_log_proba(self, X: Any) -> Array:
-        """
-        Return the logarithm of the probability of each class.
-
-        Parameters
-        ----------
-        X : array, CSR or CSC matrix, or frame of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        float64 array of shape (n_samples, n_classes)
-            In nats.
-        """
-        rows = self._rows(X)
-        return self.estimator_.predict_log_proba(rows)
-
-    def _rows(self, X: Any) -> Any:
-        check_is_fitted(self)
-        return validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
 
 
 def _mean_loss(point: Point, rows: Any, labels: npt.NDArray[np.int64], shares: Array) -> float:
