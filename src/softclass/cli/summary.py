@@ -97,12 +97,14 @@ class Summary:
         )
 
     def _say_fit(self, *, C: float, iterations: int, converged: bool, seconds: float, **facts: Any) -> None:
+        mixed = f", l1 ratio {facts['l1_ratio']:g}" if facts.get("l1_ratio") else ""
         best = f", best of {facts['tried']}" if facts.get("tried") else ""
         end = "converged" if converged else "not converged"
         gradient = facts.get("gradient_norm")
         size_words = f", gradient {gradient:.0e}" if gradient is not None else ""
         self.screen.labelled(
-            "fit", f"C = {C:g}{best} · {counted(iterations, 'iteration')}, {end}{size_words} · {duration(seconds)}"
+            "fit",
+            f"C = {C:g}{mixed}{best} · {counted(iterations, 'iteration')}, {end}{size_words} · {duration(seconds)}",
         )
         for line in certificate_lines(facts):
             self.screen.labelled("", line)
@@ -192,6 +194,8 @@ def certificate_lines(facts: Mapping[str, Any]) -> list[str]:
     distance = says.format(gap=f"{gap:.2g}") if says is not None and gap is not None else "no bound on the minimum"
     way = f"{facts['solver']}, {facts['passes']:,} pass{'' if facts['passes'] == 1 else 'es'}"
     lines = [f"objective {objective:.6g} nats a row · {distance} · {way}"]
+    if facts.get("l1_ratio"):
+        lines.append(f"{facts['nonzero']:,} of {facts['weights']:,} weights are not zero")
     if facts.get("streamed"):
         lines.append("features streamed from disk, since they would take more than --memory-limit")
     if facts.get("separation"):

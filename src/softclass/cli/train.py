@@ -116,6 +116,10 @@ def train(
         float | Literal["auto"],
         option("inverse strength of the penalty; auto = best of 1e-3 ... 1e3", "--C", group=FITTING, metavar="X|auto"),
     ] = "auto",
+    l1_ratio: Annotated[
+        float,
+        option("share of absolute values (l1) in the penalty", group=FITTING, metavar="X"),
+    ] = 0.0,
     max_iter: Annotated[int, option("most iterations", group=FITTING, metavar="N")] = 1000,
     tol: Annotated[float, option("suboptimality at which to stop", group=FITTING, metavar="X")] = 1e-4,
     path: Annotated[bool, flag("chart other strengths of the penalty in the report", group=FITTING)] = False,

@@ -66,6 +66,7 @@ def choose_c(
     grid: Sequence[float] = GRID,
     folds: int | None = None,
     every: bool = False,
+    l1_ratio: float = 0.0,
 ) -> CChoice:
     """
     Choose C among 0.001, 0.01, ..., 1000 by the loss on held-out rows.
@@ -100,6 +101,8 @@ def choose_c(
         Hold out so many parts in turn, instead of what the number of rows suggests.
     every : bool, default False
         Try every strength, also those that can no longer be chosen; the choice stays what it was.
+    l1_ratio : float, default 0
+        Share of the absolute values in the penalty, as in `SoftmaxRegression`.
 
     Returns
     -------
@@ -133,7 +136,9 @@ def choose_c(
         held = _at_most(held, indices, MOST_HELD, rng)
         held_rows += len(held)
         stop_early = last == 1 and not every
-        losses = _path(features, indices, weights, class_weight, n_classes, kept, held, limits, seed, grid, stop_early)
+        losses = _path(
+            features, indices, weights, class_weight, n_classes, kept, held, limits, seed, grid, stop_early, l1_ratio
+        )
         for strength, (loss, error) in losses.items():
             totals.setdefault(strength, []).append((loss, float(weights[held].sum()), error))
     whole = max((len(found) for found in totals.values()), default=0)
@@ -205,6 +210,7 @@ def _path(
     seed: int,
     grid: Sequence[float],
     stop_early: bool,
+    l1_ratio: float,
 ) -> dict[float, tuple[float, float]]:
     """Return the mean held-out loss, and its standard error over the rows, for each C that was fitted in time."""
     present, renumbered = np.unique(targets[kept], return_inverse=True)
@@ -217,17 +223,20 @@ def _path(
         body, renumbered, row_weights = body[used], renumbered[used], row_weights[used]
         if len(np.unique(renumbered)) < len(present):
             return {}
-    body, others = _narrowed(body, others, row_weights)
+    if l1_ratio == 0.0:  # the span of the rows knows lengths, not sizes of coefficients
+        body, others = _narrowed(body, others, row_weights)
     share = 0.5 if len(present) == 2 < n_classes else 1.0  # two rows (-w/2, w/2) are shorter than one row w
     losses: dict[float, tuple[float, float]] = {}
     start: tuple[Array, Array] | None = None
     for strength in grid:
+        root = root_of_penalty(row_weights, strength)
         optimum = solve(
             body,
             renumbered.astype(np.int64),
             row_weights,
             n_classes=len(present),
-            root_penalty=root_of_penalty(row_weights, strength) * share**0.5,
+            root_penalty=root * (share * (1.0 - l1_ratio)) ** 0.5,
+            l1_penalty=l1_ratio * root * root,
             intercept=True,
             limits=limits,
             start=start,

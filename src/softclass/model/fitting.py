@@ -82,6 +82,9 @@ class Fitted:
     solver: str = ""
     separation: str = ""
     streamed: bool = False
+    l1_ratio: float = 0.0
+    weights: int = 0
+    nonzero: int = 0
     path: dict[str, Any] | None = None
     history: tuple[dict[str, Any], ...] = ()
 
@@ -92,6 +95,7 @@ class Fitted:
             "converged": self.converged,
             "gradient_norm": self.gradient_norm,
             "iterations": self.iterations,
+            **({"l1_ratio": self.l1_ratio} if self.l1_ratio else {}),
         }
 
     def tried_by_name(self) -> dict[str, float] | None:
@@ -102,6 +106,9 @@ class Fitted:
         """What the terminal and ``metrics.json`` say about the fit."""
         return {
             **self.stored(),
+            "l1_ratio": self.l1_ratio,
+            "weights": self.weights,
+            "nonzero": self.nonzero,
             "objective": self.objective,
             "gap": self.gap,
             "gap_kind": self.gap_kind,
@@ -123,7 +130,7 @@ class Fitting:
     ----------
     C : float or "auto"
         Strength of the data against the penalty.
-    tol, max_iter
+    tol, max_iter, l1_ratio
         As in `SoftmaxRegression`.
     class_weight : mapping of class number to weight, "balanced" or None
         Weights of the classes in the loss.
@@ -150,6 +157,7 @@ class Fitting:
     seed: int
     deadline: float | None
     say: Callable[[str, dict[str, Any]], None]
+    l1_ratio: float = 0.0
     memory_limit: float = math.inf
     folds: int = 0
     with_path: bool = False
@@ -175,8 +183,9 @@ class Fitting:
             features = replace(encoded, rows=rows[kept]) if streamed else features[kept]
         self.history.clear()
         estimator = SoftmaxRegression(
-            C=strength, tol=self.tol, max_iter=self.max_iter, class_weight=self.class_weight, random_state=self.seed
-        )
+            C=strength, l1_ratio=self.l1_ratio, tol=self.tol, max_iter=self.max_iter, class_weight=self.class_weight,
+            random_state=self.seed,
+        )  # fmt: skip
 
         def told(iteration: int, loss: float, gradient_norm: float) -> None:
             seconds = time.monotonic() - started
@@ -197,7 +206,7 @@ class Fitting:
         _note_outcome(estimator, self.deadline, notes)
         path = None
         if choice is not None and (self.with_path or self.folds):
-            path = path_facts(choice, strength, was_chosen=self.C == "auto")
+            path = path_facts(choice, strength, was_chosen=self.C == "auto", l1_ratio=self.l1_ratio)
             in_time = self.deadline is None or time.monotonic() < self.deadline
             if self.with_path and in_time and isinstance(preprocessing, Preprocessing):
                 path["weights"] = weight_curves(
@@ -210,6 +219,7 @@ class Fitting:
                     chosen=strength,
                     tol=self.tol,
                     seed=self.seed,
+                    l1_ratio=self.l1_ratio,
                 )
         return Fitted(
             layers=estimator.layers_,
@@ -226,6 +236,9 @@ class Fitting:
             solver=estimator.solver_,
             separation=separation_text(estimator, _names_of(preprocessing, n_features), examples.class_names()),
             streamed=streamed,
+            l1_ratio=self.l1_ratio,
+            weights=estimator.coef_.size,
+            nonzero=int(np.count_nonzero(estimator.coef_)),
             path=path,
             history=tuple(self.history),
         )
@@ -248,6 +261,7 @@ class Fitting:
             grid=sorted({*GRID, *given}),
             folds=self.folds or None,
             every=self.with_path or self.folds > 0,
+            l1_ratio=self.l1_ratio,
         )
 
 

@@ -66,6 +66,8 @@ FIT_RULES: dict[str, rules.Check] = {
     "gradient_norm": rules.or_none(rules.is_number),
     "iterations": rules.is_count,
 }
+# Only where weights answer to their absolute values too.
+PENALTY_RULES: dict[str, rules.Check] = {"l1_ratio": lambda value: rules.is_positive(value) and value <= 1}
 CARD_RULES: dict[str, rules.Check] = {
     "summary": rules.is_text,
     "limits": rules.is_texts,
@@ -115,6 +117,12 @@ def check_format(facts: Any) -> tuple[str, ...]:
         raise newer(f'facts that must be understood: "{shown(beyond[0])}"', writer)
     optional = facts.get("optional")
     return tuple(sorted(optional)) if isinstance(optional, dict) else ()
+
+
+def read_fit(found: Any) -> dict[str, Any]:
+    """Return the facts of the fit, with or without the share of absolute values in the penalty."""
+    rest = PENALTY_RULES if isinstance(found, dict) and "l1_ratio" in found else {}
+    return checked(found, {**FIT_RULES, **rest}, "facts, fit")
 
 
 def read_image(found: Any) -> ImageSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
@@ -35,7 +36,7 @@ _WHOLE, _SHARE, _TEXT, _TRUTH = "a whole number", "a number", "a text", "True or
 _SIZE = "a positive size such as 500MB or 2GiB"
 _TYPES: dict[str, tuple[Any, str]] = {
     **dict.fromkeys(("seed", "rows", "cv", "max_iter", "max_categories", "threads", "channels"), (Integral, _WHOLE)),
-    **dict.fromkeys(("test", "calibration", "tol"), (Real, _SHARE)),
+    **dict.fromkeys(("test", "calibration", "tol", "l1_ratio"), (Real, _SHARE)),
     **dict.fromkeys(("model", "calibrate", "bad_rows", "resize", "group", "time", "split_column", "delimiter",
                      "decimal", "thousands", "encoding", "date_format", "input_format"), (str, _TEXT)),
     **dict.fromkeys(("overwrite", "report", "predictions", "stratify", "header", "drop_missing_target", "force_classes",
@@ -99,6 +100,11 @@ def check_options(given: Mapping[str, Any], task: str, defaults: Mapping[str, An
             raise _out_of_range("C", 'a positive number or "auto"', strength)
     elif not strength > 0:
         raise _out_of_range("C", 'a positive number or "auto"', strength)
+    if not 0 <= given["l1_ratio"] <= 1:
+        raise _out_of_range("l1_ratio", "between 0 and 1", given["l1_ratio"])
+    if given["l1_ratio"] and strength == math.inf:
+        raise UsageError("SC202", "--l1-ratio has no effect with --C inf, which is no penalty", where="train",
+                         hint="Pass a finite --C, or leave --l1-ratio out")  # fmt: skip
     if given["threads"] is not None and given["threads"] < 1:
         raise _out_of_range("threads", "at least 1", given["threads"])
     check_metric_names(parse_limits(given["fail_under"]))
@@ -156,7 +162,8 @@ def _one_of(value: Any, name: str, allowed: tuple[str, ...]) -> None:
 
 
 def _out_of_range(name: str, rule: str, value: Any) -> UsageError:
-    return UsageError("SC207", f"{option_name(name)} must be {rule}; got {shown(value)}", where="train")
+    message, spelled = f"{option_name(name)} must be {rule}; got {shown(value)}", option_name(name)
+    return UsageError("SC207", message, where="train", hint=f"Leave {spelled} out for what fits most data")
 
 
 def parse_duration(value: str | float) -> float:

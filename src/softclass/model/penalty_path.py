@@ -22,7 +22,7 @@ CURVE_COLUMNS = 5  # of each class
 RANGE = (1e-3, 1e3)
 
 
-def path_facts(choice: CChoice, chosen: float, *, was_chosen: bool) -> dict[str, Any]:
+def path_facts(choice: CChoice, chosen: float, *, was_chosen: bool, l1_ratio: float = 0.0) -> dict[str, Any]:
     """Return the held-out losses as plain facts, in the order of C."""
     strengths = sorted(choice.losses)
     return {
@@ -33,6 +33,7 @@ def path_facts(choice: CChoice, chosen: float, *, was_chosen: bool) -> dict[str,
         "held_out_rows": choice.n_held_out,
         "chosen": chosen,
         "was_chosen": was_chosen,
+        "l1_ratio": l1_ratio,
     }
 
 
@@ -47,6 +48,7 @@ def weight_curves(
     chosen: float,
     tol: float,
     seed: int,
+    l1_ratio: float = 0.0,
 ) -> dict[str, Any]:
     """
     Fit a range of C and return how the strongest weights change.
@@ -71,6 +73,8 @@ def weight_curves(
         As in the fit.
     seed : int
         Decides the sample where there are too many rows.
+    l1_ratio : float, default 0
+        As in the fit.
 
     Returns
     -------
@@ -83,7 +87,7 @@ def weight_curves(
         features[taken],
         targets[taken],
         Cs=_strengths(chosen, CURVE_STEPS if len(classes) * len(names) <= MANY_WEIGHTS else 1),
-        l1_ratio=0.0,
+        l1_ratio=l1_ratio,
         class_weight=class_weight,
         sample_weight=weights,
         tol=tol,

@@ -204,6 +204,9 @@ def _fit(told: Mapping[str, Any]) -> FitFacts | None:
         solver=str(told["solver"]),
         separation=str(told["separation"]),
         streamed=bool(told["streamed"]),
+        l1_ratio=float(told.get("l1_ratio", 0.0)),
+        weights=int(told.get("weights", 0)),
+        nonzero=int(told.get("nonzero", 0)),
     )
 
 
@@ -223,6 +226,7 @@ def _path(told: Mapping[str, Any]) -> PathFacts | None:
         weights=curves["classes"],
         weight_rows=int(curves["rows"]),
         weights_sampled=bool(curves["sampled"]),
+        l1_ratio=float(told.get("l1_ratio", 0.0)),
     )
 
 
@@ -248,9 +252,10 @@ def _making(model: Model) -> list[tuple[str, str]]:
     manifest = model.manifest
     fit, versions = manifest.fit, manifest.versions
     strength = fit["C"]
+    mixed = f", l1 ratio {fit['l1_ratio']:g}" if fit.get("l1_ratio") else ""
     found = [
         ("model", f"softmax regression, {manifest.n_features:,} features, {manifest.n_parameters:,} parameters"),
-        ("C", "no penalty" if strength is None or math.isinf(strength) else f"{strength:g}"),
+        ("C", "no penalty" if strength is None or math.isinf(strength) else f"{strength:g}{mixed}"),
         ("iterations", f"{fit['iterations']:,}, {'converged' if fit['converged'] else 'not converged'}"),
         ("seed", str(manifest.parts["seed"])),
         ("data fingerprint", str(manifest.data["sha256"])),

@@ -116,6 +116,7 @@ def train(
     class_weight: str | Mapping[Any, float] | None = None,
     sample_weight: str | npt.ArrayLike | None = None,
     C: float | str = "auto",
+    l1_ratio: float = 0.0,
     max_iter: int = 1000,
     tol: float = 1e-4,
     path: bool = False,
@@ -198,6 +199,9 @@ def train(
         Weight of each row, or the column that holds it; counts in the loss and in the metrics.
     C : float > 0 or "auto", default "auto"
         Inverse strength of the penalty, as in scikit-learn; "auto" takes the best of 1e-3 ... 1e3 on held-out fit rows.
+    l1_ratio : float in [0, 1], default 0
+        Share of the absolute values of the weights in the penalty, as in scikit-learn: 0 squares only (ridge), 1
+        absolute values only (lasso), which leaves weights that do not pay for themselves at exactly zero.
     max_iter : int, default 1000
         Largest number of iterations.
     tol : float, default 1e-4
@@ -244,7 +248,7 @@ def train(
     True
     """
     seed, rows, cv, max_iter, max_categories = map(plain_number, (seed, rows, cv, max_iter, max_categories))
-    C, tol, test, calibration = map(plain_number, (C, tol, test, calibration))
+    C, l1_ratio, tol, test, calibration = map(plain_number, (C, l1_ratio, tol, test, calibration))
     given = dict(locals())
     check_types(given, DEFAULTS)
     notes = _Told(progress)
@@ -261,7 +265,7 @@ def train(
         weights_of_classes = class_weights(class_weight, examples.classes, notes)
         fitting = Fitting(
             C, tol, max_iter, weights_of_classes, seed, limit, say,
-            memory_limit=planned.memory_limit, folds=cv, with_path=path,
+            l1_ratio=l1_ratio, memory_limit=planned.memory_limit, folds=cv, with_path=path,
         )  # fmt: skip
         folds = None
         if cv:

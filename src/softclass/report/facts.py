@@ -139,6 +139,10 @@ class FitFacts:
         What tells the classes apart perfectly, in a sentence; empty if nothing is known to.
     streamed : bool
         Whether the rows were read from disk in blocks.
+    l1_ratio : float
+        Share of the absolute values of the weights in the penalty.
+    weights, nonzero : int
+        Weights of the fit, and how many of them are not zero.
     """
 
     C: float
@@ -151,6 +155,9 @@ class FitFacts:
     solver: str
     separation: str = ""
     streamed: bool = False
+    l1_ratio: float = 0.0
+    weights: int = 0
+    nonzero: int = 0
 
 
 @dataclass(frozen=True)
@@ -179,6 +186,8 @@ class PathFacts:
         Rows that the curves were fitted on.
     weights_sampled : bool
         Whether these are not all rows of the fit part.
+    l1_ratio : float
+        Share of the absolute values in the penalty, the same for every C.
     """
 
     C: Sequence[float]
@@ -192,6 +201,7 @@ class PathFacts:
     weights: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
     weight_rows: int = 0
     weights_sampled: bool = False
+    l1_ratio: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -318,6 +318,14 @@ def _fit(facts: ReportFacts, words: Words) -> dict[str, Any] | None:
             solver=clipped(fit.solver, 40),
         ),
         "certified": certified,
+        "sparse": words(
+            "fit_sparse",
+            ratio=f"{fit.l1_ratio:g}",
+            weights=with_value(fit.weights, count(fit.weights)),
+            nonzero=with_value(fit.nonzero, count(fit.nonzero)),
+        )
+        if fit.l1_ratio
+        else "",
     }
 
 
@@ -336,6 +344,7 @@ def _path(facts: ReportFacts, words: Words, rows: Callable[[int], Markup]) -> di
     return {
         "measured": measured,
         "choice": words(choice, C=f"{path.chosen:g}"),
+        "mixed": words("path_mixed", ratio=f"{path.l1_ratio:g}") if path.l1_ratio else "",
         "table": table,
         "figure": loss_path_figure(
             path.C, path.log_loss, path.standard_error, path.chosen, str(words("path_alt", list=said).unescape()), words
