@@ -146,14 +146,11 @@ class StepReport:
     ----------
     last_step : int
         The step that would come next. Fewer steps than asked for may have been done: about 50 ms of them.
-    loss_sum : float
-        Sum of weight times loss over the rows of these steps, in float64.
-    weight_sum : float
-        Sum of the weights of these rows.
-    correct : int
-        Rows whose largest logit was that of their class.
+    loss_sum, weight_sum, correct : float
+        Sums over the rows of these steps, in float64: weight times loss, weight, and weight of the rows whose largest
+        logit is that of their class. Those of a step are multiples of 2**-24, so that adding reports is exact.
     gradient_norm : float
-        Length of the gradient in the last of these steps.
+        The largest length of the gradient in these steps.
     is_finite : bool
         Whether all losses and gradients were finite. The steps stop where they were not; `last_step` is then that step.
     """
@@ -161,7 +158,7 @@ class StepReport:
     last_step: int
     loss_sum: float
     weight_sum: float
-    correct: int
+    correct: float
     gradient_norm: float
     is_finite: bool
 
