@@ -3,7 +3,7 @@
 // An engine (mlp, cnn) is a `Network`: where its parameters lie, how much room a thread needs, and for every target a
 // table of three functions. All else is here. What an engine has to keep:
 //
-//   lane(shape, call, sums)   `call.count` rows, forward; then, if `call.gradient` is there, loss and backward: ADDS the
+//   lane(shape, call, sums)   `call.count` > 0 rows, forward; then, if `call.gradient` is there, loss and backward: ADDS the
 //                             gradient of sum(weight loss) / call.divisor to call.gradient (laid out like the
 //                             parameters), row after row in order, by fma, so that the bits depend neither on
 //                             call.micro_rows nor on the target; padding gets 0. Loss, weight and hits come from

@@ -1,0 +1,232 @@
+#include "network_step.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <new>
+#include <vector>
+
+#include "network_update.hpp"
+#include "threads.hpp"
+
+namespace softclass {
+namespace {
+
+constexpr int64_t most_lanes = 16, fewest_lane_rows = 16;
+constexpr double lane_multiplications = 8e6;
+// Floats of all lane gradients together: adding up many large ones takes longer than they save.
+constexpr int64_t most_lane_floats = int64_t(1) << 22;
+constexpr int64_t update_floats = 4096;         // of a task of the update
+constexpr int64_t serial_floats = int64_t(1) << 16;  // updated, lanes counted, before another thread wakes
+
+struct Block {
+  int64_t begin, size;
+  float rate_factor;
+  bool decays;
+};
+
+std::vector<Block> blocks_of(const Network& network) {
+  std::vector<Block> blocks;
+  for (const NetworkTensor* t = network.tensors; t < network.tensors + network.n_tensors; ++t)
+    for (int64_t done = 0; done < t->size; done += update_floats)
+      blocks.push_back({t->offset + done, std::min(update_floats, t->size - done), t->rate_factor, t->decays});
+  return blocks;
+}
+
+int update_threads(const Network& network, int64_t n_lanes, int threads) {
+  return network.n_parameters * n_lanes < serial_floats ? 1 : threads;
+}
+
+// The rows of a batch, lane by lane.
+struct Batch {
+  const Network& network;
+  LaneCall call;  // of all rows; what differs from lane to lane is set there
+  int64_t n_lanes;
+  float* lane_gradients;
+
+  // Adds up the sums of the lanes in order. False: no memory.
+  bool run(int threads, LaneSums* sums) const noexcept {
+    LaneSums each[most_lanes] = {};
+    std::atomic<bool> is_well{true};
+    const int64_t failures = scratch_failures();
+    parallel(n_lanes, threads, [&](int64_t lane) {
+      LaneCall mine = call;
+      const int64_t begin = call.count * lane / n_lanes, end = call.count * (lane + 1) / n_lanes;
+      mine.indices = call.indices + begin;
+      mine.count = end - begin;
+      mine.first = begin;
+      mine.gradient = lane_gradients + lane * network.n_parameters;
+      mine.workspace = scratch(2, network.workspace_bytes);
+      if (!mine.workspace)
+        is_well = false;
+      else if (mine.count > 0)
+        network.kernels().lane(network.shape, mine, &each[lane]);
+    });
+    for (int64_t lane = 0; lane < n_lanes; ++lane) {
+      sums->loss += each[lane].loss;
+      sums->weight += each[lane].weight;
+      sums->correct += each[lane].correct;
+    }
+    return is_well && failures == scratch_failures();
+  }
+};
+
+// A power that has shrunk to nothing is 0: no subnormal number, whose bits would hang on the caller's arithmetic.
+double next_power(double power, double beta) {
+  const double next = power * beta;
+  return next < 1e-300 ? 0.0 : next;
+}
+
+// Multiples of 2^-24, whose sums are exact: the sums of an epoch do not hang on where its runs were cut.
+double rounded(double x) { return std::nearbyint(x * 0x1p24) * 0x1p-24; }
+
+// Returns the norm of the gradient.
+double update(const Network& network, const std::vector<Block>& blocks, int64_t n_lanes, const TrainingPlan& plan,
+              int64_t step, int threads, double* squares, TrainingState* state) noexcept {
+  state->n_updates += 1;
+  state->beta1_power = next_power(state->beta1_power, plan.beta1);
+  state->beta2_power = next_power(state->beta2_power, plan.beta2);
+  const AdamCall whole = {state->parameters, state->first_moment, state->second_moment, state->lane_gradients,
+                          n_lanes, network.n_parameters, plan.rates[step], plan.decays[step],
+                          plan.beta1, plan.beta2, plan.epsilon, state->beta1_power, state->beta2_power};
+  const UpdateKernels& kernels = chosen_update_kernels();
+  const int some = update_threads(network, n_lanes, threads);
+  parallel(int64_t(blocks.size()), some, [&](int64_t b) {
+    AdamCall call = whole;
+    call.rate *= double(blocks[b].rate_factor);
+    if (!blocks[b].decays) call.decay = 0.0;
+    squares[b] = kernels.adamw(call, blocks[b].begin, blocks[b].size);
+  });
+  refresh_network(network, state->parameters, state->derived, some);
+  double sum = 0.0;
+  for (size_t b = 0; b < blocks.size(); ++b) sum += squares[b];
+  return std::sqrt(sum);
+}
+
+TrainingReport train_steps(const Network& network, const NetworkRows& rows, const int64_t* order, int64_t n_order,
+                           int64_t first_step, int64_t last_step, const TrainingPlan& plan, double seconds, int threads,
+                           TrainingState* state) {
+  using Clock = std::chrono::steady_clock;
+  const auto begin = Clock::now();
+  const std::vector<Block> blocks = blocks_of(network);
+  std::vector<double> squares(blocks.size());
+  TrainingReport report = {first_step, 0.0, 0.0, 0.0, 0.0, true, false};
+  const int64_t n_lanes = lanes_of_step(network, plan.batch_size);
+  for (int64_t step = first_step; step < last_step; ++step) {
+    const int64_t from = step * plan.batch_size, count = std::min(plan.batch_size, n_order - from);
+    LaneCall call = {};
+    call.parameters = state->parameters;
+    call.derived = state->derived;
+    call.rows = &rows;
+    call.indices = order + from;
+    call.count = count;
+    call.micro_rows = plan.micro_rows;
+    call.divisor = double(count);
+    call.label_smoothing = plan.label_smoothing;
+    call.is_training = true;
+    call.seed = plan.seed;
+    call.epoch = plan.epoch;
+    call.dropout_factor = plan.dropout_factors[step - first_step];
+    call.flips = plan.flips;
+    call.shift = plan.shift;
+    call.unknown_codes = plan.unknown_codes;
+    LaneSums sums = {};
+    const bool is_well = Batch{network, call, n_lanes, state->lane_gradients}.run(threads, &sums);
+    report.out_of_memory = !is_well;
+    report.is_finite = std::isfinite(sums.loss);
+    if (!is_well || !report.is_finite) {
+      std::memset(state->lane_gradients, 0, size_t(n_lanes * network.n_parameters) * sizeof(float));
+      return report;
+    }
+    const double norm =
+        update(network, blocks, n_lanes, plan, step - first_step, threads, squares.data(), state);
+    report.is_finite = std::isfinite(norm);
+    if (!report.is_finite) return report;
+    report.gradient_norm = std::max(report.gradient_norm, norm);
+    report.loss += rounded(sums.loss);
+    report.weight += rounded(sums.weight);
+    report.correct += rounded(sums.correct);
+    report.last_step = step + 1;
+    if (std::chrono::duration<double>(Clock::now() - begin).count() >= seconds) return report;
+  }
+  return report;
+}
+
+}  // namespace
+
+int64_t lanes_of_step(const Network& network, int64_t batch_size) noexcept {
+  const double wanted = double(batch_size) * double(network.multiplications) / lane_multiplications;
+  const int64_t most = std::min({most_lanes, batch_size / fewest_lane_rows, most_lane_floats / network.n_parameters});
+  int64_t lanes = 1;
+  while (2 * lanes <= most && 2.0 * double(lanes) <= wanted) lanes *= 2;
+  return lanes;
+}
+
+TrainingReport train(const Network& network, const NetworkRows& rows, const int64_t* order, int64_t n_order,
+                     int64_t first_step, int64_t last_step, const TrainingPlan& plan, double seconds, int threads,
+                     TrainingState* state) noexcept {
+  try {
+    return train_steps(network, rows, order, n_order, first_step, last_step, plan, seconds, threads, state);
+  } catch (const std::bad_alloc&) {
+    return {first_step, 0.0, 0.0, 0.0, 0.0, true, true};
+  }
+}
+
+bool network_logits(const Network& network, const float* parameters, const float* derived, const NetworkRows& rows,
+                    const int64_t* indices, int64_t count, int threads, float* logits) noexcept {
+  const int64_t rows_a_task =
+      std::clamp(int64_t(lane_multiplications) / std::max<int64_t>(network.multiplications, 1), int64_t(16), int64_t(1024));
+  std::atomic<bool> is_well{true};
+  parallel((count + rows_a_task - 1) / rows_a_task, threads, [&](int64_t task) {
+    LaneCall call = {};
+    call.parameters = parameters;
+    call.derived = derived;
+    call.rows = &rows;
+    call.first = task * rows_a_task;
+    call.indices = indices + call.first;
+    call.count = std::min(rows_a_task, count - call.first);
+    call.logits = logits + call.first * network.n_classes;
+    call.divisor = 1.0;
+    call.workspace = scratch(2, network.workspace_bytes);
+    LaneSums none = {};
+    if (call.workspace)
+      network.kernels().lane(network.shape, call, &none);
+    else
+      is_well = false;
+  });
+  return is_well;
+}
+
+bool network_gradient(const Network& network, const float* parameters, const float* derived, const NetworkRows& rows,
+                      const int64_t* indices, int64_t count, double label_smoothing, const uint8_t* const* masks,
+                      int64_t micro_rows, int threads, float* lane_gradients, LaneSums* sums) noexcept {
+  LaneCall call = {};
+  call.parameters = parameters;
+  call.derived = derived;
+  call.rows = &rows;
+  call.indices = indices;
+  call.count = count;
+  call.micro_rows = micro_rows;
+  call.divisor = double(count);
+  call.label_smoothing = label_smoothing;
+  call.dropout_factor = 1.0;
+  call.masks = masks;
+  const int64_t n_lanes = lanes_of_step(network, count);
+  const bool is_well = Batch{network, call, n_lanes, lane_gradients}.run(threads, sums);
+  parallel((network.n_parameters + update_floats - 1) / update_floats, update_threads(network, n_lanes, threads),
+           [&](int64_t b) {
+             const int64_t begin = b * update_floats;
+             chosen_update_kernels().sum(lane_gradients, n_lanes, network.n_parameters, begin,
+                                         std::min(update_floats, network.n_parameters - begin));
+           });
+  return is_well;
+}
+
+void refresh_network(const Network& network, const float* parameters, float* derived, int threads) noexcept {
+  parallel(network.n_refresh_parts, threads,
+           [&](int64_t part) { network.kernels().refresh(network.shape, parameters, derived, part); });
+}
+
+}  // namespace softclass
