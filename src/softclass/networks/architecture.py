@@ -52,7 +52,7 @@ _KINDS: dict[str, type[Any]] = {
 
 @dataclass(frozen=True, eq=False)
 class Dense:
-    """A fitted fully connected layer: ``features @ weight.T + bias``.
+    """A fitted fully connected layer: ``features @ weight.T + bias``, and what is done to it.
 
     Attributes
     ----------
@@ -60,10 +60,13 @@ class Dense:
         One row an output.
     bias : float64 array of shape (n_out,)
         Added to the product.
+    activation : {"", "relu", "tanh", "sigmoid", "selu"}
+        What follows; nothing behind the last layer.
     """
 
     weight: npt.NDArray[np.float64]
     bias: npt.NDArray[np.float64]
+    activation: str = ""
 
 
 @dataclass(frozen=True)
