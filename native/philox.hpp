@@ -56,13 +56,15 @@ static inline uint32_t drop_threshold(double probability) {
   return t <= 0.0 ? 0u : t >= 65536.0 ? 65536u : uint32_t(t);
 }
 
-// keep[j] = 1 where piece j of the stream, the low half of a word before the high one, is not below the threshold.
-static inline void keep_mask(const Philox& place, uint32_t threshold, int64_t count, uint8_t* keep) {
-  constexpr int64_t blocks = 32;  // eight pieces each
+// keep[j] = 1 where piece j of the stream from block `first` on (eight pieces each, the low half of a word before the
+// high one) is not below the threshold.
+static inline void keep_mask(const Philox& place, uint32_t threshold, int64_t count, uint8_t* keep,
+                             uint32_t first = 0) {
+  constexpr int64_t blocks = 32;
   uint32_t words[4 * blocks];
   for (int64_t j = 0; j < count;) {
     const int64_t left = count - j, some = left < 8 * blocks ? (left + 7) / 8 : blocks;
-    philox_blocks(place, uint32_t(j / 8), some, words);
+    philox_blocks(place, first + uint32_t(j / 8), some, words);
     const int64_t end = j + 8 * some < count ? j + 8 * some : count;
     const uint32_t* word = words;
     for (; j + 1 < end; j += 2, ++word) {
