@@ -51,6 +51,7 @@ CODES: dict[str, Code] = {
     "SC121": Code(TargetError, "class index out of range", "Class indices lie in [0, n_classes). If these are labels, fit SoftmaxRegression, which encodes them."),
     "SC122": Code(TargetError, "not a distribution", "A soft target is a row of non-negative numbers that sum to one."),
     "SC131": Code(NotFiniteError, "NaN or infinity", "The argument must be finite. The message names the first place."),
+    "SC132": Code(NotFiniteError, "training diverged", "Loss or gradient of a network turned NaN or infinite a third time, though its epoch was begun again twice with 0.3 of the learning rate. Lower the learning rate, or look for extreme values in the data."),
     "SC141": Code(OptionError, "option out of range", "The option has a legal range, which the message gives."),
     "SC142": Code(OptionError, "weights", "Weights are finite, not negative, and not all zero."),
     "SC143": Code(ParameterError, "no such parameter", "scikit-learn's LogisticRegression has this parameter and SoftmaxRegression has not: what it chose follows from C, l1_ratio and the size of the problem. The message says what to do instead."),

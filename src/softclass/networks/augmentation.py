@@ -1,8 +1,8 @@
 """Draws that training makes, by place: the order of an epoch, which images are mirrored and moved.
 
-Philox4x32-10 [1]_ turns a counter and a key into four words. The counter says what the words are for (block, row, epoch,
-stream) and the key is the seed, so no draw depends on batches, threads or what was drawn before. The native engine makes
-the same numbers.
+Philox4x32-10 [1]_ turns a counter and a key into four words. The counter says what the words are for (block, row,
+epoch, stream) and the key is the seed, so no draw depends on batches, threads or what was drawn before. The native
+engine makes the same numbers.
 
 References
 ----------
