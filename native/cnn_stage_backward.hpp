@@ -1,0 +1,312 @@
+// A stage backward. Of the four positions under a window only the winner has a gradient, and none if it is not positive.
+//
+// Two forms of one sum. For pixels, `select`: every position meets its share of the gradient, three of the four zeros. For
+// maps of many channels, rows: only what is alive is touched. Weight gradients take windows in order; the gradient of the
+// input map takes rows of the kernel, windows, positions and channels in order.
+#pragma once
+
+#include "cnn_stage.hpp"
+
+namespace softclass {
+namespace SOFTCLASS_TARGET {
+
+struct Positions {
+  unsigned of[4];  // bits of the channels whose winner is position k
+};
+SOFTCLASS_INLINE Positions positions_of(const Winners& w) {
+  const unsigned above = w.alive & ~unsigned(w.below), below = w.alive & unsigned(w.below);
+  return {{above & ~unsigned(w.right_above), above & w.right_above, below & ~unsigned(w.right_below),
+           below & w.right_below}};
+}
+
+// Rows of a kernel of 5 whose gradients are in registers at once.
+#if defined(SOFTCLASS_TARGET_avx512) || defined(SOFTCLASS_TARGET_neon)
+constexpr int held_rows_of_5 = 5;
+#else
+constexpr int held_rows_of_5 = 1;
+#endif
+
+// Adds to `rows` rows of taps of one channel of pixels, for one vector of outputs, and with `bias` to that.
+template <int kernel, int rows>
+SOFTCLASS_APART void select_rows(const CnnStage& stage, StageInput x, const float* g, const Winners* winners, float* weight,
+                        float* bias) {
+  Floats sum[rows][kernel];
+  const int tap = stage.channels * stage.outputs, each = stage.outputs / Floats::lanes;
+  SOFTCLASS_UNROLL
+  for (int i = 0; i < rows; ++i)
+    SOFTCLASS_UNROLL
+    for (int j = 0; j < kernel; ++j) sum[i][j] = load(weight + (i * kernel + j) * tap);
+  Floats all = bias ? load(bias) : broadcast(0.0f);
+  for (int py = 0; py < stage.pooled_height; ++py) {
+    const float* from = x.map + int64_t(2 * py) * x.row;
+    const float* gradient = g + int64_t(py) * stage.out_row;
+    for (int px = 0; px < stage.pooled_width; ++px, from += 2 * x.step, gradient += stage.outputs, winners += each) {
+      const Positions winner = positions_of(*winners);
+      const Floats whole = load(gradient);
+      Floats part[4];
+      SOFTCLASS_UNROLL
+      for (int k = 0; k < 4; ++k) part[k] = keep_where(mask_of(winner.of[k]), whole);
+      if (bias) all = all + keep_where(mask_of(winners->alive), whole);
+      SOFTCLASS_UNROLL
+      for (int a = 0; a <= rows; ++a) {
+        SOFTCLASS_UNROLL
+        for (int b = 0; b <= kernel; ++b) {
+          const Floats pixel = broadcast(from[a * x.row + b * x.step]);
+          SOFTCLASS_UNROLL
+          for (int k = 0; k < 4; ++k) {
+            const int i = a - k / 2, j = b - k % 2;
+            if (i >= 0 && i < rows && j >= 0 && j < kernel) sum[i][j] = fma(pixel, part[k], sum[i][j]);
+          }
+        }
+      }
+    }
+  }
+  SOFTCLASS_UNROLL
+  for (int i = 0; i < rows; ++i)
+    SOFTCLASS_UNROLL
+    for (int j = 0; j < kernel; ++j) store(weight + (i * kernel + j) * tap, sum[i][j]);
+  if (bias) store(bias, all);
+}
+
+template <int kernel, int rows>
+static void select_kernel(const CnnStage& stage, const float* image, const float* g, const Winners* winners,
+                          float* weight, float* bias) {
+  constexpr int L = Floats::lanes;
+  for (int c = 0; c < stage.outputs; c += L)
+    for (int i = 0; i < kernel; i += rows)
+      for (int channel = 0; channel < stage.channels; ++channel)
+        select_rows<kernel, rows>(
+            stage, {image + int64_t(i) * stage.in_row + channel, stage.in_row, stage.channels}, g + c, winners + c / L,
+            weight + int64_t(i * kernel * stage.channels + channel) * stage.outputs + c,
+            i == 0 && channel == 0 ? bias + c : nullptr);
+}
+
+// For pixels: adds to the gradients of weight (r, r, C, M) and bias; g is laid out like the map.
+static void stage_backward_of_pixels(const CnnStage& stage, const float* image, const float* g, const Winners* winners,
+                                     float* weight, float* bias) {
+  if (stage.kernel == 3)
+    select_kernel<3, 3>(stage, image, g, winners, weight, bias);
+  else
+    select_kernel<5, held_rows_of_5>(stage, image, g, winners, weight, bias);
+}
+
+// A winner with its gradient: where its taps begin in the map, or the channel.
+struct Entry {
+  int32_t place;
+  float gradient;
+};
+
+// Vectors of a row of taps, and rows, whose sums are in registers at once; `columns` divides the vectors of a row.
+template <int kernel>
+struct TapBlock;
+#if defined(SOFTCLASS_TARGET_avx512)
+template <>
+struct TapBlock<3> {
+  static constexpr int rows = 3, columns = 3, wide = 6;
+};
+template <>
+struct TapBlock<5> {
+  static constexpr int rows = 5, columns = 5, wide = 5;
+};
+#elif defined(SOFTCLASS_TARGET_neon)
+template <>
+struct TapBlock<3> {
+  static constexpr int rows = 3, columns = 6, wide = 6;
+};
+template <>
+struct TapBlock<5> {
+  static constexpr int rows = 5, columns = 5, wide = 5;
+};
+#else
+template <>
+struct TapBlock<3> {
+  static constexpr int rows = 3, columns = 3, wide = 3;
+};
+template <>
+struct TapBlock<5> {
+  static constexpr int rows = 1, columns = 10, wide = 10;
+};
+#endif
+
+// Adds to weights, rows `run` apart, what the winners of one channel meet in the map: rows of it `row` apart.
+template <int rows, int columns>
+SOFTCLASS_INLINE void add_taps(const float* map, int64_t row, int64_t run, const Entry* entries, int64_t count,
+                               float* weight) {
+  constexpr int L = Floats::lanes;
+  Floats sum[rows][columns];
+  SOFTCLASS_UNROLL
+  for (int i = 0; i < rows; ++i)
+    SOFTCLASS_UNROLL
+    for (int v = 0; v < columns; ++v) sum[i][v] = load(weight + i * run + v * L);
+  for (int64_t n = 0; n < count; ++n) {
+    const Floats g = broadcast(entries[n].gradient);
+    const float* x = map + entries[n].place;
+    SOFTCLASS_UNROLL
+    for (int i = 0; i < rows; ++i, x += row)
+      SOFTCLASS_UNROLL
+      for (int v = 0; v < columns; ++v) sum[i][v] = fma(load(x + v * L), g, sum[i][v]);
+  }
+  SOFTCLASS_UNROLL
+  for (int i = 0; i < rows; ++i)
+    SOFTCLASS_UNROLL
+    for (int v = 0; v < columns; ++v) store(weight + i * run + v * L, sum[i][v]);
+}
+
+template <int kernel, int columns>
+SOFTCLASS_APART void add_channel(const CnnStage& stage, const float* map, const Entry* entries, int64_t count,
+                                 float* weight) {
+  constexpr int rows = TapBlock<kernel>::rows, width = columns * Floats::lanes;
+  const int run = kernel * stage.channels;
+  for (int i = 0; i < kernel; i += rows)
+    for (int t = 0; t < run; t += width)
+      add_taps<rows, columns>(map + int64_t(i) * stage.in_row + t, stage.in_row, run, entries, count,
+                              weight + i * run + t);
+}
+
+// All winners of a map: window by window, position by position, channel by channel.
+struct WinnerList {
+  Entry* entries;   // place: the channel; room for one a channel of a window, and one vector more
+  int32_t* starts;  // of every position of every window, and the end
+  Entry* sorted;    // channel by channel: place is where its taps begin
+};
+
+#if defined(SOFTCLASS_TARGET_avx512)
+SOFTCLASS_INLINE int list_winners(unsigned bits, int channel, const float* g, Entry* to) {
+  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __m512i places = _mm512_maskz_compress_epi32(__mmask16(bits), _mm512_add_epi32(lane, _mm512_set1_epi32(channel)));
+  const __m512i values = _mm512_castps_si512(_mm512_maskz_compress_ps(__mmask16(bits), _mm512_loadu_ps(g)));
+  const __m512i low = _mm512_unpacklo_epi32(places, values), high = _mm512_unpackhi_epi32(places, values);
+  const __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+  _mm512_storeu_si512(to, _mm512_permutex2var_epi64(low, first, high));
+  const int count = __builtin_popcount(bits);
+  if (count > 8) _mm512_storeu_si512(to + 8, _mm512_permutex2var_epi64(low, second, high));
+  return count;
+}
+#else
+SOFTCLASS_INLINE int list_winners(unsigned bits, int channel, const float* g, Entry* to) {
+  int count = 0;
+  for (; bits; bits &= bits - 1, ++count) {
+    const int l = __builtin_ctz(bits);
+    to[count] = {channel + l, g[l]};
+  }
+  return count;
+}
+#endif
+
+// Fills the list, but for what is sorted; adds to the gradient of the bias.
+SOFTCLASS_APART void list_all_winners(const CnnStage& stage, const float* g, const Winners* winners, WinnerList list,
+                                      float* bias) {
+  constexpr int L = Floats::lanes;
+  const int each = stage.outputs / L;
+  int32_t count = 0;
+  int32_t* start = list.starts;
+  for (int py = 0; py < stage.pooled_height; ++py)
+    for (int px = 0; px < stage.pooled_width; ++px, winners += each) {
+      const float* const gradient = g + int64_t(py) * stage.out_row + int64_t(px) * stage.outputs;
+      for (int v = 0; v < each; ++v)
+        store(bias + v * L, load(bias + v * L) + keep_where(mask_of(winners[v].alive), load(gradient + v * L)));
+      for (int k = 0; k < 4; ++k) {
+        *start++ = count;
+        for (int v = 0; v < each; ++v) {
+          const unsigned bits = positions_of(winners[v]).of[k];
+          if (bits) count += list_winners(bits, v * L, gradient + v * L, list.entries + count);
+        }
+      }
+    }
+  *start = count;
+}
+
+SOFTCLASS_APART void sort_by_channel(const CnnStage& stage, WinnerList list, int32_t* ends) {
+  for (int c = 0; c < stage.outputs; ++c) ends[c] = int32_t(c * stage.windows);
+  const int32_t* start = list.starts;
+  for (int py = 0; py < stage.pooled_height; ++py)
+    for (int px = 0; px < stage.pooled_width; ++px)
+      for (int k = 0; k < 4; ++k, ++start) {
+        const int32_t place = (2 * py + k / 2) * stage.in_row + (2 * px + k % 2) * stage.channels;
+        for (int32_t n = start[0]; n < start[1]; ++n) {
+          const Entry e = list.entries[n];
+          list.sorted[ends[e.place]++] = {place, e.gradient};
+        }
+      }
+}
+
+static void weight_gradients(const CnnStage& stage, const float* map, WinnerList list, float* weight) {
+  int32_t ends[1024];
+  sort_by_channel(stage, list, ends);
+  const int64_t taps = int64_t(stage.kernel) * stage.kernel * stage.channels;
+  for (int c = 0; c < stage.outputs; ++c, weight += taps) {
+    const Entry* const own = list.sorted + c * stage.windows;
+    const int64_t count = ends[c] - c * stage.windows;
+    if (stage.kernel == 3) {
+      if (stage.channels * 3 % (TapBlock<3>::wide * Floats::lanes) == 0)
+        add_channel<3, TapBlock<3>::wide>(stage, map, own, count, weight);
+      else
+        add_channel<3, TapBlock<3>::columns>(stage, map, own, count, weight);
+    } else {
+      add_channel<5, TapBlock<5>::columns>(stage, map, own, count, weight);
+    }
+  }
+}
+
+// Adds to the map what the winners of one position of one window send back through part of a row of taps.
+template <int columns>
+SOFTCLASS_INLINE void send_back(const float* weight, int64_t taps, const Entry* entries, int count, float* map) {
+  constexpr int L = Floats::lanes;
+  Floats sum[columns];
+  SOFTCLASS_UNROLL
+  for (int v = 0; v < columns; ++v) sum[v] = broadcast(0.0f);
+  for (int n = 0; n < count; ++n) {
+    const Floats g = broadcast(entries[n].gradient);
+    const float* const w = weight + entries[n].place * taps;
+    SOFTCLASS_UNROLL
+    for (int v = 0; v < columns; ++v) sum[v] = fma(load(w + v * L), g, sum[v]);
+  }
+  SOFTCLASS_UNROLL
+  for (int v = 0; v < columns; ++v) store(map + v * L, load(map + v * L) + sum[v]);
+}
+
+template <int kernel, int columns>
+SOFTCLASS_APART void send_back_all(const CnnStage& stage, const float* weight, WinnerList list, float* map) {
+  constexpr int width = columns * Floats::lanes;
+  const int run = kernel * stage.channels;
+  const int64_t taps = int64_t(kernel) * run;
+  for (int i = 0; i < kernel; ++i)
+    for (int t = 0; t < run; t += width) {
+      const float* const w = weight + i * run + t;
+      const int32_t* start = list.starts;
+      for (int py = 0; py < stage.pooled_height; ++py)
+        for (int px = 0; px < stage.pooled_width; ++px)
+          for (int k = 0; k < 4; ++k, ++start) {
+            if (start[1] == start[0]) continue;
+            float* const to = map + int64_t(2 * py + k / 2 + i) * stage.in_row + (2 * px + k % 2) * stage.channels + t;
+            send_back<columns>(w, taps, list.entries + start[0], start[1] - start[0], to);
+          }
+    }
+}
+
+// Vectors of a row of taps that go back at once.
+#if defined(SOFTCLASS_TARGET_avx512) || defined(SOFTCLASS_TARGET_neon)
+constexpr int sent_of_3 = 3, sent_of_5 = 5;
+#else
+constexpr int sent_of_3 = 6, sent_of_5 = 10;
+#endif
+
+// Gradient of the input map, zeros around it included.
+static void map_gradient(const CnnStage& stage, const float* weight, WinnerList list, float* map) {
+  constexpr int L = Floats::lanes;
+  for (int64_t j = 0; j < int64_t(stage.in_height) * stage.in_row; ++j) map[j] = 0.0f;
+  if (stage.kernel == 3) {
+    if (stage.channels * 3 % (2 * sent_of_3 * L) == 0)
+      send_back_all<3, 2 * sent_of_3>(stage, weight, list, map);
+    else
+      send_back_all<3, sent_of_3>(stage, weight, list, map);
+  } else {
+    if (stage.channels * 5 % (2 * sent_of_5 * L) == 0)
+      send_back_all<5, 2 * sent_of_5>(stage, weight, list, map);
+    else
+      send_back_all<5, sent_of_5>(stage, weight, list, map);
+  }
+}
+
+}  // namespace SOFTCLASS_TARGET
+}  // namespace softclass
