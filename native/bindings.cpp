@@ -36,8 +36,11 @@ NB_MODULE(_cpu, m) {
   m.def("set_thread_count", &softclass::set_thread_count, "count"_a);
   softclass::bind_coordinate_descent(m);
   softclass::bind_cross_entropy(m);
+  softclass::bind_dual_ascent(m);
   softclass::bind_linear(m);
+  softclass::bind_networks(m);
   softclass::bind_regression(m);
+  softclass::bind_regression_compact(m);
   softclass::bind_regression_sparse(m);
   softclass::bind_softmax(m);
 }

@@ -7,8 +7,11 @@ namespace softclass {
 
 void bind_coordinate_descent(nanobind::module_& m);
 void bind_cross_entropy(nanobind::module_& m);
+void bind_dual_ascent(nanobind::module_& m);
 void bind_linear(nanobind::module_& m);
+void bind_networks(nanobind::module_& m);
 void bind_regression(nanobind::module_& m);
+void bind_regression_compact(nanobind::module_& m);
 void bind_regression_sparse(nanobind::module_& m);
 void bind_softmax(nanobind::module_& m);
 

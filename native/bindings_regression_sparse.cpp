@@ -7,40 +7,14 @@
 #include <new>
 #include <tuple>
 
-#include "arrays.hpp"
 #include "bindings.hpp"
+#include "contiguous.hpp"
 #include "regression_sparse.hpp"
 
 namespace softclass {
 namespace {
 
 using namespace nb::literals;
-
-// A contiguous vector of int32, held as long as this object lives.
-class Indices {
- public:
-  explicit Indices(nb::handle object) {
-    if (PyObject_GetBuffer(object.ptr(), &buffer_, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) != 0) throw nb::python_error();
-    if (buffer_.itemsize != 4 || !buffer_.format || buffer_.format[0] != 'i') {
-      PyBuffer_Release(&buffer_);
-      throw nb::type_error("indices must be int32");
-    }
-  }
-  ~Indices() { PyBuffer_Release(&buffer_); }
-  Indices(const Indices&) = delete;
-  Indices& operator=(const Indices&) = delete;
-  const int32_t* data() const { return static_cast<const int32_t*>(buffer_.buf); }
-  int64_t size() const { return buffer_.len / 4; }
-
- private:
-  Py_buffer buffer_;
-};
-
-char* contiguous(const Array& array, Element element, int64_t size, const char* rule) {
-  require(array.is_c_contiguous() && (size < 0 || array.size() == size), rule);
-  if (array.element() != element) throw nb::type_error(rule);
-  return array.data();
-}
 
 std::tuple<double, double> sparse_regression_pass(
     nb::handle row_starts, nb::handle columns, nb::handle values, int64_t chunk_rows, nb::handle chunk_starts,

@@ -132,7 +132,7 @@ def coordinate_descent(
     tolerance: float,
 ) -> tuple[int, bool]: ...
 def regression_chunk_rows(n_features: int) -> int: ...
-def regression_hessian_step(n_columns: int) -> int: ...
+def regression_hessian_numbers(n_outputs: int, n_features: int) -> int: ...
 def regression_lengths(features: npt.NDArray[Any], lengths: _Values, threads: int = 0) -> None: ...
 def regression_pass(
     features: npt.NDArray[Any],  # (N, D), float32 or float64, contiguous
@@ -154,10 +154,18 @@ def regression_hessian(
     row_weights: _Values | None,
     weight: _Values,
     bias: _Values,
-    blocks: _Values,  # (lanes, R, D + 1, step), added to
-    outer: _Values | None,  # (lanes, R (D + 1), step), added to: a class and those before it; None for two classes
+    sums: _Values,  # (lanes, regression_hessian_numbers(R, D)), added to
     first_chunk: int,
     threads: int = 0,
+) -> None: ...
+def regression_hessian_join(
+    sums: _Values,
+    n_outputs: int,
+    n_features: int,
+    unit: float,  # times the sums
+    penalty: _Values | None,  # (C,) on the diagonal of each class
+    gauge: float,  # between the same column of any two classes
+    hessian: _Values,  # (R C, R C), written; C = D + 1, or D: without bias
 ) -> None: ...
 def regression_moments(
     features: npt.NDArray[Any],
@@ -169,6 +177,32 @@ def regression_moments(
 ) -> None: ...
 def regression_scale(
     features: npt.NDArray[Any], shift: _Values, factor: _Values, out: npt.NDArray[Any], threads: int = 0
+) -> None: ...
+def regression_compact_lane(n_features: int, n_outputs: int) -> int: ...
+def regression_compact_make(
+    features: npt.NDArray[Any],
+    rest: _Values,
+    factor: _Values,
+    counts: _Indices | None,
+    row_starts: _Indices | None,
+    columns: npt.NDArray[np.uint16] | None,
+    values: npt.NDArray[np.float32] | None,
+    threads: int = 0,
+) -> None: ...
+def regression_compact_pass(
+    row_starts: _Indices,
+    columns: npt.NDArray[np.uint16],
+    values: npt.NDArray[np.float32],
+    targets: _Indices,
+    row_weights: _Values | None,
+    weight: _Values,
+    bias: _Values,
+    weight_tangent: _Values | None,
+    bias_tangent: _Values | None,
+    lanes: _Values,
+    with_margin: bool,
+    curvature: _Values | None,
+    threads: int = 0,
 ) -> None: ...
 def sparse_regression_pass(
     row_starts: npt.NDArray[np.int64],  # (N + 1,)
@@ -193,6 +227,20 @@ def sparse_regression_pass(
     wants_margin: bool,
     threads: int = 0,
 ) -> tuple[float, float]: ...
+def dual_ascent(
+    order: npt.NDArray[np.int32],  # rows to visit
+    row_starts: npt.NDArray[np.int64],  # (N + 1,)
+    columns: npt.NDArray[np.int32],
+    values: npt.NDArray[np.float32],  # in columns whose penalty is half the sum of the squared weights
+    targets: npt.NDArray[np.int64],
+    weights: _Values,  # of the rows
+    curvatures: _Values,  # (N,): weight * (squared length + stiffness)
+    stiffness: float,  # of the bias; 0: it stays
+    centre: _Values,  # (step,): of the bias, -1e30 behind the last class
+    weight: npt.NDArray[np.float32],  # (D, step): a multiple of 16
+    logarithms: npt.NDArray[np.float32],  # (N, step): of the dual distributions
+    pull: _Values,  # (step,): sum of weight * (one-hot target - distribution)
+) -> tuple[float, float]: ...  # loss, and divergence of the distributions from the probabilities, as they were met
 def sparse_regression_spread(
     theta: _Values,  # (D, R) or, with a bias, (D + 1, R): over (x - shift) * factor
     factor: _Values,

@@ -40,15 +40,20 @@ linear_cross_entropy = _cpu.linear_cross_entropy
 linear_cross_entropy_hvp = _cpu.linear_cross_entropy_hvp
 
 regression_chunk_rows = _cpu.regression_chunk_rows
-regression_hessian_step = _cpu.regression_hessian_step
+regression_hessian_numbers = _cpu.regression_hessian_numbers
 regression_pass = _cpu.regression_pass
 regression_hessian = _cpu.regression_hessian
+regression_hessian_join = _cpu.regression_hessian_join
 regression_moments = _cpu.regression_moments
 regression_scale = _cpu.regression_scale
 regression_lengths = _cpu.regression_lengths
+regression_compact_lane = _cpu.regression_compact_lane
+regression_compact_make = _cpu.regression_compact_make
+regression_compact_pass = _cpu.regression_compact_pass
 
 sparse_regression_pass = _cpu.sparse_regression_pass
 sparse_regression_spread = _cpu.sparse_regression_spread
 sparse_regression_gather = _cpu.sparse_regression_gather
 
 coordinate_descent = _cpu.coordinate_descent
+dual_ascent = _cpu.dual_ascent
