@@ -103,6 +103,8 @@ CODES: dict[str, Code] = {
     "SC405": Code(ModelFileError, "facts invalid", "The facts stored in the file break their own rules."),
     "SC406": Code(ModelFileError, "facts and graph disagree", "Columns, classes or sizes named in the facts are not those of the graph."),
     "SC407": Code(ModelFileError, "model file too large", "ONNX files end at 2 GB."),
+    "SC411": Code(ModelFileError, "checkpoints damaged", "None of the checkpoints of a training run is whole, so it cannot go on. Begin anew."),
+    "SC412": Code(ModelFileError, "checkpoint of other data or settings", "A run goes on with the data and the settings that it began with, or its result would be that of neither. Begin in another folder."),
     "SC501": Code(CheckFailedError, "--fail-under not met", "A metric is worse than the limit that was given."),
     "SC502": Code(CheckFailedError, "graph does not repeat the estimator", "The saved graph and the estimator, or the graph and its stored sample, give different logits."),
     "SC503": Code(CheckFailedError, "notes with --strict", "With --strict every note is a failure."),
