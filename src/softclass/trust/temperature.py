@@ -144,6 +144,33 @@ def fit_temperature(
     return Temperature(1.0 / beta, "temperature", n, candidates, reason)
 
 
+def best_temperature(logits: Floats, targets: Integers, weight: Floats) -> float:
+    """
+    Return the temperature of least smoothed log loss, without asking whether it is worth while.
+
+    Parameters
+    ----------
+    logits : float array of shape (n, n_classes)
+        Finite.
+    targets : int array of shape (n,)
+        Class indices in ``[0, n_classes)``.
+    weight : float64 array of shape (n,)
+        Weights of the rows.
+
+    Returns
+    -------
+    float
+        In [0.01, 100]; that of `fit_temperature`.
+
+    Examples
+    --------
+    >>> logits = np.log([[0.9, 0.1]] * 4)
+    >>> round(best_temperature(logits, np.array([0, 0, 0, 1]), np.ones(4)), 3)
+    2.267
+    """
+    return 1.0 / _best_beta(logits, targets, weight)
+
+
 def _compare(logits: Floats, targets: Integers, weight: Floats, seed: int) -> tuple[dict[str, float], float, float]:
     """Out-of-fold log loss of both candidates, what the temperature gains, and the standard error of that."""
     fold = _folds(targets, seed)
