@@ -1,0 +1,143 @@
+// The pass over rows of which most numbers are at rest, as Python sees it. See src/softclass/kernels/_cpu.pyi.
+#include <nanobind/nanobind.h>
+
+#include <cstdint>
+#include <memory>
+#include <new>
+
+#include "bindings.hpp"
+#include "contiguous.hpp"
+#include "regression_compact.hpp"
+
+namespace softclass {
+namespace {
+
+using namespace nb::literals;
+using Held = std::unique_ptr<Array>;
+
+Held held(nb::handle object, Array::Access access) {
+  return object.is_none() ? nullptr : std::make_unique<Array>(object, access);
+}
+
+template <class T>
+T* numbers(const Held& array, Element element, int64_t count, const char* rule) {
+  return array ? reinterpret_cast<T*>(contiguous(*array, element, count, rule)) : nullptr;
+}
+
+void require_memory(bool is_well) {
+  if (!is_well) throw std::bad_alloc();
+}
+
+void compact_make(nb::handle features, nb::handle rest, nb::handle factor, nb::handle counts, nb::handle row_starts,
+                  nb::handle columns, nb::handle values, int threads) {
+  const Array x(features, Array::read), at_rest(rest, Array::read), by(factor, Array::read);
+  const Held n(held(counts, Array::write)), starts(held(row_starts, Array::read)), c(held(columns, Array::write)),
+      v(held(values, Array::write));
+  require(x.rank() == 2 && x.is_c_contiguous(), "features must be (N, D), contiguous");
+  if (x.element() != Element::float32 && x.element() != Element::float64)
+    throw nb::type_error("features must be float32 or float64");
+  CompactMaking call = {};
+  call.features = x.data();
+  call.is_double = x.element() == Element::float64;
+  call.n_rows = x.shape()[0];
+  call.n_features = x.shape()[1];
+  require(call.n_features <= compact_most_features, "there are too many features");
+  call.rest =
+      reinterpret_cast<const double*>(contiguous(at_rest, Element::float64, call.n_features, "rest must be (D,)"));
+  call.factor =
+      reinterpret_cast<const double*>(contiguous(by, Element::float64, call.n_features, "factor must be (D,)"));
+  call.counts = numbers<int64_t>(n, Element::int64, call.n_rows, "counts must be (N,), int64");
+  call.row_starts = numbers<const int64_t>(starts, Element::int64, call.n_rows + 1, "row_starts must be (N + 1,), int64");
+  require(!call.counts == (starts && c && v), "either counts, or row_starts, columns and values");
+  if (starts) {
+    const int64_t size = call.row_starts[call.n_rows];
+    for (int64_t i = 0; i < call.n_rows; ++i)
+      require(call.row_starts[i] >= 0 && call.row_starts[i] <= call.row_starts[i + 1], "row_starts must not fall");
+    require(c->size() >= size && v->size() >= size, "columns and values must have room for all entries");
+    call.columns = numbers<uint16_t>(c, Element::bfloat16, -1, "columns must be uint16");
+    call.values = numbers<float>(v, Element::float32, -1, "values must be float32");
+  }
+  call.threads = threads;
+  const Unlocked unlocked(call.n_rows * call.n_features);
+  require_memory(chosen_compact_kernels().make(call));
+}
+
+void compact_expand(nb::handle row_starts, nb::handle columns, nb::handle values, nb::handle base, nb::handle rows,
+                    nb::handle out, int threads) {
+  const Array starts(row_starts, Array::read), c(columns, Array::read), x(values, Array::read), b(base, Array::read),
+      which(rows, Array::read), to(out, Array::write);
+  CompactExpansion call = {};
+  call.row_starts = reinterpret_cast<const int64_t*>(contiguous(starts, Element::int64, -1, "row_starts must be int64"));
+  call.columns = reinterpret_cast<const uint16_t*>(contiguous(c, Element::bfloat16, -1, "columns must be uint16"));
+  call.values = reinterpret_cast<const float*>(
+      contiguous(x, Element::float32, c.size(), "values must be float32, as many as columns"));
+  call.base = reinterpret_cast<const float*>(contiguous(b, Element::float32, -1, "base must be (D,), float32"));
+  call.rows = reinterpret_cast<const int64_t*>(contiguous(which, Element::int64, -1, "rows must be int64"));
+  call.n_features = b.size();
+  call.count = which.size();
+  const int64_t n_rows = starts.size() - 1;
+  require(n_rows >= 0 && call.row_starts[n_rows] <= c.size(), "row_starts must end within the columns");
+  for (int64_t i = 0; i < call.count; ++i)
+    require(call.rows[i] >= 0 && call.rows[i] < n_rows, "rows must be there");
+  call.out = reinterpret_cast<float*>(
+      contiguous(to, Element::float32, call.count * call.n_features, "out must be (n, D), float32"));
+  call.threads = threads;
+  const Unlocked unlocked(call.count * call.n_features);
+  chosen_compact_kernels().expand(call);
+}
+
+void compact_pass(nb::handle row_starts, nb::handle columns, nb::handle values, nb::handle targets,
+                  nb::handle row_weights, nb::handle weight, nb::handle bias, nb::handle weight_tangent,
+                  nb::handle bias_tangent, nb::handle lanes, bool with_margin, nb::handle curvature, int threads) {
+  const Array starts(row_starts, Array::read), c(columns, Array::read), x(values, Array::read),
+      y(targets, Array::read), w(weight, Array::read), b(bias, Array::read), sums(lanes, Array::write);
+  const Held s(held(row_weights, Array::read)), v(held(weight_tangent, Array::read)),
+      vb(held(bias_tangent, Array::read)), by_row(held(curvature, Array::write));
+  CompactPass call = {};
+  require(w.rank() == 2 && w.shape()[0] > 2 && w.shape()[0] <= compact_most_outputs, "weight must be (R, D), R 3 to 32");
+  call.n_outputs = w.shape()[0];
+  call.n_features = w.shape()[1];
+  call.n_rows = y.size();
+  const int64_t size = call.n_outputs * call.n_features;
+  call.row_starts = reinterpret_cast<const int64_t*>(
+      contiguous(starts, Element::int64, call.n_rows + 1, "row_starts must be (N + 1,), int64"));
+  call.columns = reinterpret_cast<const uint16_t*>(contiguous(c, Element::bfloat16, -1, "columns must be uint16"));
+  call.values = reinterpret_cast<const float*>(
+      contiguous(x, Element::float32, c.size(), "values must be float32, as many as columns"));
+  require(call.row_starts[call.n_rows] <= c.size(), "row_starts must end within the columns");
+  call.targets = reinterpret_cast<const int64_t*>(contiguous(y, Element::int64, -1, "targets must be int64"));
+  call.row_weights = numbers<const double>(s, Element::float64, call.n_rows, "row_weights must be (N,), float64");
+  call.weight = reinterpret_cast<const double*>(contiguous(w, Element::float64, size, "weight must be float64"));
+  call.bias = reinterpret_cast<const double*>(contiguous(b, Element::float64, call.n_outputs, "bias must be (R,)"));
+  call.weight_tangent = numbers<const double>(v, Element::float64, size, "weight_tangent must be like weight");
+  call.bias_tangent = numbers<const double>(vb, Element::float64, call.n_outputs, "bias_tangent must be like bias");
+  require(!call.weight_tangent == !call.bias_tangent, "weight_tangent and bias_tangent come together");
+  call.with_margin = with_margin;
+  call.curvature = numbers<double>(by_row, Element::float64, call.n_rows, "curvature must be (N,), float64");
+  const int64_t length = compact_lane(call.n_features, call.n_outputs);
+  require(sums.rank() == 2 && sums.shape()[0] > 0 && sums.shape()[1] == length,
+          "lanes must be (lanes, regression_compact_lane(D, R))");
+  call.n_lanes = sums.shape()[0];
+  call.lanes =
+      reinterpret_cast<double*>(contiguous(sums, Element::float64, call.n_lanes * length, "lanes must be float64"));
+  call.threads = threads;
+  const Unlocked unlocked(call.row_starts[call.n_rows]);
+  require_memory(chosen_compact_kernels().pass(call));
+}
+
+}  // namespace
+
+void bind_regression_compact(nb::module_& m) {
+  m.def("regression_compact_lane", [](int64_t n_features, int64_t n_outputs) {
+    return compact_lane(n_features, n_outputs);
+  }, "n_features"_a, "n_outputs"_a);
+  m.def("regression_compact_make", &compact_make, "features"_a, "rest"_a, "factor"_a, "counts"_a.none(),
+        "row_starts"_a.none(), "columns"_a.none(), "values"_a.none(), "threads"_a = 0);
+  m.def("regression_compact_expand", &compact_expand, "row_starts"_a, "columns"_a, "values"_a, "base"_a, "rows"_a,
+        "out"_a, "threads"_a = 0);
+  m.def("regression_compact_pass", &compact_pass, "row_starts"_a, "columns"_a, "values"_a, "targets"_a,
+        "row_weights"_a.none(), "weight"_a, "bias"_a, "weight_tangent"_a.none(), "bias_tangent"_a.none(), "lanes"_a,
+        "with_margin"_a, "curvature"_a.none(), "threads"_a = 0);
+}
+
+}  // namespace softclass

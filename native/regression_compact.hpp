@@ -1,0 +1,80 @@
+// Softmax regression over rows of which most numbers are at rest: at the value, one a column, that most rows have there.
+// Only the others are kept, as (x - rest) factor in float32, so a pass reads and multiplies a part of a dense copy.
+//
+// Entries of a row come in whole units, with zeros behind the last. Rows go through in chunks of compact_chunk_rows;
+// chunk c adds to lane c mod n_lanes, in order, so that no bit depends on the threads.
+#pragma once
+
+#include <cstdint>
+
+#include "targets.hpp"
+
+namespace softclass {
+
+constexpr int64_t compact_unit = 4;         // entries
+constexpr int64_t compact_chunk_rows = 480;  // whole panels of every target
+constexpr int64_t compact_most_features = 65536;
+constexpr int64_t compact_most_outputs = 32;
+
+// Numbers from a feature to the next in weights and sums, a number a class.
+static constexpr int64_t compact_step(int64_t n_outputs) { return n_outputs <= 16 ? 16 : 32; }
+static constexpr int64_t compact_lane(int64_t n_features, int64_t n_outputs) {
+  return (n_features + 1) * compact_step(n_outputs) + 2;
+}
+
+// The number of entries of each row, in whole units, where `columns` is null; else the entries.
+struct CompactMaking {
+  const void* features;  // N x D, contiguous
+  bool is_double;
+  int64_t n_rows, n_features;
+  const double* rest;         // (D,)
+  const double* factor;       // (D,); 0: the column is left out
+  const int64_t* row_starts;  // (N + 1,); only for the entries
+  int64_t* counts;            // (N,)
+  uint16_t* columns;
+  float* values;
+  int threads;
+};
+
+// Some rows as they were, (x - mean) factor: `base` with the entries added.
+struct CompactExpansion {
+  int64_t n_features;
+  const int64_t* row_starts;
+  const uint16_t* columns;
+  const float* values;
+  const float* base;    // (D,): of a row at rest
+  const int64_t* rows;  // (n,): which
+  int64_t count;
+  float* out;  // n x D
+  int threads;
+};
+
+struct CompactPass {
+  int64_t n_rows, n_features;
+  int64_t n_outputs;          // R, from 3 on
+  const int64_t* row_starts;  // (N + 1,), multiples of the unit
+  const uint16_t* columns;
+  const float* values;
+  const int64_t* targets;     // (N,), in range
+  const double* row_weights;  // (N,), or null: all 1
+  const double* weight;       // R x D
+  const double* bias;         // (R,)
+  // A direction: the product with the Hessian takes the place of the gradient, and there is no loss. Null: none.
+  const double* weight_tangent;
+  const double* bias_tangent;
+  bool with_margin;   // the smallest lead of the right class over the best other one
+  double* curvature;  // (N,): 1 - sum of the squared probabilities; then nothing else is made. Null: none
+  double* lanes;      // n_lanes x (D x step by weight, step by bias, loss, margin); margins begin at infinity
+  int64_t n_lanes;
+  int threads;
+};
+
+// False: no memory.
+struct CompactKernels {
+  bool (*make)(const CompactMaking& call);
+  void (*expand)(const CompactExpansion& call);
+  bool (*pass)(const CompactPass& call);
+};
+SOFTCLASS_TABLES(CompactKernels, compact_kernels)
+
+}  // namespace softclass
