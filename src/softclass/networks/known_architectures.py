@@ -24,11 +24,12 @@ from softclass.networks.layers import (
 )
 
 IMAGE_ARCHITECTURES = ("classic", "two", "two-hidden", "fast-digits")
+DROPOUT = 0.25
 SMALL_SIDE = 16  # below it a second stage keeps the sides of its maps, or nothing would be left of them
 REALMLP_WIDTHS, REALMLP_DROPOUT = (256, 256, 256), 0.15
 
 
-def image_architecture(name: str, pixels: Pixels, n_classes: int, dropout: float = 0.25) -> Architecture:
+def image_architecture(name: str, pixels: Pixels, n_classes: int, dropout: float | None = None) -> Architecture:
     """
     Return the network for images that has this name.
 
@@ -41,8 +42,8 @@ def image_architecture(name: str, pixels: Pixels, n_classes: int, dropout: float
         What comes in.
     n_classes : int
         Classes.
-    dropout : float, default 0.25
-        Rate of the dropout in front of each fully connected layer; "classic" has none.
+    dropout : float, optional
+        Rate of the dropout in front of each fully connected layer; default 0 for "classic" and 0.25 for the others.
 
     Returns
     -------
@@ -60,10 +61,11 @@ def image_architecture(name: str, pixels: Pixels, n_classes: int, dropout: float
     34826
     """
     padding = "same" if min(pixels.height, pixels.width) < SMALL_SIDE else "valid"
-    drop = (Dropout(dropout),) if dropout else ()
+    rate = (0.0 if name == "classic" else DROPOUT) if dropout is None else dropout
+    drop = (Dropout(rate),) if rate else ()
     layers: tuple[Layer, ...]
     if name == "classic":
-        layers = (*_stage(32, 3, "valid"), Flatten())
+        layers = (*_stage(32, 3, "valid"), Flatten(), *drop)
     elif name == "two":
         layers = (*_stage(32, 3, padding), *_stage(64, 3, padding), Flatten(), *drop)
     elif name == "two-hidden":
@@ -85,7 +87,13 @@ def _stage(maps: int, kernel: int, padding: str) -> tuple[Layer, ...]:
 
 
 def table_architecture(
-    columns: Columns, n_classes: int, widths: Sequence[int], activation: Activation | None = None, dropout: float = 0.0
+    columns: Columns,
+    n_classes: int,
+    widths: Sequence[int],
+    activation: Activation | None = None,
+    dropout: float = 0.0,
+    *,
+    has_waves: bool = False,
 ) -> Architecture:
     """
     Return hidden layers of these widths; category columns of more than nine categories get an embedding.
@@ -102,6 +110,8 @@ def table_architecture(
         Of every hidden layer; default Relu.
     dropout : float, default 0
         Rate of the dropout behind each hidden layer.
+    has_waves : bool, default False
+        Whether each number is joined by sums of learned waves.
 
     Returns
     -------
@@ -115,7 +125,8 @@ def table_architecture(
     """
     drop = (Dropout(dropout),) if dropout else ()
     hidden = [layer for n in widths for layer in (FullyConnected(n), activation or Relu(), *drop)]
-    return Architecture(columns, (*_embedding(columns), *hidden, FullyConnected(n_classes)))
+    waves = (Periodic(),) if has_waves and columns.numbers else ()
+    return Architecture(columns, (*waves, *_embedding(columns), *hidden, FullyConnected(n_classes)))
 
 
 def realmlp(columns: Columns, n_classes: int) -> Architecture:
