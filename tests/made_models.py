@@ -21,10 +21,13 @@ from softclass.data.preprocessing import (
 from softclass.errors import Note
 from softclass.model.file import seal
 from softclass.model.graph import build_graph
+from softclass.model.layers import network_places
 from softclass.model.manifest import Manifest
 from softclass.model.sample import make_sample
 from softclass.model.session import Session
-from softclass.networks.architecture import Dense
+from softclass.networks import layers
+from softclass.networks.architecture import Architecture, Dense
+from softclass.networks.fitted_layers import FittedLayer, fitted_layers
 from softclass.trust.temperature import Temperature
 
 STEPS = (
@@ -40,6 +43,8 @@ CLASSES = (Label("Adelie"), Label("Chinstrap"), Label("企鹅\n3"))
 PARTS = {"fit": 84, "calibration": 18, "test": 30, "stratified": True, "group": None, "time": None, "seed": 0,
          "own_test": False, "own_calibration": False}  # fmt: skip
 FIT = {"C": 1.0, "converged": True, "gradient_norm": 2e-7, "iterations": 14}
+NETWORK_FIT = {"architecture": {}, "batch": 32, "best_epoch": 3, "epochs": 4, "name": "two", "peak_rate": 3e-3,
+               "restarts": 0, "validation": 12}  # fmt: skip
 DATA = {"rows": 132, "sha256": "0" * 64}
 
 
@@ -48,7 +53,7 @@ class Made:
     """A model, all its parts, and its file."""
 
     preprocessing: Any
-    layers: list[Dense]
+    layers: list[FittedLayer]
     classes: tuple[Label, ...]
     image: ImageSpec | None
     temperature: float
@@ -63,6 +68,7 @@ class Made:
         """The same in float64, from the features on."""
         features = self.preprocessing.apply(inputs).astype(np.float64)
         (dense,) = self.layers
+        assert isinstance(dense, Dense)
         return (features @ dense.weight.T + dense.bias) / self.temperature
 
 
@@ -89,6 +95,62 @@ def make(preprocessing: Any, n_features: int, *, image: ImageSpec | None = None,
 def make_table(layout: str = "columns") -> Made:
     preprocessing = Preprocessing(STEPS, layout)
     return make(preprocessing, preprocessing.n_features)
+
+
+def make_network(fitted: Any, preprocessing: Any, image: ImageSpec | None = None, kind: str = "mlp") -> Made:
+    """A model of fitted layers."""
+    temperature = 1.3
+    body = build_graph(preprocessing, fitted, [label.name for label in CLASSES], temperature=temperature, image=image)
+    manifest = Manifest.build(
+        preprocessing=preprocessing,
+        layers=fitted,
+        classes=CLASSES,
+        temperature=Temperature(temperature, "temperature", 18, {"none": 0.5, "temperature": 0.4}, "it helps"),
+        parts=PARTS,
+        fit=NETWORK_FIT,
+        data=DATA,
+        sample=make_sample(preprocessing, Session(body, threads=1), image),
+        schema=None if image is not None else schema_of(preprocessing),
+        image=image,
+        kind=kind,
+    )
+    return Made(preprocessing, list(fitted), CLASSES, image, temperature, body, manifest, seal(body, manifest))
+
+
+def start_parameters(architecture: Architecture, seed: int = 7) -> dict[str, Any]:
+    """Random float32 parameters of a size that leaves logits of a few units."""
+    random = np.random.default_rng(seed)
+    return {
+        name: (random.normal(size=shape) / np.sqrt(max(1, np.prod(shape[1:])))).astype(np.float32)
+        for name, shape in architecture.parameter_shapes.items()
+    }
+
+
+def make_table_network(architecture_of: Any, layout: str = "columns") -> tuple[Made, Architecture, dict[str, Any]]:
+    """A network on the made-up table; `architecture_of` is given what comes in."""
+    preprocessing = Preprocessing(STEPS, layout)
+    places = network_places(preprocessing)
+    architecture = architecture_of(layers.Columns(len(places.numbers), places.codes))
+    parameters = start_parameters(architecture)
+    fitted = fitted_layers(
+        architecture,
+        parameters,
+        numbers=places.numbers.tolist(),
+        indicators=places.indicators,
+        n_features=preprocessing.n_features,
+    )
+    return make_network(fitted, preprocessing), architecture, parameters
+
+
+def make_image_network(architecture: Architecture) -> tuple[Made, dict[str, Any]]:
+    """A convolutional network with made-up weights."""
+    pixels = architecture.input
+    assert isinstance(pixels, layers.Pixels)
+    mean, std = (120.5, 90.0, 60.25)[: pixels.channels], (50.0, 61.5, 70.125)[: pixels.channels]
+    parameters = start_parameters(architecture)
+    image = ImageSpec(pixels.height, pixels.width, pixels.channels)
+    made = make_network(fitted_layers(architecture, parameters), PixelPreprocessing(mean, std), image, "cnn")
+    return made, parameters
 
 
 def make_small() -> Made:

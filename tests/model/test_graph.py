@@ -11,7 +11,17 @@ import onnxruntime
 import pytest
 
 from asserts import assert_bit_equal, assert_close, assert_ulp
-from made_models import CLASSES, STEPS, make, make_images, make_small, make_table, rows_of
+from made_models import (
+    CLASSES,
+    STEPS,
+    make,
+    make_image_network,
+    make_images,
+    make_small,
+    make_table,
+    make_table_network,
+    rows_of,
+)
 from softclass.data.image_set import ImageSpec
 from softclass.data.pixels import PixelPreprocessing
 from softclass.data.preprocessing import CategoryStep, DatetimeStep, NumberStep, Preprocessing
@@ -19,8 +29,10 @@ from softclass.errors import InternalError
 from softclass.functions.softmax import softmax
 from softclass.model.graph import FEATURE_LIMIT, build_feature_graph, build_graph
 from softclass.model.session import Session
-from softclass.model.wire_table import ATTRIBUTE_INTS, ATTRIBUTE_STRINGS, IR_VERSION, OPERATORS, OPSETS
-from softclass.networks.architecture import Dense
+from softclass.model.wire_table import ATTRIBUTE_INTS, IR_VERSION, OPERATORS, OPSETS
+from softclass.networks.architecture import Architecture, Dense
+from softclass.networks.known_architectures import image_architecture, realmlp, table_architecture
+from softclass.networks.layers import ACTIVATIONS, Convolution, Flatten, FullyConnected, MaxPool, Pixels, Relu
 
 LAYOUTS = ("columns", "matrix")
 EXACT_STEPS = tuple(step for step in STEPS if not isinstance(step, DatetimeStep))
@@ -222,12 +234,23 @@ def test_model_says_who_wrote_it_and_for_whom(made):
 
 def test_operators_are_those_of_the_closed_list_both_ways():
     written: dict = {}
-    for model in (make_table(), make_table("matrix"), make_images()):
-        for node in onnx.load_from_string(model.body).graph.node:
-            written.setdefault((node.domain, node.op_type), []).append(
-                {a.name: a.type if a.type in (ATTRIBUTE_INTS, ATTRIBUTE_STRINGS) else a.i for a in node.attribute}
-            )
     listed = {(domain, name): known for domain, known_of in OPERATORS.items() for name, known in known_of.items()}
+
+    def value(node, attribute):
+        if isinstance(listed[node.domain, node.op_type][attribute.name], int):
+            return attribute.type
+        return tuple(attribute.ints) if attribute.type == ATTRIBUTE_INTS else attribute.i
+
+    five = Architecture(Pixels(9, 9), (Convolution(3, 5, "same"), MaxPool(), Relu(), Flatten(), FullyConnected(3)))
+    networks = [make_image_network(one)[0] for one in (image_architecture("two", Pixels(20, 20), 3), five)]
+    networks += [
+        make_table_network(lambda columns, one=one: table_architecture(columns, 3, (4,), one))[0]
+        for one in ACTIVATIONS.values()
+    ]
+    networks.append(make_table_network(lambda columns: realmlp(columns, 3))[0])
+    for model in (make_table(), make_table("matrix"), make_images(), *networks):
+        for node in onnx.load_from_string(model.body).graph.node:
+            written.setdefault((node.domain, node.op_type), []).append({a.name: value(node, a) for a in node.attribute})
 
     assert sorted(written) == sorted(listed)
     assert {key: _values(nodes) for key, nodes in written.items()} == {

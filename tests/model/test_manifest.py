@@ -156,13 +156,13 @@ def at(facts, path, value):
 
 
 WRONG = [
-    ("kind", "mlp", '"kind" breaks its rule'),
+    ("kind", "forest", '"kind" breaks its rule'),
     ("task", "images", "a model must be of a table or of images"),
     ("layout", "matrix", "a model must be of a table or of images"),
     ("schema", None, "a model must be of a table or of images"),
-    ("features", 9, "the numbers of features and parameters must be those of the layers"),
+    ("features", 9, "the preprocessing makes 8 features; the facts say 9"),
     ("parameters", 1.5, '"parameters" breaks its rule'),
-    ("parameters", 1, "the numbers of features and parameters must be those of the layers"),
+    ("parameters", 1, "the number of parameters must be that of the layers"),
     ("classes", [], "there must be two or more classes"),
     ("classes.1.name", "Adelie", "there must be two or more classes, and no two of one name"),
     ("classes.1.type", "float", '"type" breaks its rule'),
@@ -170,7 +170,7 @@ WRONG = [
     ("classes.1.more", 1, 'the keys are closed; "more" is unknown'),
     ("layers", [], '"layers" breaks its rule'),
     ("layers.0.kind", "softclass.evil", '"kind" breaks its rule'),
-    ("layers.0.outputs", 4, "the numbers of features and parameters"),
+    ("layers.0.outputs", 4, "the number of parameters"),
     ("calibration.temperature", 0.001, '"temperature" breaks its rule; got 0.001'),
     ("calibration.temperature", 1e6, '"temperature" breaks its rule'),
     ("calibration.temperature", "1", '"temperature" breaks its rule'),
@@ -191,7 +191,7 @@ WRONG = [
     ("preprocessing.steps.0.fill", "0", '"fill" breaks its rule'),
     ("preprocessing.steps.0.input", "other", "the preprocessing must have one step a column, in their order"),
     ("preprocessing.steps.1.categories", ["a", ""], '"categories" breaks its rule'),
-    ("preprocessing.steps.1.categories", ["a"], "the preprocessing makes 5 features; the first layer takes 8"),
+    ("preprocessing.steps.1.categories", ["a"], "the preprocessing makes 5 features; the facts say 8"),
     ("schema.columns.0.missing", -1, '"missing" breaks its rule'),
     ("schema.columns.0.kind", "code", 'the keys are closed; "integer" is unknown'),
     ("schema.classes.0.name", "other", "the classes must be those of the schema"),
@@ -220,7 +220,7 @@ def test_facts_that_break_a_rule_are_refused(table, path, value, message):
         ("image.channels", 2, "breaks its own rules"),
         ("image.height", 10**9, "breaks its own rules"),
         ("image.resize", "zoom", "breaks its own rules"),
-        ("image.height", 7, "the preprocessing makes 105 features; the first layer takes 90"),
+        ("image.height", 7, "the preprocessing makes 105 features; the facts say 90"),
         ("schema", {}, '"target" is absent'),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,10 +10,14 @@ import numpy as np
 
 from softclass.data.preprocessing import BooleanStep, CategoryStep, Preprocessing
 from softclass.errors import ModelFileError, shown
+from softclass.model.layer_facts import ConvolutionFacts, WavesFacts
+from softclass.model.layers import ACTIVATION_OPERATORS
 from softclass.model.manifest import Manifest
 from softclass.model.shapes import BATCH, Shape
 from softclass.model.wire import Graph
 from softclass.model.wire_table import DOUBLE, FLOAT, HINT, STRING, TYPE_NAMES, UINT8
+
+_ACTIVATIONS = frozenset(ACTIVATION_OPERATORS.values())
 
 
 def check_agreement(graph: Graph, shapes: dict[str, Shape], manifest: Manifest) -> None:
@@ -44,14 +49,34 @@ def check_agreement(graph: Graph, shapes: dict[str, Shape], manifest: Manifest) 
         raise _differ("the classes")
     if shapes["logits"][1] != (BATCH, len(manifest.classes)):
         raise _differ("the number of classes")
-    if shapes.get("softclass/features") != (FLOAT, (BATCH, manifest.n_features)):
+    kind, features = shapes.get("softclass/features", (0, ()))
+    if (kind, features[:1], math.prod(features[1:])) != (FLOAT, (BATCH,), manifest.n_features):
         raise _differ("the number of features")
     _check_numbers(graph, "temperature", [manifest.calibration.temperature])
-    for number, (inputs, outputs) in enumerate(manifest.layers):
-        weight = graph.tensors.get(f"softclass/layer/{number}/weight")
-        if weight is None or weight.dims != (outputs, inputs):
-            raise _differ(f"the size of layer {number}")
+    _check_layers(graph, manifest)
     _check_constants(graph, manifest)
+
+
+def _check_layers(graph: Graph, manifest: Manifest) -> None:
+    """The layers of the facts are the products of the graph, in order, with what follows them."""
+    products = [node for node in graph.nodes if node.operator in ("Conv", "Gemm")]
+    following = {node.inputs[0]: node.operator for node in graph.nodes if node.operator in _ACTIVATIONS}
+    waves = [(layer.outputs,) for layer in manifest.layers if isinstance(layer, WavesFacts)]
+    layers = [layer for layer in manifest.layers if not isinstance(layer, WavesFacts)]
+    places = graph.tensors.get("softclass/waves/places")
+    if waves != ([] if places is None else [places.dims]):
+        raise _differ("the number of waves")
+    if len(products) != len(layers):
+        raise _differ("the number of layers")
+    for number, (node, layer) in enumerate(zip(products, layers, strict=True)):
+        name = f"softclass/layer/{number}/weight"
+        if node.inputs[1] != name or graph.tensors[name].dims != layer.weight_shape:
+            raise _differ(f"the size of layer {number}")
+        if isinstance(layer, ConvolutionFacts):
+            if node.operator != "Conv" or node.attributes["pads"] != layer.pads:
+                raise _differ(f"layer {number}")
+        elif node.operator != "Gemm" or following.get(node.output) != ACTIVATION_OPERATORS.get(layer.activation):
+            raise _differ(f"layer {number}")
 
 
 def expected_inputs(manifest: Manifest) -> list[tuple[str, int, tuple[int, ...]]]:

@@ -29,9 +29,10 @@ from softclass.data.preprocessing import (
     Preprocessing,
 )
 from softclass.errors import InternalError
-from softclass.model.layers import feature_order
+from softclass.model.layers import ACTIVATION_OPERATORS, feature_order
 from softclass.model.wire_table import IR_VERSION, OPSETS
 from softclass.networks.architecture import Dense
+from softclass.networks.fitted_layers import FittedConvolution, FittedLayer, FittedWaves
 
 _NumericStep: TypeAlias = NumberStep | BooleanStep | DatetimeStep
 
@@ -62,7 +63,7 @@ class _Nodes:
 
 def build_graph(
     preprocessing: Preprocessing | PixelPreprocessing,
-    layers: Sequence[Dense],
+    layers: Sequence[FittedLayer],
     classes: Sequence[str],
     *,
     temperature: float = 1.0,
@@ -78,8 +79,9 @@ def build_graph(
     ----------
     preprocessing : Preprocessing or PixelPreprocessing
         Constants that turn columns or pixels into features.
-    layers : sequence of Dense
-        Applied one after the other; the first takes the features, the last gives one row a class.
+    layers : sequence of Dense, FittedConvolution or FittedWaves
+        Applied one after the other; the first takes the features, or the image if it is a convolution, the last gives
+        one row a class.
     classes : sequence of str
         Names of the classes, in the order of the outputs.
     temperature : float, default 1.0
@@ -109,8 +111,12 @@ def build_graph(
     True
     """
     work = _Nodes()
-    inputs, features, order = _features(work, preprocessing, image)
-    logits = _network(work, features, order, layers)
+    if layers and isinstance(layers[0], FittedConvolution):
+        inputs, scaled, size = _scaled_pixels(work, preprocessing, image)
+        logits = _convolutional_network(work, scaled, size, layers)
+    else:
+        inputs, features, order = _features(work, preprocessing, image)
+        logits = _network(work, features, order, layers)
     work.add("Div", [logits, work.constant("temperature", temperature, np.float32)], "logits")
     work.add("Softmax", ["logits"], "probabilities", axis=-1)
     best = work.add("ArgMax", ["logits"], "softclass/best", axis=1, keepdims=0)
@@ -155,16 +161,24 @@ def _features(
     """Return the inputs, the name of the features and each feature's place in the order of `preprocessing`."""
     if isinstance(preprocessing, Preprocessing):
         return _column_inputs(preprocessing), _column_features(work, preprocessing), feature_order(preprocessing)
-    if image is None:
+    inputs, scaled, size = _scaled_pixels(work, preprocessing, image)
+    features = work.add("Flatten", [scaled], "softclass/features", axis=1)
+    return inputs, features, np.arange(int(np.prod(size)), dtype=np.int64)
+
+
+def _scaled_pixels(
+    work: _Nodes, preprocessing: Preprocessing | PixelPreprocessing, image: ImageSpec | None
+) -> tuple[list[onnx.ValueInfoProto], str, tuple[int, int, int]]:
+    """Return the input, the name of the centred and scaled pixels, and height, width and channels."""
+    if image is None or isinstance(preprocessing, Preprocessing):
         raise InternalError("SC100", "pixels need `image`", where="build_graph")
-    size = [image.height, image.width, image.channels]
     pixels = work.add("Cast", ["image"], "softclass/pixels", to=TensorProto.FLOAT)
     mean = work.constant("mean", preprocessing.mean, np.float32)
     std = work.constant("std", preprocessing.std, np.float32)
     centred = work.add("Sub", [pixels, mean], "softclass/centred")
     scaled = work.add("Div", [centred, std], "softclass/scaled")
-    features = work.add("Flatten", [scaled], "softclass/features", axis=1)
-    return [_value("image", TensorProto.UINT8, size)], features, np.arange(int(np.prod(size)), dtype=np.int64)
+    size = (image.height, image.width, image.channels)
+    return [_value("image", TensorProto.UINT8, size)], scaled, size
 
 
 def _column_inputs(preprocessing: Preprocessing) -> list[onnx.ValueInfoProto]:
@@ -259,21 +273,83 @@ def _one_hot(work: _Nodes, step: CategoryStep, number: int, truth: str, layout: 
     return work.add("Flatten", [hot], f"{name}/features", axis=1)
 
 
-def _network(work: _Nodes, features: str, order: npt.NDArray[np.int64], layers: Sequence[Dense]) -> str:
+def _network(work: _Nodes, features: str, order: npt.NDArray[np.int64], layers: Sequence[FittedLayer]) -> str:
+    """Return the name of the logits before temperature; columns of the first layer are put into `order`."""
+    value, columns = features, order
+    if layers and isinstance(layers[0], FittedWaves):
+        value, n_waves = _waves(work, features, order, layers[0]), len(layers[0].places)
+        columns = np.concatenate([order, np.arange(len(order), len(order) + n_waves)])
+        layers = layers[1:]
+    return _dense_layers(work, value, columns, layers, 0)
+
+
+def _waves(work: _Nodes, features: str, order: npt.NDArray[np.int64], layer: FittedWaves) -> str:
+    """Return the name of features and waves side by side."""
+    chosen = work.constant("waves/places", np.argsort(order)[layer.places], np.int64)
+    numbers = work.add("Gather", [features, chosen], "softclass/waves/numbers", axis=1)
+    frequency, phase = _single(layer.frequency, "waves"), _single(layer.phase, "waves")
+    turned = work.add(
+        "Mul", [numbers, work.constant("waves/frequency", frequency, np.float32)], "softclass/waves/turned"
+    )
+    moved = work.add("Add", [turned, work.constant("waves/phase", phase, np.float32)], "softclass/waves/moved")
+    waves = work.add("Cos", [moved], "softclass/waves/values")
+    return work.add("Concat", [features, waves], "softclass/waves/features", axis=1)
+
+
+def _convolutional_network(work: _Nodes, pixels: str, size: tuple[int, int, int], layers: Sequence[FittedLayer]) -> str:
     """Return the name of the logits before temperature."""
-    value, width = features, len(order)
+    value = work.add("Transpose", [pixels], "softclass/features", perm=[0, 3, 1, 2])
+    height, width, channels = size
+    number = 0
     for number, layer in enumerate(layers):
-        n_out, n_in = layer.weight.shape
-        if n_in != width:
-            raise InternalError("SC100", f"layer {number} takes {n_in} values; it gets {width}", where="build_graph")
-        columns = layer.weight[:, order] if number == 0 else layer.weight
-        weight, bias = columns.astype(np.float32), layer.bias.astype(np.float32)
-        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
-            raise InternalError("SC100", f"layer {number} must be finite in float32; it is not", where="build_graph")
+        if not isinstance(layer, FittedConvolution):
+            break
+        maps, n_in, kernel, _ = layer.weight.shape
+        if n_in != channels:
+            raise InternalError("SC100", f"layer {number} takes {n_in} maps; it gets {channels}", where="build_graph")
+        weight, bias = _single(layer.weight, f"layer {number}"), _single(layer.bias, f"layer {number}")
         constants = [
             work.constant(f"layer/{number}/weight", weight, np.float32),
             work.constant(f"layer/{number}/bias", bias, np.float32),
         ]
-        value = work.add("Gemm", [value, *constants], f"softclass/layer/{number}", transB=1)
+        name = f"softclass/layer/{number}"
+        value = work.add("Conv", [value, *constants], name, kernel_shape=[kernel, kernel], pads=list(layer.pads))
+        value = work.add("MaxPool", [value], f"{name}/pooled", kernel_shape=[2, 2], strides=[2, 2])
+        value = work.add("Relu", [value], f"{name}/relu")
+        top, left, bottom, right = layer.pads
+        height, width = (height + top + bottom - kernel + 1) // 2, (width + left + right - kernel + 1) // 2
+        channels = maps
+    flat = work.add("Flatten", [value], "softclass/flat", axis=1)
+    return _dense_layers(work, flat, np.arange(channels * height * width), layers[number:], number)
+
+
+def _dense_layers(
+    work: _Nodes, value: str, columns: npt.NDArray[np.int64], layers: Sequence[FittedLayer], first: int
+) -> str:
+    """Return the name of what the last of them gives; the first is number `first` of the network."""
+    width = len(columns)
+    for number, layer in enumerate(layers, start=first):
+        if not isinstance(layer, Dense):
+            raise InternalError("SC100", f"layer {number} must be dense", where="build_graph")
+        n_out, n_in = layer.weight.shape
+        if n_in != width:
+            raise InternalError("SC100", f"layer {number} takes {n_in} values; it gets {width}", where="build_graph")
+        weight = _single(layer.weight[:, columns] if number == first else layer.weight, f"layer {number}")
+        constants = [
+            work.constant(f"layer/{number}/weight", weight, np.float32),
+            work.constant(f"layer/{number}/bias", _single(layer.bias, f"layer {number}"), np.float32),
+        ]
+        name = f"softclass/layer/{number}"
+        value = work.add("Gemm", [value, *constants], name, transB=1)
+        if layer.activation:
+            value = work.add(ACTIVATION_OPERATORS[layer.activation], [value], f"{name}/{layer.activation}")
         width = n_out
     return value
+
+
+def _single(values: npt.NDArray[np.float64], what: str) -> npt.NDArray[np.float32]:
+    """Round to float32, which must leave all of them finite."""
+    rounded = values.astype(np.float32)
+    if not np.isfinite(rounded).all():
+        raise InternalError("SC100", f"{what} must be finite in float32; it is not", where="build_graph")
+    return rounded

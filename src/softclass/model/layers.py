@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -16,11 +18,15 @@ from softclass.data.preprocessing import (
 )
 from softclass.model.wire import read_graph
 from softclass.networks.architecture import Dense
+from softclass.networks.fitted_layers import FittedConvolution, FittedLayer, FittedWaves
+
+ACTIVATION_OPERATORS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid", "selu": "Selu"}
+_ACTIVATIONS = {operator: name for name, operator in ACTIVATION_OPERATORS.items()}
 
 
-def read_layers(data: bytes, preprocessing: Preprocessing | PixelPreprocessing) -> tuple[Dense, ...]:
+def read_layers(data: bytes, preprocessing: Preprocessing | PixelPreprocessing) -> tuple[FittedLayer, ...]:
     """
-    Return the dense layers of a model, the first with its columns in the order of the features.
+    Return the layers of a model, the first with its columns in the order of the features.
 
     Parameters
     ----------
@@ -31,7 +37,7 @@ def read_layers(data: bytes, preprocessing: Preprocessing | PixelPreprocessing) 
 
     Returns
     -------
-    tuple of Dense
+    tuple of Dense, FittedConvolution or FittedWaves
         Weights and biases as the file holds them, float32 values in float64 arrays.
 
     Examples
@@ -43,14 +49,22 @@ def read_layers(data: bytes, preprocessing: Preprocessing | PixelPreprocessing) 
     >>> read_layers(build_graph(preprocessing, [dense], ["broad", "slim"]), preprocessing)[0].weight.tolist()
     [[1.0], [-1.0]]
     """
-    tensors = read_graph(data).tensors
-    layers: list[Dense] = []
-    while f"softclass/layer/{len(layers)}/weight" in tensors:
-        name = f"softclass/layer/{len(layers)}"
-        weight = tensors[f"{name}/weight"].numbers().astype(np.float64)
-        if not layers and isinstance(preprocessing, Preprocessing):
-            weight[:, feature_order(preprocessing)] = weight.copy()
-        layers.append(Dense(weight, tensors[f"{name}/bias"].numbers().astype(np.float64)))
+    graph = read_graph(data)
+    order = feature_order(preprocessing) if isinstance(preprocessing, Preprocessing) else None
+    layers: list[FittedLayer] = []
+    values = {name: tensor.numbers().astype(np.float64) for name, tensor in graph.tensors.items() if "/waves/" in name}
+    if values and order is not None:
+        places = order[values["softclass/waves/places"].astype(np.int64)]
+        layers.append(FittedWaves(places, values["softclass/waves/frequency"], values["softclass/waves/phase"]))
+    activations = {node.inputs[0]: _ACTIVATIONS[node.operator] for node in graph.nodes if node.operator in _ACTIVATIONS}
+    for number, node in enumerate(node for node in graph.nodes if node.operator in ("Conv", "Gemm")):
+        weight, bias = (graph.tensors[name].numbers().astype(np.float64) for name in node.inputs[1:])
+        if node.operator == "Conv":
+            layers.append(FittedConvolution(weight, bias, node.attributes["pads"]))
+            continue
+        if number == 0 and order is not None:
+            weight[:, order] = weight[:, : len(order)].copy()
+        layers.append(Dense(weight, bias, activations.get(node.output, "")))
     return tuple(layers)
 
 
@@ -83,6 +97,50 @@ def feature_order(preprocessing: Preprocessing) -> npt.NDArray[np.int64]:
         if isinstance(step, CategoryStep):
             order += range(start, start + n_features_of(step))
     return np.array(order, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkPlaces:
+    """Where the inputs of a network stand among the features.
+
+    Attributes
+    ----------
+    numbers : int64 array of shape (n_numbers,)
+        The features that are numbers: all but the indicators of categories, in order.
+    indicators : tuple of int
+        The feature of the first code of each category column.
+    codes : tuple of int
+        How many codes each category column has.
+    """
+
+    numbers: npt.NDArray[np.int64]
+    indicators: tuple[int, ...]
+    codes: tuple[int, ...]
+
+
+def network_places(preprocessing: Preprocessing) -> NetworkPlaces:
+    """
+    Return where numbers and category columns stand among the features.
+
+    Examples
+    --------
+    >>> steps = (CategoryStep("sex", ("f", "m"), 0, 0), NumberStep("age", 0.0, 0.0, 1.0, True, 1))
+    >>> places = network_places(Preprocessing(steps=steps, layout="columns"))
+    >>> places.numbers.tolist(), places.indicators, places.codes
+    ([4, 5], (0,), (4,))
+    """
+    widths = [n_features_of(step) for step in preprocessing.steps]
+    starts = np.cumsum([0, *widths]).tolist()
+    numbers: list[int] = []
+    indicators: list[int] = []
+    codes: list[int] = []
+    for step, start, width in zip(preprocessing.steps, starts, widths, strict=False):
+        if isinstance(step, CategoryStep):
+            indicators.append(start)
+            codes.append(width)
+        else:
+            numbers += range(start, start + width)
+    return NetworkPlaces(np.array(numbers, dtype=np.int64), tuple(indicators), tuple(codes))
 
 
 def _flag(step: Step) -> bool:

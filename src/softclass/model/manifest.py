@@ -6,6 +6,7 @@ version adds facts under ``optional``, a major version may change any of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +20,7 @@ from softclass.data.pixels import PixelPreprocessing
 from softclass.data.preprocessing import Preprocessing
 from softclass.errors import ModelFileError, Note, TooLargeError
 from softclass.model.canonical import MAX_BYTES, dump_facts, invalid, load_facts
+from softclass.model.layer_facts import LayerFacts, check_layers, facts_of, read_layer
 from softclass.model.manifest_rules import (
     CARD_RULES,
     FIELD_RULES,
@@ -32,7 +34,6 @@ from softclass.model.manifest_rules import (
     read_evaluation,
     read_fit,
     read_image,
-    read_layer,
     read_note,
     read_preprocessing,
     read_temperature,
@@ -40,7 +41,7 @@ from softclass.model.manifest_rules import (
 )  # fmt: skip
 from softclass.model.sample import Sample, make_sample, read_sample
 from softclass.model.wire_table import OPSETS
-from softclass.networks.architecture import Dense
+from softclass.networks.fitted_layers import FittedLayer
 from softclass.trust.evaluation import Evaluation
 from softclass.trust.temperature import Temperature
 
@@ -57,11 +58,12 @@ FIELDS = {
     "data": "rows, sha256",
     "evaluation": "the keys of metrics.json, or null if nothing was held out",
     "features": "number of features",
-    "fit": "C, converged, gradient_norm, iterations; l1_ratio if it is not 0",
+    "fit": "C, converged, gradient_norm, iterations; l1_ratio if it is not 0; of a network architecture, batch,"
+    " best_epoch, epochs, name, peak_rate, restarts, validation",
     "format": "major, minor, required",
     "image": "height, width, channels, resize; null for a table",
-    "kind": "softmax",
-    "layers": "kind, inputs, outputs",
+    "kind": "softmax, mlp or cnn",
+    "layers": "kind, inputs, outputs; activation; kernel and pads of a convolution",
     "layout": "columns, matrix or image",
     "notes": "code, text, column, count, hint",
     "optional": "facts that a later minor version adds; may be left unread",
@@ -87,8 +89,8 @@ class Manifest:
         What turns columns or pixels into features.
     calibration : Temperature
         What was done to the logits.
-    layers : tuple of (int, int)
-        Inputs and outputs of each dense layer.
+    layers : tuple of facts
+        Kind and size of each layer.
     parts : mapping
         Rows of each part, and how they were chosen.
     fit : mapping
@@ -118,7 +120,7 @@ class Manifest:
     classes: tuple[Label, ...]
     constants: Preprocessing | PixelPreprocessing
     calibration: Temperature
-    layers: tuple[tuple[int, int], ...]
+    layers: tuple[LayerFacts, ...]
     parts: Mapping[str, Any]
     fit: Mapping[str, Any]
     data: Mapping[str, Any]
@@ -137,7 +139,7 @@ class Manifest:
         cls,
         *,
         preprocessing: Preprocessing | PixelPreprocessing,
-        layers: Sequence[Dense],
+        layers: Sequence[FittedLayer],
         classes: Sequence[Label],
         temperature: Temperature,
         parts: Mapping[str, Any],
@@ -149,13 +151,14 @@ class Manifest:
         evaluation: Evaluation | None = None,
         notes: Iterable[Note] = (),
         card: Mapping[str, Any] | None = None,
+        kind: str = "softmax",
     ) -> Manifest:
         """Put the facts of a finished training together and check them as a reader would."""
         made = cls(
             classes=tuple(classes),
             constants=preprocessing,
             calibration=temperature,
-            layers=tuple((layer.weight.shape[1], layer.weight.shape[0]) for layer in layers),
+            layers=tuple(map(facts_of, layers)),
             parts=dict(parts),
             fit={key: _finite(value) for key, value in fit.items()},
             data=dict(data),
@@ -165,6 +168,7 @@ class Manifest:
             evaluation=None if evaluation is None else _stored_figures(evaluation, len(classes)),
             notes=tuple(notes),
             card=_empty_card() if card is None else dict(card),
+            kind=kind,
         )
         return cls.from_json(made.to_json())
 
@@ -180,13 +184,15 @@ class Manifest:
 
     @property
     def n_features(self) -> int:
-        """Number of features, the inputs of the first layer."""
-        return self.layers[0][0]
+        """Number of features, or of pixels and channels."""
+        if isinstance(self.constants, Preprocessing):
+            return self.constants.n_features
+        return math.prod(self.image_spec().shape)
 
     @property
     def n_parameters(self) -> int:
         """Number of fitted weights and biases."""
-        return sum((inputs + 1) * outputs for inputs, outputs in self.layers)
+        return sum(layer.n_parameters for layer in self.layers)
 
     def schema(self) -> Schema:
         """Return the columns of the table; an error for images."""
@@ -228,7 +234,7 @@ class Manifest:
             "format": {"major": MAJOR, "minor": MINOR, "required": list(REQUIRED)},
             "image": None if self.image is None else self.image.to_dict(),
             "kind": self.kind,
-            "layers": [{"kind": "dense", "inputs": inputs, "outputs": outputs} for inputs, outputs in self.layers],
+            "layers": [layer.to_dict() for layer in self.layers],
             "layout": self.layout,
             "notes": [_note_facts(note) for note in self.notes],
             "optional": {},
@@ -269,7 +275,7 @@ class Manifest:
             calibration=read_temperature(found["calibration"]),
             layers=tuple(read_layer(one, f"facts, layers[{i}]") for i, one in enumerate(found["layers"])),
             parts=checked(found["parts"], PART_RULES, "facts, parts"),
-            fit=read_fit(found["fit"]),
+            fit=read_fit(found["fit"], found["kind"]),
             data=checked(found["data"], {"rows": rules.is_count, "sha256": rules.is_text}, "facts, data"),
             sample=Sample({}, ()),
             columns=columns,
@@ -329,20 +335,15 @@ def _check_whole(made: Manifest, found: Mapping[str, Any]) -> None:
         raise invalid("a model must be of a table or of images, and its task, layout, schema and image must agree")
     if len(made.classes) < 2 or len({label.name for label in made.classes}) < len(made.classes):
         raise invalid("there must be two or more classes, and no two of one name", "facts, classes")
-    if found["parameters"] != made.n_parameters or found["features"] != made.n_features:
-        raise invalid("the numbers of features and parameters must be those of the layers")
-    if made.layers[-1][1] != len(made.classes) or any(
-        before[1] != after[0] for before, after in zip(made.layers, made.layers[1:], strict=False)
-    ):
-        raise invalid("the layers must fit each other and the classes", "facts, layers")
+    if found["features"] != made.n_features:
+        raise invalid(f"the preprocessing makes {made.n_features:,} features; the facts say {found['features']:,}")
+    if found["parameters"] != made.n_parameters:
+        raise invalid("the number of parameters must be that of the layers")
+    shape = None if made.image is None else made.image.shape
+    check_layers(made.layers, made.n_features, len(made.classes), shape)
     if made.columns is not None and isinstance(made.constants, Preprocessing):
         inputs = [(column.input, column.kind) for column in made.columns.columns]
         if [(step.input, step.kind) for step in made.constants.steps] != inputs or not inputs:
             raise invalid("the preprocessing must have one step a column, in their order", "facts, preprocessing")
         if made.columns.classes and made.columns.classes != made.classes:
             raise invalid("the classes must be those of the schema", "facts, schema")
-        features = made.constants.n_features
-    else:
-        features = made.image_spec().height * made.image_spec().width * made.image_spec().channels
-    if features != made.n_features:
-        raise invalid(f"the preprocessing makes {features:,} features; the first layer takes {made.n_features:,}")

@@ -17,7 +17,7 @@ from softclass.trust.evaluation import Evaluation
 from softclass.trust.temperature import Temperature
 
 MAJOR, MINOR = 1, 0
-KINDS = ("softmax",)
+KINDS = ("softmax", "mlp", "cnn")
 REQUIRED: tuple[str, ...] = ()  # names of facts beyond this version that a reader must understand
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.01, 100.0
 
@@ -65,6 +65,17 @@ FIT_RULES: dict[str, rules.Check] = {
     "converged": rules.is_flag,
     "gradient_norm": rules.or_none(rules.is_number),
     "iterations": rules.is_count,
+}
+# Of a network; its architecture as `Architecture.to_dict` gives it.
+NETWORK_RULES: dict[str, rules.Check] = {
+    "architecture": _is_mapping,
+    "batch": rules.is_count,
+    "best_epoch": rules.is_count,
+    "epochs": rules.is_count,
+    "name": rules.is_text,
+    "peak_rate": rules.is_positive,
+    "restarts": rules.is_count,
+    "validation": rules.is_count,
 }
 # Only where weights answer to their absolute values too.
 PENALTY_RULES: dict[str, rules.Check] = {"l1_ratio": lambda value: rules.is_positive(value) and value <= 1}
@@ -119,8 +130,10 @@ def check_format(facts: Any) -> tuple[str, ...]:
     return tuple(sorted(optional)) if isinstance(optional, dict) else ()
 
 
-def read_fit(found: Any) -> dict[str, Any]:
-    """Return the facts of the fit, with or without the share of absolute values in the penalty."""
+def read_fit(found: Any, kind: str) -> dict[str, Any]:
+    """Return the facts of the fit; of softmax regression with or without the share of absolute values."""
+    if kind != "softmax":
+        return checked(found, NETWORK_RULES, "facts, fit")
     rest = PENALTY_RULES if isinstance(found, dict) and "l1_ratio" in found else {}
     return checked(found, {**FIT_RULES, **rest}, "facts, fit")
 
@@ -163,13 +176,6 @@ def rebuilt(kind: Any, found: Any, where: str) -> Any:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise invalid(f"breaks its own rules; {shown(error)}", where) from error
-
-
-def read_layer(found: Any, where: str) -> tuple[int, int]:
-    """Return inputs and outputs of a layer."""
-    checks = {"kind": rules.one_of("dense"), "inputs": rules.is_count, "outputs": rules.is_count}
-    facts = checked(found, checks, where)
-    return facts["inputs"], facts["outputs"]
 
 
 def read_note(found: Any, where: str) -> Note:

@@ -19,6 +19,7 @@ BATCH = -1  # the dimension of the rows; counts as one
 MAX_ELEMENTS = 2**26  # of one value, for one row
 MAX_ALL_ELEMENTS = 2**28
 MAX_PRODUCTS = 2**36  # multiply-adds for one row
+MAX_PAD = 8  # border of a convolution
 
 Shape = tuple[int, tuple[int, ...]]  # type and dimensions
 
@@ -196,6 +197,45 @@ def _gemm(walk: _Walk) -> Shape:
     return FLOAT, (BATCH, weight[0])
 
 
+def _transpose(walk: _Walk) -> Shape:
+    walk.kinds(FLOAT, count=1)
+    kind, dims = walk.inputs[0]
+    if len(dims) != 4 or dims[0] != BATCH:
+        raise walk.wrong("an image for each row")
+    return kind, tuple(dims[axis] for axis in walk.node.attributes["perm"])
+
+
+def _conv(walk: _Walk) -> Shape:
+    walk.kinds(FLOAT, count=3)
+    (_, image), (_, weight), (_, bias) = walk.inputs
+    walk.constant(1, FLOAT, 4)
+    walk.constant(2, FLOAT, 1)
+    pads = walk.node.attributes["pads"]
+    fits = len(image) == 4 and image[0] == BATCH and image[1] == weight[1] and bias == weight[:1] and all(weight)
+    if not fits or weight[2:] != walk.node.attributes["kernel_shape"]:
+        raise walk.wrong("an image, a weight and a bias that fit")
+    if len(pads) != 4 or not all(0 <= pad <= MAX_PAD for pad in pads):
+        raise walk.wrong(f"four borders of 0 to {MAX_PAD}")
+    height, width = (image[2 + axis] + pads[axis] + pads[2 + axis] - weight[2 + axis] + 1 for axis in (0, 1))
+    if height < 1 or width < 1:
+        raise walk.wrong("an image that is larger than the kernel")
+    walk.products = _elements(weight) * height * width
+    return FLOAT, (BATCH, weight[0], height, width)
+
+
+def _max_pool(walk: _Walk) -> Shape:
+    walk.kinds(FLOAT, count=1)
+    kind, dims = walk.inputs[0]
+    if len(dims) != 4 or dims[0] != BATCH or min(dims[2:]) < 2:
+        raise walk.wrong("an image of two rows and columns or more")
+    return kind, (*dims[:2], dims[2] // 2, dims[3] // 2)
+
+
+def _activation(walk: _Walk) -> Shape:
+    walk.kinds(FLOAT, count=1)
+    return walk.inputs[0]
+
+
 def _softmax(walk: _Walk) -> Shape:
     walk.kinds(FLOAT, count=1)
     if len(walk.inputs[0][1]) != 2:
@@ -217,10 +257,12 @@ def _label_encoder(walk: _Walk) -> Shape:
 
 
 _RULES: dict[str, Callable[[_Walk], Shape]] = {
+    "Add": _arithmetic,
     "ArgMax": _arg_max,
     "Cast": _cast,
     "Clip": _clip,
     "Concat": _concat,
+    "Conv": _conv,
     "Cos": _same,
     "Div": _arithmetic,
     "Flatten": _flatten,
@@ -229,11 +271,17 @@ _RULES: dict[str, Callable[[_Walk], Shape]] = {
     "Gemm": _gemm,
     "IsNaN": _is_nan,
     "LabelEncoder": _label_encoder,
+    "MaxPool": _max_pool,
     "Mul": _arithmetic,
     "OneHot": _one_hot,
+    "Relu": _activation,
+    "Selu": _activation,
+    "Sigmoid": _activation,
     "Sin": _same,
     "Softmax": _softmax,
     "Sub": _arithmetic,
+    "Tanh": _activation,
+    "Transpose": _transpose,
     "Where": _where,
 }
 

@@ -15,6 +15,7 @@ from softclass.data.preprocessing import BooleanStep, CategoryStep, DatetimeStep
 from softclass.data.schema import Column
 from softclass.functions.softmax import softmax
 from softclass.model.layers import read_layers
+from softclass.networks.architecture import Dense
 from softclass.report.facts import (
     CoefficientTable,
     ColumnFacts,
@@ -174,11 +175,11 @@ def _cells(examined: Examined, row: int, target: str | None) -> dict[str, str] |
 def _coefficients(model: Model) -> CoefficientTable | WeightPictures | None:
     manifest = model.manifest
     constants = manifest.preprocessing()
-    layers = read_layers(model.body, constants)
-    if len(layers) != 1:
+    only, *more = read_layers(model.body, constants)
+    if more or not isinstance(only, Dense):
         return None
     # Softmax does not change when all weights of a feature move together: show them around their mean.
-    weight = layers[0].weight - layers[0].weight.mean(axis=0)
+    weight = only.weight - only.weight.mean(axis=0)
     if isinstance(constants, PixelPreprocessing):
         spec = manifest.image_spec()
         return WeightPictures(spec.height, spec.width, spec.channels, weight)

@@ -17,6 +17,7 @@ from softclass.errors import ModelFileError, shown
 from softclass.model.wire_table import (
     ATTRIBUTE_FIELDS,
     ATTRIBUTE_INT,
+    ATTRIBUTE_INTS,
     DOUBLE,
     FLOAT,
     HINT,
@@ -36,6 +37,7 @@ from softclass.model.wire_table import (
     PRODUCER,
     STRING,
     TYPE_NAMES,
+    Allowed,
     Field,
 )
 
@@ -346,13 +348,15 @@ def _node(found: dict[str, Any]) -> Node:
     return Node(operator, tuple(found["input"]), found["output"][0], attributes)
 
 
-def _attribute(found: dict[str, Any], known: tuple[int, ...] | int, what: str) -> Any:
+def _attribute(found: dict[str, Any], known: Allowed, what: str) -> Any:
     """Return the value of an attribute, which must sit in the field of its type and nowhere else."""
-    kind = known if isinstance(known, int) else ATTRIBUTE_INT
+    kind = known if isinstance(known, int) else ATTRIBUTE_INTS if isinstance(known[0], tuple) else ATTRIBUTE_INT
     filled = [field for field in ATTRIBUTE_FIELDS.values() if found.get(field) not in (None, [])]
     if found["type"] != kind or filled != [ATTRIBUTE_FIELDS[kind]]:
         raise forbidden(f"{what} must hold one value of its own type; got type {found['type']}")
     value = found[ATTRIBUTE_FIELDS[kind]]
+    if kind == ATTRIBUTE_INTS:
+        value = tuple(value)
     if isinstance(known, tuple) and value not in known:
         raise forbidden(f"{what} must be {' or '.join(map(str, known))}; got {value}")
     return value

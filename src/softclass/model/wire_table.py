@@ -116,15 +116,19 @@ MESSAGES: dict[str, dict[int, Field]] = {
     "StringStringEntryProto": {1: _one("key", "name"), 2: _one("value", "facts")},
 }
 
-ATTRIBUTES = dict[str, "tuple[int, ...] | int"]
+# The integers that an attribute may have, the lists of integers, or the type of a list that may hold anything.
+Allowed = tuple[int, ...] | tuple[tuple[int, ...], ...] | int
+ATTRIBUTES = dict[str, Allowed]
 
-# Operator -> attribute -> the integers it may have, or the type of a list that may hold anything.
+# Operator -> attribute -> what it may be.
 OPERATORS: dict[str, dict[str, ATTRIBUTES]] = {
     "": {
+        "Add": {},
         "ArgMax": {"axis": (1,), "keepdims": (0,)},
         "Cast": {"to": (FLOAT,)},
         "Clip": {},
         "Concat": {"axis": (1,)},
+        "Conv": {"kernel_shape": ((3, 3), (5, 5)), "pads": ATTRIBUTE_INTS},
         "Cos": {},
         "Div": {},
         "Flatten": {"axis": (1,)},
@@ -132,11 +136,17 @@ OPERATORS: dict[str, dict[str, ATTRIBUTES]] = {
         "Gather": {"axis": (0, 1)},
         "Gemm": {"transB": (1,)},
         "IsNaN": {},
+        "MaxPool": {"kernel_shape": ((2, 2),), "strides": ((2, 2),)},
         "Mul": {},
         "OneHot": {"axis": (-1,)},
+        "Relu": {},
+        "Selu": {},
+        "Sigmoid": {},
         "Sin": {},
         "Softmax": {"axis": (-1,)},
         "Sub": {},
+        "Tanh": {},
+        "Transpose": {"perm": ((0, 3, 1, 2),)},
         "Where": {},
     },
     "ai.onnx.ml": {
