@@ -180,8 +180,8 @@ void require_indices(const Vector<const int64_t>& indices, int64_t n_rows) {
   require(std::all_of(begin, end, [n_rows](int64_t i) { return i >= 0 && i < n_rows; }), "indices must be of rows");
 }
 
-void require_parameters(const Network& network, const Vector<const float>& parameters,
-                        const Vector<const float>& derived) {
+template <class Parameters, class Derived>
+void require_parameters(const Network& network, const Parameters& parameters, const Derived& derived) {
   require(int64_t(parameters.shape(0)) == network.n_parameters && int64_t(derived.shape(0)) == network.n_derived,
           "parameters and derived must be as long as network_facts says");
 }
