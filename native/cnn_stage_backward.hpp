@@ -270,18 +270,18 @@ SOFTCLASS_APART void send_back_all(const CnnStage& stage, const float* weight, W
   constexpr int width = columns * Floats::lanes;
   const int run = kernel * stage.channels;
   const int64_t taps = int64_t(kernel) * run;
-  for (int i = 0; i < kernel; ++i)
-    for (int t = 0; t < run; t += width) {
-      const float* const w = weight + i * run + t;
-      const int32_t* start = list.starts;
-      for (int py = 0; py < stage.pooled_height; ++py)
-        for (int px = 0; px < stage.pooled_width; ++px)
-          for (int k = 0; k < 4; ++k, ++start) {
-            if (start[1] == start[0]) continue;
-            float* const to = map + int64_t(2 * py + k / 2 + i) * stage.in_row + (2 * px + k % 2) * stage.channels + t;
-            send_back<columns>(w, taps, list.entries + start[0], start[1] - start[0], to);
-          }
-    }
+  for (int i = 0; i < kernel; ++i) {
+    const float* const w = weight + i * run;
+    const int32_t* start = list.starts;
+    for (int py = 0; py < stage.pooled_height; ++py)
+      for (int px = 0; px < stage.pooled_width; ++px)
+        for (int k = 0; k < 4; ++k, ++start) {
+          if (start[1] == start[0]) continue;
+          float* const to = map + int64_t(2 * py + k / 2 + i) * stage.in_row + (2 * px + k % 2) * stage.channels;
+          for (int t = 0; t < run; t += width)
+            send_back<columns>(w + t, taps, list.entries + start[0], start[1] - start[0], to + t);
+        }
+  }
 }
 
 // Vectors of a row of taps that go back at once.
