@@ -67,6 +67,8 @@ class Summary:
         else:
             target = f"target {shown(facts.get('target') or '')}: {classes}"
             self.screen.labelled("data", f"{shown(name)} · {n_rows:,} rows × {facts['n_columns']:,} columns · {target}")
+            if facts.get("on_disk"):
+                self.screen.labelled("", "in a temporary file, since it takes more than half of --memory-limit")
 
     def _say_columns(self, *, schema: Any = None, preprocessing: Any = None) -> None:
         columns = getattr(schema, "columns", ())

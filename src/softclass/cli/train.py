@@ -134,9 +134,7 @@ def train(
     ] = None,
     memory_limit: Annotated[
         str | None,
-        option(
-            "features beyond it are streamed from disk [default: half of the memory]", group=FITTING, metavar="SIZE"
-        ),
+        option("beyond it data stream from disk [default: half of the memory]", group=FITTING, metavar="SIZE"),
     ] = None,
     fail_under: Annotated[
         str | None, option("exit status 5 if a metric is worse", group=FITTING, metavar="METRIC=X,...")

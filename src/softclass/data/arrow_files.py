@@ -12,13 +12,13 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet
 
-from softclass.data.blocks import Block, Reader
+from softclass.data.blocks import Block, Reader, rows_of_block
 from softclass.data.files import opened
 from softclass.data.names import clean_names
 from softclass.errors import Notes, TableError, shown
 
+PAGES = 2**16  # read at once of a column of a row group, which may be large
 MAX_FOOTER_BYTES = 16 * 2**20
-_BATCH_ROWS = 65_536
 _INDEX = re.compile(r"__index_level_\d+__")  # the unnamed index of a data frame, which is no column
 
 # What Arrow raises for bytes that it cannot read.
@@ -30,8 +30,11 @@ def open_parquet(path: Path, name: str, notes: Notes) -> Reader:
 
     def batches(file: BinaryIO) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         _check_footer(file, name)
-        parquet = pyarrow.parquet.ParquetFile(file, pre_buffer=False, page_checksum_verification=True)
-        return parquet.schema_arrow, parquet.iter_batches(batch_size=_BATCH_ROWS, use_threads=False)
+        parquet = pyarrow.parquet.ParquetFile(
+            file, pre_buffer=False, buffer_size=PAGES, page_checksum_verification=True
+        )
+        rows = rows_of_block(len(parquet.schema_arrow))
+        return parquet.schema_arrow, parquet.iter_batches(batch_size=rows, use_threads=False)
 
     return _from_file(path, name, "Parquet", batches, notes)
 

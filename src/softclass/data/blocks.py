@@ -11,6 +11,21 @@ import pyarrow as pa
 
 from softclass.data.dialect import Dialect
 
+MOST_ROWS, FEWEST_ROWS = 65_536, 256
+BLOCK_NUMBERS = 2**21  # of 8 bytes: 16 MiB
+
+
+def rows_of_block(n_columns: int) -> int:
+    """
+    Return how many rows of so many columns are worked on at once where not all fit into memory.
+
+    Examples
+    --------
+    >>> rows_of_block(8), rows_of_block(10_000)
+    (65536, 256)
+    """
+    return max(FEWEST_ROWS, min(MOST_ROWS, BLOCK_NUMBERS // max(1, n_columns)))
+
 
 @dataclass(frozen=True, eq=False)
 class Block:

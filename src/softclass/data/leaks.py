@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from softclass._typing import Columns
+from softclass.data.blocks import MOST_ROWS as HASHED_ROWS
 from softclass.data.column import shell_word
+from softclass.data.column_spill import text_blocks
 from softclass.data.preprocessing import CategoryStep, DatetimeStep, Preprocessing, row_keys
 from softclass.data.split import Parts
 from softclass.errors import Notes, shown
@@ -164,6 +166,11 @@ def _note_equal_columns(columns: Columns, notes: Notes) -> None:
 
 def _digest(cells: npt.NDArray[Any]) -> bytes:
     """Return a hash of a whole column."""
+    digest = blake2b(digest_size=16)
     if cells.dtype == object:
-        return blake2b("\x1f".join(cells.tolist()).encode("utf-8", "surrogatepass"), digest_size=16).digest()
-    return blake2b(np.ascontiguousarray(cells + 0.0).tobytes(), digest_size=16).digest()
+        for texts in text_blocks(cells):
+            digest.update(texts)
+    else:
+        for first in range(0, len(cells), HASHED_ROWS):
+            digest.update(np.ascontiguousarray(cells[first : first + HASHED_ROWS] + 0.0).data)
+    return digest.digest()

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from softclass._typing import Columns
 from softclass.data import facts
+from softclass.data.blocks import MOST_ROWS
 from softclass.data.column import Column, Schema
 from softclass.data.row_order import splitmix64
 from softclass.data.statistics import centre_and_scale, median
@@ -339,13 +340,17 @@ def row_keys(columns: Columns) -> npt.NDArray[np.uint64]:
     (True, False)
     """
     keys = np.zeros(_n_rows(columns), dtype=np.uint64)
-    for cells in columns.values():
-        if cells.dtype == object:
-            hashes = {text: _hash_of(text) for text in set(cells.tolist())}
-            values = np.fromiter((hashes[text] for text in cells.tolist()), dtype=np.uint64, count=len(cells))
-        else:
-            values = np.where(np.isnan(cells), np.nan, cells + 0.0).view(np.uint64)  # one zero, one NaN
-        keys = splitmix64(keys ^ splitmix64(values))
+    for column in columns.values():
+        hashes: dict[str, int] = {}
+        for start in range(0, len(keys), MOST_ROWS):  # a column may be on disk
+            block, cells = keys[start : start + MOST_ROWS], column[start : start + MOST_ROWS]
+            if cells.dtype == object:
+                texts = cells.tolist()
+                hashes |= {text: _hash_of(text) for text in set(texts).difference(hashes)}
+                values = np.fromiter((hashes[text] for text in texts), dtype=np.uint64, count=len(cells))
+            else:
+                values = np.where(np.isnan(cells), np.nan, cells + 0.0).view(np.uint64)  # one zero, one NaN
+            block[:] = splitmix64(block ^ splitmix64(values))
     return keys
 
 

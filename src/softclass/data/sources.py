@@ -63,6 +63,18 @@ def is_table_source(source: Any) -> bool:
     return is_frame(source)
 
 
+def is_in_memory(source: Any) -> bool:
+    """
+    Return whether a source is an object in memory, and not files or standard input.
+
+    Examples
+    --------
+    >>> is_in_memory({"x": [1]}), is_in_memory("table.csv"), is_in_memory(["a.csv", "b.csv"])
+    (True, False, False)
+    """
+    return not (_is_path(source) or (isinstance(source, Sequence) and source and all(map(_is_path, source))))
+
+
 def open_source(source: Any, options: ReadOptions, notes: Notes) -> Reader:
     """
     Open a table, wherever it is.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,10 +18,13 @@ from softclass.data.blocks import Block, Reader
 from softclass.data.cells import plain_type
 from softclass.data.dialect import Dialect, ReadOptions
 from softclass.data.names import clean_names
-from softclass.data.sources import is_table_source, open_source
+from softclass.data.sources import is_in_memory, is_table_source, open_source
+from softclass.data.table_spill import TableSpill, take_in_order
 from softclass.errors import Notes, TableError, UsageError, shown
 
 __all__ = ["Dialect", "ReadOptions", "Source", "Table", "is_table_source", "read_batches", "read_table"]
+
+ENCODED_BYTES = 8  # of a cell once it is read as a number, or as the place of its text
 
 # A path, "-", several paths, or anything in memory that is a table: frames, Arrow, mappings, rows, arrays.
 Source: TypeAlias = str | Path | Sequence[Any] | Mapping[str, Any] | Any
@@ -64,6 +68,8 @@ class Table:
         Columns of a frame that held numbers and text: their cells are text and must be judged, too.
     origin : Origin or None
         Where the rows stood, if that is not simply row 1, row 2 and so on.
+    on_disk : bool
+        Whether the cells lie in a temporary file, since they would take too much memory.
     """
 
     name: str
@@ -75,6 +81,7 @@ class Table:
     first_row: int = 0
     mixed: frozenset[str] = frozenset()
     origin: Origin | None = None
+    on_disk: bool = False
 
     def is_text_column(self, column: str) -> bool:
         """Return whether the kind of a column must be judged by its cells, not by its type."""
@@ -89,11 +96,25 @@ class Table:
         return place if self.origin.file is None else f"{self.origin.names[self.origin.file[row]]}, {place}"
 
     def take(self, rows: npt.NDArray[np.integer[Any]]) -> Table:
-        """Return some of the rows, in the order given."""
+        """Return some of the rows, in the order given; from disk in ascending order only."""
         origin = self.origin or Origin(np.arange(self.first_row + 1, self.first_row + self.n_rows + 1))
-        taken = pa.table(dict(self.columns)).take(pa.array(rows)) if self.columns else pa.table({})
+        whole = pa.table(dict(self.columns))
+        taken = take_in_order(whole, rows) if self.on_disk else whole.take(pa.array(rows)) if self.columns else whole
         columns = {name: taken.column(name) for name in self.columns}
         return replace(self, columns=columns, n_rows=len(rows), origin=origin.take(rows), first_row=0)
+
+    def block(self, first: int, n_rows: int) -> Table:
+        """Return some rows that follow each other, without a copy."""
+        columns = {name: column.slice(first, n_rows) for name, column in self.columns.items()}
+        rows = np.arange(first, min(first + n_rows, self.n_rows))
+        origin = None if self.origin is None else self.origin.take(rows)
+        return replace(self, columns=columns, n_rows=len(rows), origin=origin, first_row=self.first_row + first)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the cells take, and 8 bytes a cell more once they are encoded."""
+        raw = sum(int(column.nbytes) for column in self.columns.values())
+        return raw + ENCODED_BYTES * self.n_rows * len(self.columns)
 
     def rename(self, mapping: Mapping[str, str]) -> Table:
         """Return the table with some columns called otherwise; SC303 if two would bear one name."""
@@ -102,7 +123,7 @@ class Table:
         return replace(self, columns=columns, mixed=frozenset(mapping.get(name, name) for name in self.mixed))
 
 
-def read_table(source: Source, options: ReadOptions, notes: Notes) -> Table:
+def read_table(source: Source, options: ReadOptions, notes: Notes, *, limit: float = math.inf) -> Table:
     """
     Read a whole table.
 
@@ -115,6 +136,9 @@ def read_table(source: Source, options: ReadOptions, notes: Notes) -> Table:
         What the user said about it.
     notes : Notes
         SC801, SC811, SC816, SC817, SC818.
+    limit : float, optional
+        Bytes of cells, raw and encoded together, beyond which what comes from files or standard input goes to a
+        temporary file instead of into memory.
 
     Returns
     -------
@@ -134,7 +158,13 @@ def read_table(source: Source, options: ReadOptions, notes: Notes) -> Table:
     """
     reader = open_source(source, options, notes)
     with contextlib.closing(reader):
-        return _table_of(reader, list(reader.blocks), 0)
+        blocks, size = [], 0
+        for block in reader.blocks:
+            blocks.append(block)
+            size += block.cells.nbytes + ENCODED_BYTES * block.n_rows * block.cells.num_columns
+            if size > limit and not is_in_memory(source):
+                return _on_disk(reader, blocks)
+        return _table_of(reader, blocks, 0)
 
 
 def read_batches(source: Source, options: ReadOptions, notes: Notes, *, batch_rows: int = 8192) -> Iterator[Table]:
@@ -194,14 +224,52 @@ def _of_equal_size(blocks: Iterator[Block], n_rows: int) -> Iterator[list[Block]
 
 def _table_of(reader: Reader, blocks: list[Block], first_row: int) -> Table:
     """Join blocks."""
-    # Two Parquet files may store one column with different types: integers there, floats here.
-    cells = pa.concat_tables([reader.empty, *(block.cells for block in blocks)], promote_options="permissive")
+    parts = [_plain(reader, cells) for cells in (reader.empty, *(block.cells for block in blocks))]
+    with _types_agree(reader):
+        # Two Parquet files may store one column with different types: integers there, floats here.
+        cells = pa.concat_tables(parts, promote_options="permissive")
+    return _named(reader, cells, blocks, first_row, on_disk=False)
+
+
+@contextlib.contextmanager
+def _types_agree(reader: Reader) -> Iterator[None]:
+    """SC332 if no type holds all cells of a column, as text in one file and numbers in another."""
+    try:
+        yield
+    except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
+        message = f"a column must be of one type in all files; {shown(error)}"
+        raise TableError("SC332", message, where=reader.name, hint="Store it with one type, or pass CSV") from error
+
+
+def _on_disk(reader: Reader, begun: list[Block]) -> Table:
+    """Move the blocks that were read to disk, and those that follow; where each row stood stays in memory."""
+    spill, blocks = TableSpill(), []
+    while begun:
+        block = begun.pop(0)
+        spill.append(_plain(reader, block.cells))
+        blocks.append(replace(block, cells=reader.empty))
+    for block in reader.blocks:
+        if block.n_rows:
+            spill.append(_plain(reader, block.cells))
+        blocks.append(replace(block, cells=reader.empty))
+    with _types_agree(reader):
+        cells = spill.finished()
+    return _named(reader, cells, blocks, 0, on_disk=True)
+
+
+def _plain(reader: Reader, cells: pa.Table) -> pa.Table:
+    """Give typed columns one of the few types that columns of a table have."""
+    if reader.is_text:
+        return cells
+    return pa.table({name: plain_type(cells.column(k)) for k, name in enumerate(cells.column_names)})
+
+
+def _named(reader: Reader, cells: pa.Table, blocks: list[Block], first_row: int, *, on_disk: bool) -> Table:
     columns = {name: cells.column(k) for k, name in enumerate(cells.column_names)}
-    if not reader.is_text:
-        columns = {name: plain_type(column) for name, column in columns.items()}
     table = Table(
         reader.name, columns, cells.num_rows, reader.is_text, reader.dialect,
         tuple(line for block in blocks for line in block.rejected), first_row, reader.mixed, _origin(reader, blocks),
+        on_disk,
     )  # fmt: skip
     if not reader.is_text:
         _refuse_nul(table)
@@ -224,5 +292,7 @@ def _origin(reader: Reader, blocks: list[Block]) -> Origin | None:
         return None
     file = None
     if len(reader.files) > 1:
-        file = np.concatenate([np.full(block.n_rows, block.file, np.int32) for block in blocks])
+        sizes = [len(block.numbers) for block in blocks if block.numbers is not None]
+        of_blocks = [block.file for block in blocks if block.numbers is not None]
+        file = np.repeat(np.array(of_blocks, dtype=np.int32), sizes)
     return Origin(np.concatenate(numbers), file, reader.files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from softclass._typing import Columns, Pixels
+from softclass.data.blocks import MOST_ROWS
+from softclass.data.column_spill import DistantColumn, encode_to_disk, text_blocks
 from softclass.data.images import ImageOptions, ImageSet, ImageSpec, is_image_source, read_images
 from softclass.data.pixels import pixel_keys
 from softclass.data.preprocessing import row_keys
@@ -96,7 +99,7 @@ class Examples:
         """Return the given rows."""
         return replace(
             self,
-            inputs=take_inputs(self.inputs, rows),
+            inputs=chosen_inputs(self.inputs, rows),
             targets=self.targets[rows],
             table=None if self.table is None else self.table.take(rows),
             images=None if self.images is None else take_images(self.images, rows),
@@ -127,8 +130,19 @@ class Examples:
         return replace(self, targets=moved[self.targets], classes=classes, schema=schema)
 
 
+def chosen_inputs(inputs: Inputs, rows: Int64) -> Inputs:
+    """Return some rows of columns or pixels, where they are: what lies on disk stays there."""
+    if isinstance(inputs, np.ndarray):
+        return inputs[rows]
+    return {name: _chosen(column, rows) for name, column in inputs.items()}
+
+
+def _chosen(column: Any, rows: Int64) -> Any:
+    return column.of(rows) if isinstance(column, DistantColumn) else column[rows]
+
+
 def take_inputs(inputs: Inputs, rows: Int64) -> Inputs:
-    """Return some rows of columns or pixels."""
+    """Return some rows of columns or pixels, in memory."""
     if isinstance(inputs, np.ndarray):
         return inputs[rows]
     return {name: column[rows] for name, column in inputs.items()}
@@ -156,11 +170,16 @@ def read_table_examples(
     time: str | None = None,
     split_column: str | None = None,
     sample_weight: str | npt.ArrayLike | None = None,
+    memory_limit: float = math.inf,
 ) -> Examples:
-    """Read a table, infer what its columns are and encode them; nothing is fitted here."""
+    """
+    Read a table, infer what its columns are and encode them; nothing is fitted here.
+
+    Cells of files that take more than `memory_limit` bytes, raw and encoded, are kept on disk.
+    """
     if target is not None and not isinstance(target, str):
         data, target = _with_target_column(data, target), "target"
-    table = read_table(data, read, notes)
+    table = read_table(data, read, notes, limit=memory_limit)
     weight_column = sample_weight if isinstance(sample_weight, str) else None
     named = {"group": group, "time": time, "split_column": split_column, "sample_weight": weight_column}
     for option, name in named.items():
@@ -182,7 +201,7 @@ def read_table_examples(
         weights = checked_weights(given, table.n_rows, table.name)
     return Examples(
         name=table.name,
-        inputs=encode_columns(table, schema, notes),
+        inputs=_encoded(table, schema, notes),
         targets=encode_targets(table, schema, notes),
         classes=schema.classes,
         table=table,
@@ -194,13 +213,20 @@ def read_table_examples(
     )
 
 
-def read_more_rows(data: Any, like: Examples, read: ReadOptions, notes: Notes) -> Examples:
+def _encoded(table: Table, schema: Schema, notes: Notes) -> Columns:
+    """Return the columns of the graph, where the table is."""
+    return encode_to_disk(table, schema, notes) if table.on_disk else encode_columns(table, schema, notes)
+
+
+def read_more_rows(
+    data: Any, like: Examples, read: ReadOptions, notes: Notes, *, memory_limit: float = math.inf
+) -> Examples:
     """Read further labelled rows of the same form, such as a test file of their own."""
     if like.schema is not None:
         dialect = like.table.dialect if like.table is not None else None
-        table = read_table(data, replace(read, tie_break=dialect), notes)
+        table = read_table(data, replace(read, tie_break=dialect), notes, limit=memory_limit)
         targets = encode_targets(table, like.schema, notes)
-        inputs: Inputs = encode_columns(table, like.schema, notes)
+        inputs: Inputs = _encoded(table, like.schema, notes)
         return replace(like, name=table.name, inputs=inputs, targets=targets, table=table, own_parts=None,
                        groups=None, times=None, weights=None, row_numbers=None)  # fmt: skip
     assert like.images is not None  # noqa: S101 - examples are a table or images
@@ -296,9 +322,11 @@ def fingerprint(examples: Examples) -> str:
         for name, column in examples.inputs.items():
             digest.update(name.encode())
             if column.dtype == object:
-                digest.update("\x1f".join(column.tolist()).encode("utf-8", "surrogatepass"))
+                for texts in text_blocks(column):
+                    digest.update(texts)
             else:
-                digest.update(np.ascontiguousarray(column, dtype="<f8").tobytes())
+                for first in range(0, len(column), MOST_ROWS):
+                    digest.update(np.ascontiguousarray(column[first : first + MOST_ROWS], dtype="<f8").data)
     names = examples.class_names()
     digest.update("\x1f".join(names).encode("utf-8", "surrogatepass"))
     digest.update(np.ascontiguousarray(examples.targets, dtype="<i8").tobytes())

@@ -6,13 +6,14 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from softclass._typing import Columns
+from softclass.data.blocks import rows_of_block
 from softclass.data.pixels import fit_pixel_preprocessing
 from softclass.data.preprocessing import Preprocessing, fit_preprocessing
 from softclass.data.row_order import row_order, splitmix64
@@ -21,16 +22,17 @@ from softclass.errors import Notes, shown
 from softclass.estimators.regularization import GRID, CChoice, choose_c
 from softclass.estimators.softmax_regression import SoftmaxRegression
 from softclass.model.encoded import AnyPreprocessing, EncodedBatches, EncodedRows, fitting_bytes
-from softclass.model.examples import Examples, Inputs, take_inputs
+from softclass.model.examples import Examples, Inputs, chosen_inputs, take_inputs
 from softclass.model.graph import build_graph
 from softclass.model.penalty_path import path_facts, weight_curves
 from softclass.model.rows import feeds_of
-from softclass.model.session import Session
+from softclass.model.session import Outputs, Session
 from softclass.networks.architecture import Dense
 from softclass.trust.evaluation import Evaluation, evaluate
 
 Int64 = npt.NDArray[np.int64]
 LISTED = 6  # classes and columns of a sentence
+OUTPUTS = tuple(field.name for field in fields(Outputs))
 WORTH_MERGING = 0.9  # share of distinct rows up to which equal ones are merged
 
 
@@ -360,9 +362,20 @@ def n_features_of(examples: Examples, preprocessing: AnyPreprocessing) -> int:
     return examples.spec.height * examples.spec.width * examples.spec.channels
 
 
+def outputs_of(session: Session, preprocessing: AnyPreprocessing, inputs: Inputs) -> Outputs:
+    """Run the graph over all rows, block by block: the inputs may be on disk, and are never all in memory then."""
+    n_rows = len(inputs if isinstance(inputs, np.ndarray) else next(iter(inputs.values())))
+    size = n_rows if isinstance(inputs, np.ndarray) else rows_of_block(len(inputs))
+    found = [
+        session.run(feeds_of(preprocessing, take_inputs(inputs, np.arange(first, min(first + size, n_rows)))))
+        for first in range(0, max(n_rows, 1), max(size, 1))
+    ]
+    return Outputs(*(np.concatenate([getattr(one, name) for one in found]) for name in OUTPUTS))
+
+
 def logits_of(session: Session, preprocessing: AnyPreprocessing, inputs: Inputs) -> npt.NDArray[np.float32]:
     """Run the graph over all rows."""
-    return session.run(feeds_of(preprocessing, inputs)).logits
+    return outputs_of(session, preprocessing, inputs).logits
 
 
 def cross_validate(examples: Examples, rows: Int64, fitting: Fitting, n_folds: int, max_categories: int) -> Evaluation:
@@ -381,7 +394,7 @@ def cross_validate(examples: Examples, rows: Int64, fitting: Fitting, n_folds: i
         quiet = replace(fitting, say=lambda event, facts: None, history=[], folds=0, with_path=False)
         fitted = quiet.fit(examples, inside, preprocessing, Notes())
         body = build_graph(preprocessing, fitted.layers, examples.class_names(), image=examples.spec)
-        logits[fold == number] = logits_of(Session(body), preprocessing, take_inputs(examples.inputs, outside))
+        logits[fold == number] = logits_of(Session(body), preprocessing, chosen_inputs(examples.inputs, outside))
     return evaluate(
         logits,
         examples.targets[within],

@@ -16,6 +16,7 @@ METRICS = tuple(field.name for field in fields(Evaluation) if field.type in ("fl
 LARGER_IS_BETTER = ("accuracy", "balanced_accuracy", "top_5_accuracy", "brier_discrimination", "n", "n_classes")
 SHARE_OF_MEMORY = 0.8
 SHARE_FOR_FEATURES = 0.5  # beyond, features are streamed from disk
+SHARE_FOR_CELLS = 0.5  # of that: beyond, the cells of a table are kept on disk
 
 
 def parse_limits(value: str | Mapping[str, float] | None) -> dict[str, float]:

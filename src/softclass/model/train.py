@@ -28,6 +28,7 @@ from softclass.model.encoded import STREAMED_BYTES, AnyPreprocessing, EncodedRow
 from softclass.model.examined import Examined, Training, examine
 from softclass.model.examples import (
     Examples,
+    chosen_inputs,
     fingerprint,
     is_images,
     read_image_examples,
@@ -40,10 +41,11 @@ from softclass.model.fitting import (
     cross_validate,
     logits_of,
     n_features_of,
+    outputs_of,
     preprocessing_of,
 )
 from softclass.model.graph import build_graph
-from softclass.model.limits import check_fail_under, check_memory, streaming_limit
+from softclass.model.limits import SHARE_FOR_CELLS, check_fail_under, check_memory, streaming_limit
 from softclass.model.manifest import Manifest, make_sample
 from softclass.model.model import Model
 from softclass.model.odds_ratios import check_odds_ratios, odds_ratios
@@ -57,7 +59,6 @@ from softclass.model.options import (
     parse_size,
     plain_number,
 )
-from softclass.model.rows import feeds_of
 from softclass.model.run import Stopwatch, check_output, metrics_of, write_run
 from softclass.model.session import Session
 from softclass.model.warned import warn_of
@@ -216,8 +217,8 @@ def train(
     time_limit : float seconds or str such as "10m", optional
         Stop fitting in time and keep the best so far.
     memory_limit : float bytes or str such as "2GiB", optional
-        Memory for features; more than that is streamed from a temporary file, which changes no bit of the model. By
-        default half of the machine's memory.
+        Memory for the cells of the table and their features; beyond it both go to temporary files and are read from
+        there in blocks, which changes no bit of the model. By default half of the machine's memory.
     fail_under : mapping of metric to limit, or "accuracy=0.9,...", optional
         Raise if a metric is worse, after everything is written.
     strict : bool, default False
@@ -265,7 +266,7 @@ def train(
         weights_of_classes = class_weights(class_weight, examples.classes, notes)
         fitting = Fitting(
             C, tol, max_iter, weights_of_classes, seed, limit, say,
-            l1_ratio=l1_ratio, memory_limit=planned.memory_limit, folds=cv, with_path=path,
+            l1_ratio=l1_ratio, memory_limit=planned.left_for_features, folds=cv, with_path=path,
         )  # fmt: skip
         folds = None
         if cv:
@@ -302,7 +303,7 @@ def train(
             session = Session(body, threads=threads)
         examined = None
         if planned.tests is not None:
-            outputs = session.run(feeds_of(preprocessing, planned.tests.inputs))
+            outputs = outputs_of(session, preprocessing, planned.tests.inputs)
             examined = examine(
                 planned.tests, outputs, temperature.temperature, seed=seed, class_counts=examples.class_counts()
             )
@@ -359,12 +360,14 @@ class Plan:
     sizes: dict[str, int]
     cut: dict[str, Any]
     memory_limit: float
+    left_for_features: float
 
 
 def _plan(given: dict[str, Any], notes: Notes, say: Progress) -> Plan:
     """Read the data, find out what they are, and cut them into parts."""
     images = is_images(given["data"])
     check_options(given, "images" if images else "table", DEFAULTS)
+    limit = streaming_limit() if given["memory_limit"] is None else parse_size(given["memory_limit"])
     say("phase", {"name": "reading", "done": 0, "total": None})
     read = _picked(ReadOptions, given)
     if images:
@@ -377,11 +380,16 @@ def _plan(given: dict[str, Any], notes: Notes, say: Progress) -> Plan:
         examples = read_table_examples(
             given["data"], given["target"], read, _picked(SchemaOptions, given), notes, group=given["group"],
             time=given["time"], split_column=given["split_column"], sample_weight=given["sample_weight"],
+            memory_limit=SHARE_FOR_CELLS * limit,
         )  # fmt: skip
     if 0 < given["rows"] < examples.n_rows:
         order = np.argsort(row_order(examples.n_rows, given["seed"]), kind="stable")
         examples = examples.take(np.sort(order[: given["rows"]]))
-    tests = None if given["test_data"] is None else read_more_rows(given["test_data"], examples, read, notes)
+    tests = (
+        None
+        if given["test_data"] is None
+        else read_more_rows(given["test_data"], examples, read, notes, memory_limit=SHARE_FOR_CELLS * limit)
+    )
     say("data", _data_facts(examples))
 
     shares = SplitOptions(
@@ -406,13 +414,13 @@ def _plan(given: dict[str, Any], notes: Notes, say: Progress) -> Plan:
     n_features, n_classes = n_features_of(examples, preprocessing), len(examples.classes)
     say("model", {"kind": "softmax", "n_features": n_features, "n_classes": n_classes,
                   "n_parameters": n_classes * (n_features + 1)})  # fmt: skip
-    limit = streaming_limit() if given["memory_limit"] is None else parse_size(given["memory_limit"])
-    streamed = fitting_bytes(len(parts.fit), n_features) > limit
+    left = limit - (0 if examples.table is None or examples.table.on_disk else examples.table.nbytes)
+    streamed = fitting_bytes(len(parts.fit), n_features) > left
     held = STREAMED_BYTES if streamed else None
     check_memory(len(parts.fit), n_features, n_classes, examples.name, streamed_bytes=held)
     if given["odds_ratios"]:
         check_odds_ratios(n_features, n_classes)
-    return Plan(examples, tests, parts, preprocessing, sizes, cut, limit)
+    return Plan(examples, tests, parts, preprocessing, sizes, cut, limit, left)
 
 
 def _odds_ratios(planned: Plan, max_iter: int) -> dict[str, Any]:
@@ -465,6 +473,7 @@ def _limited(threads: int | None) -> AbstractContextManager[Any]:
 
 def _data_facts(examples: Examples) -> dict[str, Any]:
     facts: dict[str, Any] = {"name": examples.name, "n_rows": examples.n_rows, "class_counts": examples.class_counts()}
+    facts["on_disk"] = examples.table is not None and examples.table.on_disk
     if examples.schema is not None and examples.table is not None:
         return {"task": "table", "n_columns": len(examples.table.columns), "target": examples.schema.target, **facts}
     assert examples.spec is not None  # noqa: S101 - examples are a table or images
@@ -555,6 +564,6 @@ def _calibrate(
             )  # fmt: skip
         reason = "no rows were kept for calibration; the logits stay as they are"
         return Temperature(1.0, "none", 0, {}, reason)
-    logits = logits_of(session, preprocessing, take_inputs(examples.inputs, rows))
+    logits = logits_of(session, preprocessing, chosen_inputs(examples.inputs, rows))
     weights = None if examples.weights is None else examples.weights[rows]
     return fit_temperature(logits, examples.targets[rows], sample_weight=weights, method=method, seed=seed)
