@@ -95,11 +95,11 @@ void regression_pass(nb::handle features, nb::handle targets, nb::handle row_wei
 }
 
 void regression_hessian(nb::handle features, nb::handle targets, nb::handle row_weights, nb::handle weight,
-                        nb::handle bias, nb::handle blocks, nb::handle outer, int64_t first_chunk, int threads) {
+                        nb::handle bias, nb::handle sums, int64_t first_chunk, int threads) {
   const Rows rows(features, targets, row_weights, first_chunk);
   require(rows.targets != nullptr, "targets must be an array");
   const Held held_weight = held(weight, Array::read), held_bias = held(bias, Array::read);
-  const Held held_blocks = held(blocks, Array::write), held_outer = held(outer, Array::write);
+  const Held held_sums = held(sums, Array::write);
   RegressionHessian call = {};
   call.rows = rows.rows;
   require(held_weight && held_weight->rank() == 2 && held_weight->shape()[0] > 0, "weight must be (R, D)");
@@ -107,15 +107,34 @@ void regression_hessian(nb::handle features, nb::handle targets, nb::handle row_
   call.weight = doubles(held_weight, R * D, "weight must be (R, D) of float64, contiguous");
   call.bias = doubles(held_bias, R, "bias must be (R,) of float64, contiguous");
   require(call.bias, "bias must be (R,) of float64, contiguous");
-  const int64_t C = D + 1, size = R * C * hessian_step(C), outer_size = R * C * hessian_step(R * C);
-  require(held_blocks && held_blocks->rank() > 0 && held_blocks->shape()[0] > 0, "blocks must be (lanes, R, C, step)");
-  call.n_lanes = held_blocks->shape()[0];
-  call.blocks = doubles(held_blocks, call.n_lanes * size, "blocks must be (lanes, R, C, step) of float64");
-  call.outer = doubles(held_outer, call.n_lanes * outer_size, "outer must be (lanes, R C, step) of float64");
-  require(call.outer || R == 1, "outer must be (lanes, R C, step) of float64");
+  const int64_t length = hessian_pairs(R) * hessian_length(R, D + 1);
+  call.n_lanes = lanes_in(held_sums, length, "sums must be (lanes, regression_hessian_numbers(R, D))");
+  call.sums = doubles(held_sums, call.n_lanes * length, "sums must be float64, contiguous");
   call.threads = threads;
   const Unlocked unlocked(call.rows.n_rows * D);
   require_memory(chosen_regression_kernels().hessian(call));
+}
+
+void regression_hessian_join(nb::handle sums, int64_t n_outputs, int64_t n_features, double unit, nb::handle penalty,
+                             double gauge, nb::handle hessian) {
+  const Held held_sums = held(sums, Array::read), held_penalty = held(penalty, Array::read);
+  const Held held_hessian = held(hessian, Array::write);
+  HessianJoin call = {};
+  require(n_outputs > 0 && n_features >= 0, "n_outputs must be positive, n_features not negative");
+  call.n_outputs = n_outputs;
+  call.n_features = n_features;
+  const int64_t length = hessian_pairs(n_outputs) * hessian_length(n_outputs, n_features + 1);
+  call.n_lanes = lanes_in(held_sums, length, "sums must be (lanes, regression_hessian_numbers(R, D))");
+  call.sums = doubles(held_sums, call.n_lanes * length, "sums must be float64, contiguous");
+  call.unit = unit;
+  call.gauge = gauge;
+  const int64_t P = held_hessian && held_hessian->rank() == 2 ? held_hessian->shape()[0] : 0;
+  require(P == n_outputs * (n_features + 1) || P == n_outputs * n_features, "hessian must be (R C, R C) or (R D, R D)");
+  call.n_columns = P / n_outputs;
+  call.penalty = doubles(held_penalty, call.n_columns, "penalty must have a number a column");
+  call.hessian = doubles(held_hessian, P * P, "hessian must be square, of float64, contiguous");
+  const Unlocked unlocked(P * P);
+  require_memory(chosen_regression_kernels().join_hessian(call));
 }
 
 void regression_moments(nb::handle features, nb::handle row_weights, nb::handle shift, nb::handle lanes,
@@ -170,13 +189,19 @@ void regression_lengths(nb::handle features, nb::handle lengths, int threads) {
 
 void bind_regression(nb::module_& m) {
   m.def("regression_chunk_rows", [](int64_t n_features) { return chunk_rows(n_features); }, "n_features"_a);
-  m.def("regression_hessian_step", [](int64_t n_columns) { return hessian_step(n_columns); }, "n_columns"_a);
+  m.def("regression_hessian_numbers",
+        [](int64_t n_outputs, int64_t n_features) {
+          return hessian_pairs(n_outputs) * hessian_length(n_outputs, n_features + 1);
+        },
+        "n_outputs"_a, "n_features"_a);
   m.def("regression_lengths", &regression_lengths, "features"_a, "lengths"_a, "threads"_a = 0);
   m.def("regression_pass", &regression_pass, "features"_a, "targets"_a, "row_weights"_a.none(), "weight"_a, "bias"_a,
         "weight_tangent"_a.none(), "bias_tangent"_a.none(), "lanes"_a, "first_chunk"_a, "with_margin"_a,
         "curvature"_a.none(), "threads"_a = 0);
   m.def("regression_hessian", &regression_hessian, "features"_a, "targets"_a, "row_weights"_a.none(), "weight"_a,
-        "bias"_a, "blocks"_a, "outer"_a.none(), "first_chunk"_a, "threads"_a = 0);
+        "bias"_a, "sums"_a, "first_chunk"_a, "threads"_a = 0);
+  m.def("regression_hessian_join", &regression_hessian_join, "sums"_a, "n_outputs"_a, "n_features"_a, "unit"_a,
+        "penalty"_a.none(), "gauge"_a, "hessian"_a);
   m.def("regression_moments", &regression_moments, "features"_a, "row_weights"_a.none(), "shift"_a, "lanes"_a,
         "first_chunk"_a, "threads"_a = 0);
   m.def("regression_scale", &regression_scale, "features"_a, "shift"_a, "factor"_a, "out"_a, "threads"_a = 0);

@@ -2,6 +2,7 @@
 #include "regression.hpp"
 
 #include "regression_block.hpp"
+#include "regression_hessian.hpp"
 
 namespace softclass {
 namespace SOFTCLASS_TARGET {
@@ -136,103 +137,30 @@ bool pass(const RegressionPass& call) {
   return call.rows.is_double ? run_pass<double>(call) : run_pass<float>(call);
 }
 
-// Rows of the outer products that are summed at a time: half a megabyte of them.
-int64_t rows_of_outer(int64_t row_length) { return most(48, least(96, 65536 / row_length / 48 * 48)); }
-
-struct HessianScratch {
-  BlockScratch<double> block;
-  double* rows;     // as doubles
-  double* spread;   // row r: root of its weight times probability times (x, 1), class after class; zeros behind
-  double* weighted; // row r: root of its weight times (x, 1)
-};
-HessianScratch hessian_scratch(const BlockSizes<double>& s, int64_t row_length, Pieces& pieces) {
-  HessianScratch t;
-  t.block = block_scratch(s, false, pieces);
-  t.rows = pieces.take<double>(s.step * s.n_features + 64);
-  t.spread = pieces.take<double>(s.step * row_length + 8);
-  t.weighted = pieces.take<double>(s.step * hessian_step(s.n_features + 1));
-  return t;
-}
-
-// (x, 1) times a factor, zeros behind.
-SOFTCLASS_INLINE void spread_row(const double* x, int64_t D, double factor, double* out, int64_t step) {
-  for (int64_t d = 0; d < D; ++d) out[d] = factor * x[d];
-  out[D] = factor;
-  for (int64_t d = D + 1; d < step; ++d) out[d] = 0.0;
-}
-
-void add_hessian(const BlockRows<double>& rows, const BlockSizes<double>& s, const Coefficients<double>& point,
-                 const HessianScratch& t, double* blocks, double* outer) {
-  constexpr int64_t width = panel_width<double>;
-  using Block = RegressionBlock<double>;
-  const int64_t R = s.n_outputs, D = s.n_features, C = D + 1, step = hessian_step(C), length = hessian_step(R * C);
-  Block block(s, t.block, rows);
-  const int64_t padded = block.padded_rows();
-  double margin = 0.0;
-  for (int64_t first = 0; first < padded; first += width) {
-    const int64_t columns = least(width, padded - first);
-    block.make_logits(first, point, nullptr, 0);
-    if (R == 1) {
-      block.finish_pair(first, columns, point.bias[0], 0.0, Block::Pair::probability, margin, nullptr);
-      continue;
-    }
-    block.exponentiate<false>(first, columns, point.bias, margin);
-    block.make_probabilities(first, columns);
-  }
-  for (int64_t r = 0; r < rows.count; ++r) {
-    const double weight = rows.weights ? rows.weights[r] : 1.0;
-    const double* const x = rows.x + r * D;
-    if (R == 1) {
-      const double p = t.block.by_class[r];
-      spread_row(x, D, __builtin_sqrt(weight * p * (1.0 - p)), t.spread + r * length, step);
-      continue;
-    }
-    double* const weighted = t.weighted + r * step;
-    spread_row(x, D, __builtin_sqrt(weight), weighted, step);
-    double* out = t.spread + r * length;  // zeros behind a class are written over by the next one
-    for (int64_t k = 0; k < R; ++k, out += C) {
-      const Doubles p = broadcast(t.block.by_class[k * s.step + r]);
-      for (int64_t d = 0; d < step; d += Doubles::lanes) store(out + d, load(weighted + d) * p);
-    }
-  }
-  if (R == 1) {
-    matmul<double>(C, step, rows.count, {t.spread, 1, length}, {t.spread, width, length}, blocks, step, true);
-    return;
-  }
-  for (int64_t k = 0; k < R; ++k) {
-    const Left<double> mine{t.spread + k * C, 1, length};
-    matmul<double>(C, step, rows.count, mine, {t.weighted, width, step}, blocks + k * C * step, step, true);
-    matmul<double>(C, hessian_step((k + 1) * C), rows.count, mine, {t.spread, width, length}, outer + k * C * length,
-                   length, true);
-  }
-}
-
 bool hessian(const RegressionHessian& call) {
   const RegressionRows& rows = call.rows;
-  const int64_t D = rows.n_features, R = call.n_outputs, size = chunk_rows(D), C = D + 1, step = hessian_step(C);
-  const int64_t length = hessian_step(R * C), block_rows = rows_of_outer(length);
-  const BlockSizes<double> sizes{D, R, block_rows};
+  const HessianSizes s = hessian_sizes(rows.n_features, call.n_outputs);
+  const int64_t size = chunk_rows(rows.n_features), lane_size = s.n_pairs * s.length;
   const Coefficients<double> point{call.weight, call.bias};
-  return for_each_chunk(rows, call.n_lanes, rows.n_rows * length * length, call.threads,
+  return for_each_chunk(rows, call.n_lanes, rows.n_rows * lane_size, call.threads,
                        [&](int64_t lane, int64_t chunk, int64_t) {
     Pieces sizing(nullptr);
-    hessian_scratch(sizes, length, sizing);
+    hessian_scratch(s, sizing);
     void* const own = scratch(0, sizing.bytes());
     if (!own) return false;
     Pieces pieces(own);
-    const HessianScratch t = hessian_scratch(sizes, length, pieces);
+    const HessianScratch t = hessian_scratch(s, pieces);
     const int64_t end = least((chunk + 1) * size, rows.n_rows);
-    for (int64_t i = chunk * size; i < end; i += block_rows) {
-      const int64_t here = least(block_rows, end - i);
+    for (int64_t i = chunk * size; i < end; i += s.block.step) {
+      const int64_t here = least(s.block.step, end - i);
       BlockRows<double> block = block_of<double>(rows, i, here);
       if (!rows.is_double) {
-        const float* const from = static_cast<const float*>(rows.features) + i * D;
-        for (int64_t j = 0; j < here * D; ++j) t.rows[j] = double(from[j]);
+        const float* const from = static_cast<const float*>(rows.features) + i * rows.n_features;
+        for (int64_t j = 0; j < here * rows.n_features; ++j) t.rows[j] = double(from[j]);
         block.x = t.rows;
         block.readable = 8;
       }
-      add_hessian(block, sizes, point, t, call.blocks + lane * R * C * step,
-                  call.outer ? call.outer + lane * R * C * length : nullptr);
+      add_hessian(block, s, point, t, call.sums + lane * lane_size);
     }
     return true;
   });
@@ -431,7 +359,7 @@ bool lengths(const RegressionLengths& call) {
 }  // namespace
 
 extern const RegressionKernels regression_kernels;
-const RegressionKernels regression_kernels = {pass, hessian, moments, scale, lengths};
+const RegressionKernels regression_kernels = {pass, hessian, join_hessian, moments, scale, lengths};
 
 }  // namespace SOFTCLASS_TARGET
 }  // namespace softclass

@@ -42,20 +42,34 @@ struct RegressionPass {
   int threads;
 };
 
-// The Hessian over (weight, 1) of each class, without the penalty: H = blocks on the diagonal - outer. With R = 1 only
-// the block is filled.
+// Sums from which the Hessian over (weight, bias) of each class follows, without the penalty; C = D + 1, (x, 1) is y.
+// R = 1: one pair, sum of a p (1 - p) y y^T, C rows of step numbers. Else a pair of classes k < l after the other: sum of
+// a p_k p_l y_i y_j for i <= j, row after row. The block of k and l is minus that; the block of k with itself is the
+// sum over all its pairs, so that nothing cancels, however rare a class is.
 struct RegressionHessian {
   RegressionRows rows;
   int64_t n_outputs;
   const double* weight;
   const double* bias;
-  double* blocks;  // n_lanes x R x C x step, C = D + 1
-  double* outer;   // n_lanes x R C x hessian_step(R C): the blocks of a class with itself and with those before it
+  double* sums;  // n_lanes x hessian_pairs(R) x hessian_length(R, C)
   int64_t n_lanes;
   int threads;
 };
-// Columns in whole vectors of every target; `step` above is that of C.
-static constexpr int64_t hessian_step(int64_t n_columns) { return (n_columns + 7) / 8 * 8; }
+static constexpr int64_t hessian_step(int64_t n_columns) { return (n_columns + 7) / 8 * 8; }  // whole vectors
+static constexpr int64_t hessian_pairs(int64_t R) { return R == 1 ? 1 : R * (R - 1) / 2; }
+static constexpr int64_t hessian_length(int64_t R, int64_t C) {
+  return R == 1 ? C * hessian_step(C) : hessian_step(C * (C + 1) / 2);
+}
+
+// The Hessian from its sums: lanes added in their order, times `unit`, of the first `n_columns` of the C columns.
+struct HessianJoin {
+  const double* sums;
+  int64_t n_lanes, n_outputs, n_features, n_columns;
+  double unit;
+  const double* penalty;  // (n_columns,): added to the diagonal of each class; null: zeros
+  double gauge;           // added between the same column of any two classes
+  double* hessian;        // R n_columns x R n_columns
+};
 
 struct RegressionMoments {
   RegressionRows rows;  // targets are not read
@@ -84,6 +98,7 @@ struct RegressionLengths {
 struct RegressionKernels {
   bool (*pass)(const RegressionPass& call);
   bool (*hessian)(const RegressionHessian& call);
+  bool (*join_hessian)(const HessianJoin& call);
   bool (*moments)(const RegressionMoments& call);
   bool (*scale)(const RegressionScale& call);
   bool (*lengths)(const RegressionLengths& call);

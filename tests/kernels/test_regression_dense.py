@@ -147,7 +147,7 @@ def test_many_single_precision_rows_are_summed_in_double(shape: tuple[int, int, 
 
 @pytest.mark.parametrize("is_weighted", [False, True])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("shape", [(1, 1, 3), (1100, 5, 7), (300, 16, 12), (700, 9, 1)])
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1100, 5, 7), (300, 16, 12), (700, 9, 1), (120, 60, 3), (60, 0, 4)])
 def test_full_hessian_times_a_direction_is_the_product(
     shape: tuple[int, int, int], dtype: str, is_weighted: bool
 ) -> None:
@@ -155,14 +155,45 @@ def test_full_hessian_times_a_direction_is_the_product(
     case.weight, case.direction = case.sure(case.weight).astype("f8"), case.sure(case.direction).astype("f8")
     case.bias, case.shift = case.sure(case.bias).astype("f8"), case.sure(case.shift).astype("f8")
 
-    hessian = full_hessian(case.rows, case.weight, case.bias)
+    size = (case.outputs, shape[1] + 1)
+    hessian = full_hessian(case.rows, case.weight, case.bias).reshape(*size, *size)
     direction = np.concatenate([case.direction, case.shift[:, None]], axis=1)
     found = np.tensordot(hessian, direction, axes=2)
     by_weight, by_bias = case.product()
 
     expected = np.concatenate([by_weight, by_bias[:, None]], axis=1)
-    assert_close(expected, found, rtol=0, atol=1e-13 * largest(hessian) * shape[1])
+    assert_close(expected, found, rtol=0, atol=1e-13 * largest(hessian) * max(1, shape[1]))
     assert_close(hessian, hessian.transpose(2, 3, 0, 1), rtol=0, atol=1e-15 * largest(hessian))
+
+
+@pytest.mark.parametrize("with_bias", [False, True])
+@pytest.mark.parametrize("outputs", [1, 4])
+def test_full_hessian_with_penalty_and_gauge(outputs: int, with_bias: bool) -> None:
+    case, penalty = Case((90, 3, outputs), "f8", True), np.arange(3.0 + with_bias) + 0.5
+    size = (outputs, 4)
+    plain = full_hessian(case.rows, case.weight, case.bias).reshape(*size, *size)
+    expected = 0.25 * plain[:, : 3 + with_bias, :, : 3 + with_bias]
+    for row in range(outputs):
+        expected[row, :, row] += np.diag(penalty)
+        for other in range(outputs):
+            expected[row, :, other] += 0.125 * np.eye(3 + with_bias)
+
+    found = full_hessian(
+        case.rows, case.weight, case.bias, unit=0.25, penalty=penalty, gauge=0.125, with_bias=with_bias
+    )
+
+    assert_close(expected.reshape(found.shape), found, rtol=1e-15, atol=0)
+
+
+def test_full_hessian_of_a_rare_class_is_sure_to_its_last_digits() -> None:
+    case = Case((2000, 4, 3), "f8", False)
+    case.bias[2] = -40.0  # its probability is 1e-17 or so: a difference of sums would be rounding alone
+    p, x = case.probabilities(), np.concatenate([case.rows.blocks[0], np.ones((2000, 1))], axis=1)
+    expected = (x * (p[:, 2] * (p[:, 0] + p[:, 1]))[:, None]).T @ x
+
+    found = full_hessian(case.rows, case.weight, case.bias)[10:, 10:]
+
+    assert_close(np.asarray(expected, dtype="f8"), found, rtol=0, atol=1e-13 * largest(expected))
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])

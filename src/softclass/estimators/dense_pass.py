@@ -195,31 +195,32 @@ def curvatures(rows: DenseRows, weight: Array, bias: Array) -> Array:
     return found
 
 
-def full_hessian(rows: DenseRows, weight: Array, bias: Array) -> Array:
-    """Return the Hessian of the loss over weight and bias of each class, of shape (R, D + 1, R, D + 1)."""
+def full_hessian(
+    rows: DenseRows,
+    weight: Array,
+    bias: Array,
+    *,
+    unit: float = 1.0,
+    penalty: Array | None = None,
+    gauge: float = 0.0,
+    with_bias: bool = True,
+) -> Array:
+    """Return the Hessian of the loss over weight and bias of each class, flattened to a square matrix.
+
+    The loss is taken `unit` times; then `penalty` is added to the diagonal of each class, and `gauge` between the same
+    column of any two classes.
+    """
     r, d = weight.shape
-    c, p = d + 1, r * (d + 1)
-    step, length = int(cpu.regression_hessian_step(c)), int(cpu.regression_hessian_step(p))
+    size = int(cpu.regression_hessian_numbers(r, d))
     weight, bias = np.ascontiguousarray(weight), np.ascontiguousarray(bias)
-    n = lanes_of(8 * p * length, rows.n_chunks)
-    blocks = np.zeros((n, r, c, step))
-    outer = np.zeros((n, p, length)) if r > 1 else None
+    sums = np.zeros((lanes_of(8 * size, rows.n_chunks), size))
     for piece in rows.pieces():
         cpu.regression_hessian(
-            piece.rows, piece.targets, piece.weights, weight, bias, blocks, outer, piece.first_chunk, rows.threads
+            piece.rows, piece.targets, piece.weights, weight, bias, sums, piece.first_chunk, rows.threads
         )
-    block: Array = blocks.sum(axis=0)[:, :, :c]
-    if outer is None:
-        return block.reshape(r, c, r, c)
-    # Of the outer products only the blocks of a class with itself and with those before it were made.
-    lower = outer.sum(axis=0) if n > 1 else outer[0]
-    hessian = np.empty((p, p))
-    for row in range(r):
-        mine, before = slice(row * c, row * c + c), slice(0, row * c)
-        np.subtract(block[row], lower[mine, mine], out=hessian[mine, mine])
-        np.negative(lower[mine, before], out=hessian[mine, before])
-        hessian[before, mine] = hessian[mine, before].T
-    return hessian.reshape(r, c, r, c)
+    hessian = np.empty((r * (d + with_bias), r * (d + with_bias)))
+    cpu.regression_hessian_join(sums, r, d, unit, penalty, gauge, hessian)
+    return hessian
 
 
 def squared_lengths(rows: DenseRows) -> Array:

@@ -204,28 +204,35 @@ class LinearLoss:
     def hessian(self, theta: Array) -> Array:
         """Return the Hessian over the flattened parameters, with the shift common to all classes made regular."""
         self.passes[0] += 1
-        hessian = self._sparse_hessian(theta) if self.is_sparse else self._dense_hessian(theta)
+        gauge = 1.0 / len(theta) if len(theta) > 1 else 0.0  # a step never has such a part: sums are zero
+        if not self.is_sparse and self.features.factor is None:
+            return full_hessian(
+                self.dense_rows,
+                *self.split(theta),
+                unit=1.0 if self.unit_weight is None else self.unit_weight,
+                penalty=self.extended_penalty(),
+                gauge=gauge,
+                with_bias=self.intercept,
+            )
+        hessian = self._sparse_hessian(theta) if self.is_sparse else self._centred_hessian(theta)
         k, c = theta.shape
-        penalty = self.extended_penalty()
         columns = np.arange(c)
         for row in range(k):
-            hessian[row, columns, row, columns] += penalty
-        if k > 1:
-            for column in range(c):
-                hessian[:, column, :, column] += 1.0 / k  # a step never has such a part: sums are zero
+            hessian[row, columns, row, columns] += self.extended_penalty()
+            for other in range(k):
+                hessian[row, columns, other, columns] += gauge
         return hessian.reshape(k * c, k * c)
 
-    def _dense_hessian(self, theta: Array) -> Array:
-        hessian = full_hessian(self.dense_rows, *self.own_columns(*self.split(theta)))
-        if self.unit_weight is not None:
-            hessian *= self.unit_weight
-        if self.features.factor is not None and self.features.shift is not None:
-            change = np.diag(np.append(self.features.factor, 1.0))  # (x, 1) of the blocks to scaled ones
-            change[:-1, -1] = -self.features.shift * self.features.factor
-            hessian = np.einsum("ab,kbld,cd->kalc", change, hessian, change, optimize=True)
-        if not self.intercept:
-            hessian = hessian[:, :-1, :, :-1]
-        return np.ascontiguousarray(hessian)
+    def _centred_hessian(self, theta: Array) -> Array:
+        """Return the Hessian of the loss where the blocks are neither centred nor scaled."""
+        assert self.features.factor is not None and self.features.shift is not None  # noqa: S101, PT018 - asked above
+        unit = 1.0 if self.unit_weight is None else self.unit_weight
+        k, c = len(theta), self.features.n_features + 1
+        hessian = full_hessian(self.dense_rows, *self.own_columns(*self.split(theta)), unit=unit).reshape(k, c, k, c)
+        change = np.diag(np.append(self.features.factor, 1.0))  # (x, 1) of the blocks to scaled ones
+        change[:-1, -1] = -self.features.shift * self.features.factor
+        hessian = np.einsum("ab,kbld,cd->kalc", change, hessian, change, optimize=True)
+        return np.ascontiguousarray(hessian if self.intercept else hessian[:, :-1, :, :-1])
 
     def _sparse_hessian(self, theta: Array) -> Array:
         k, c = theta.shape
