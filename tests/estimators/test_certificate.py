@@ -7,14 +7,21 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
-from softclass.estimators import solve
-from softclass.estimators.certificate import absolute_penalty, duality_gap, newton_bound, polished_bias
+from softclass.estimators import certificate, solve
+from softclass.estimators.certificate import (
+    absolute_penalty,
+    contrasting_subgradient,
+    duality_gap,
+    newton_bound,
+    polished_bias,
+)
 from softclass.estimators.line_search import Limits
 from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.newton import newton
-from softclass.estimators.proximal import proximal
+from softclass.estimators.proximal import Penalty, proximal
 from softclass.estimators.scaling import column_moments, scale_features
 from softclass.estimators.softmax_regression import SoftmaxRegression
 
@@ -113,9 +120,62 @@ def test_gap_bounds_the_excess_at_every_iterate(way, seed, monkeypatch):
 
     assert model.converged_
     assert -1e-9 * best <= excess <= 1e-4 * best
-    assert model.gap_kind_ == "decrement" or model.gap_ >= excess - 1e-13 * best
-    assert model.gap_kind_ == "decrement" or model.gap_ <= 1e-4 * model.objective_
+    assert excess - 1e-13 * best <= model.gap_ <= 1e-4 * model.objective_
     assert np.all(along[:, 1] >= -1e-9 * best)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-3, 1e-5, 1e-6])
+@pytest.mark.parametrize("seed", range(12))
+def test_gap_is_not_below_the_excess_at_any_tolerance(way, tolerance, seed, monkeypatch):
+    X, y, weights, options = problem(seed)
+    best = SoftmaxRegression(tol=0, **options).fit(X, y, weights).objective_
+    WAYS[way](monkeypatch)
+    monkeypatch.setattr(solve, "POLISH_WORK", 0)
+
+    model = SoftmaxRegression(tol=tolerance, **options).fit(X, y, weights)
+
+    assert model.converged_
+    assert model.objective_ - best - 1e-13 * best <= model.gap_ <= tolerance * model.objective_
+
+
+@pytest.mark.parametrize("way", ["newton", "blocks"])
+@pytest.mark.parametrize("seed", range(20))
+def test_estimates_are_cautious_where_no_hessian_is_affordable(way, seed, monkeypatch):
+    X, y, weights, options = problem(seed)
+    best = SoftmaxRegression(tol=0, **options).fit(X, y, weights).objective_
+    WAYS[way](monkeypatch)
+    monkeypatch.setattr(solve, "POLISH_WORK", 0)
+    monkeypatch.setattr(certificate, "NEWTON_NUMBERS", 0)
+
+    model = SoftmaxRegression(**options).fit(X, y, weights)
+
+    assert model.gap_ >= model.objective_ - best - 1e-13 * best
+    assert model.objective_ - best <= 1e-4 * best
+
+
+def text(n_classes=12, rows=1500, columns=6000, seed=0):
+    """Return sparse rows like those of short sentences: few words, most of them rare."""
+    rng = np.random.default_rng(seed)
+    y = np.concatenate([np.arange(n_classes), rng.integers(0, n_classes, rows - n_classes)])
+    words = np.minimum(rng.zipf(1.3, (rows, 12)), columns) - 1
+    own = rng.random((rows, 12)) < 0.3
+    words = np.where(own, (y[:, None] * 40 + rng.integers(0, 40, (rows, 12))) % columns, words)
+    matrix = sparse.csr_matrix((np.ones(words.size), (np.repeat(np.arange(rows), 12), words.ravel())), (rows, columns))
+    return sparse.csr_matrix(matrix / np.sqrt(matrix.multiply(matrix).sum(axis=1))), y
+
+
+@pytest.mark.parametrize("C", [1.0, 30.0])
+@pytest.mark.parametrize("tolerance", [1e-3, 1e-4, 1e-6])
+def test_gap_of_sparse_rows_is_a_bound(C, tolerance):
+    X, y = text()
+    best = SoftmaxRegression(C=C, tol=1e-10).fit(X, y)
+
+    model = SoftmaxRegression(C=C, tol=tolerance).fit(X, y)
+
+    assert model.solver_ == "newton-cg"
+    assert model.gap_kind_ == "duality"
+    assert model.objective_ - best.objective_ <= model.gap_ <= tolerance * model.objective_
 
 
 @pytest.mark.parametrize("max_iter", [1, 2, 3, 4, 6])
@@ -170,7 +230,7 @@ def smooth_part(loss, theta):
 
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
 @pytest.mark.parametrize("ridge", [0.0, 0.05])
-def test_duality_gap_with_absolute_values_bounds_and_vanishes(n_classes, ridge):
+def test_bounds_with_absolute_values_bound_and_vanish(n_classes, ridge):
     loss = made(n_classes, penalty=ridge, rows=200)
     l1 = np.full(4, 0.02)
     best = proximal(loss, loss.start(), Limits(1e-12, True, 200), l1, np.random.default_rng(0))
@@ -180,9 +240,49 @@ def test_duality_gap_with_absolute_values_bounds_and_vanishes(n_classes, ridge):
 
     far = duality_gap(loss, theta, value, gradient, l1)
     near = duality_gap(loss, best.theta, *smooth_part(loss, best.theta), l1)
+    exact = duality_gap(loss, theta, value, gradient, l1, exact=True)
 
-    assert far >= excess
+    assert excess <= exact <= far * (1 + 1e-12)
     assert near <= 1e-6
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 4, 5])
+@pytest.mark.parametrize("ridge", [0.0, 0.05])
+@pytest.mark.parametrize("strength", [1e-3, 0.02])
+def test_newton_bound_with_absolute_values_bounds_and_is_tight(n_classes, ridge, strength):
+    loss = made(n_classes, penalty=ridge, rows=400, columns=5)
+    l1 = np.full(5, strength)
+    best = proximal(loss, loss.start(), Limits(1e-13, True, 200), l1, np.random.default_rng(0))
+    rng = np.random.default_rng(1)
+    bounds = []
+    for size in (1e-2, 1e-4):
+        theta = best.theta + size * rng.standard_normal(best.theta.shape) * (best.theta != 0)
+        weight, bias = loss.split(theta)
+        theta = np.c_[Penalty(l1, loss.penalty).centred(weight), bias - (bias.mean() if n_classes > 2 else 0)]
+        value, gradient = smooth_part(loss, theta)
+        excess = value + absolute_penalty(loss, theta, l1) - best.value
+        rest, common = contrasting_subgradient(loss, theta, gradient, l1)
+        bounds.append((newton_bound(loss, loss.hessian(theta), rest, common), excess))
+        slopes = rest - gradient
+        assert np.all(np.abs(slopes[:, :-1] - slopes[:, :-1].mean(axis=0)) <= 2 * strength * (1 + 1e-9))
+
+    assert all(bound >= excess for bound, excess in bounds)
+    assert bounds[-1][0] <= 1e-2 * best.value
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 6])
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-4, 1e-6])
+@pytest.mark.parametrize("ratio", [1.0, 0.5])
+def test_gap_of_absolute_values_is_not_below_the_excess(n_classes, tolerance, ratio, monkeypatch):
+    X, y, weights, _ = problem(n_classes + 40)
+    options = {"C": 0.3, "l1_ratio": ratio}
+    best = SoftmaxRegression(tol=0, **options).fit(X, y, weights).objective_
+    monkeypatch.setattr(solve, "POLISH_WORK", 0)
+
+    model = SoftmaxRegression(tol=tolerance, **options).fit(X, y, weights)
+
+    assert model.converged_
+    assert model.objective_ - best - 1e-13 * best <= model.gap_ <= tolerance * model.objective_
 
 
 @pytest.mark.parametrize("n_classes", [2, 4, 400])

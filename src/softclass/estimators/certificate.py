@@ -3,22 +3,22 @@
 Three ways, from the cheapest: weak duality, which needs a penalty and no further read of the rows; the curvature along
 the segment to the minimum, which needs the exact Hessian and no penalty; half the squared Newton decrement, which is an
 estimate. With `l1` the penalty is ``sum(penalty * weight**2) / 2 + sum(l1 * abs(weight))``, else its first part alone.
+Where a solver stopped on its own estimate, that is not believed: better points near by are sought until a bound holds
+there, and they are the answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import linalg
+from scipy import linalg, special
 
+from softclass.estimators.line_search import Solution, line_search
 from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.scaling import BLOCK_BYTES, Array
-
-if TYPE_CHECKING:
-    from softclass.estimators.line_search import Solution
+from softclass.functions.softmax import softmax
 
 ROUNDING = 1e-14  # of the objective: what the sums behind a bound may have lost in float64
 HALVINGS = 20  # until the share of the dual point that gives the best bound is known
@@ -31,6 +31,11 @@ MOST_PRODUCTS = 25
 SMALL_GAIN = 0.03  # share of the estimate that a step adds when the rest is taken for small
 NEWTON_NUMBERS = 1500  # parameters up to which the Hessian is factorised for a bound
 NEWTON_WORK = 2e11  # rows x parameters^2 that a Hessian at the end may cost, where it is asked for
+STEPS = 30  # Newton steps towards a point with a bound, where the Hessian is cheap
+STEEP = 0.3  # slope that may be left after one, as a share of the slope before
+FASTER = 0.25  # share of the last decrement that the next one may be: without penalty and slower, classes separate
+SEARCHES = 6  # steps by conjugate gradients where it is not
+CAUTION = 100.0  # times an estimate is the distance given: among far rows, curvature is less a little further on
 BOUND_WORK = 2e9  # and where only a bound is: a tenth of a second, as long as fits of that size take
 
 
@@ -43,7 +48,7 @@ class Certificate:
     gap : float
         In nats per weighted row; infinite where nothing is known.
     kind : str
-        "duality" and "newton": `gap` is a bound; "decrement": an estimate; "none": nothing is known.
+        "duality" and "newton": `gap` is a bound; "decrement": a hundred times an estimate; "none": nothing is known.
     """
 
     gap: float
@@ -58,7 +63,9 @@ def absolute_penalty(loss: LinearLoss, theta: Array, l1: Array | None) -> float:
     return 0.0 if l1 is None else float(np.sum(l1 * np.abs(loss.split(theta)[0])))
 
 
-def duality_gap(loss: LinearLoss, theta: Array, value: float, gradient: Array, l1: Array | None = None) -> float:
+def duality_gap(
+    loss: LinearLoss, theta: Array, value: float, gradient: Array, l1: Array | None = None, *, exact: bool = False
+) -> float:
     r"""Return a bound on the objective's distance from its minimum, infinite where the penalty gives none.
 
     For any distributions :math:`\alpha_i` with :math:`\sum_i s_i (\alpha_i - e_{y_i}) = 0` weak duality says
@@ -66,7 +73,9 @@ def duality_gap(loss: LinearLoss, theta: Array, value: float, gradient: Array, l
     .. math:: F^* \ge \sum_i s_i H(\alpha_i) - R^*\Big(\sum_i s_i (\alpha_i - e_{y_i}) x_i^T\Big).
 
     Taken are the probabilities at `theta`, mixed with a constant distribution so that the equation holds, and with the
-    targets where a column has no ridge penalty. `value` and `gradient` are those of `LinearLoss`, without `l1`.
+    targets where a column has no ridge penalty. `value` and `gradient` are those of `LinearLoss`, without `l1`. The
+    entropy of the mixture is bounded from below by concavity; with `exact` it is summed, in one more read of the rows,
+    which matters where there is no ridge penalty: the bound is of first order then.
     """
     if not np.all(loss.penalty + (0.0 if l1 is None else l1) > 0):
         return np.inf
@@ -76,6 +85,7 @@ def duality_gap(loss: LinearLoss, theta: Array, value: float, gradient: Array, l
     bare = value - 0.5 * float(np.vdot(loss.penalty * weight, weight))
     entropy = bare - float(np.vdot(loss_gradient, weight)) - float(by_bias @ bias)
     mixed, constant_entropy = 0.0, 0.0
+    constant = loss.shares
     if loss.intercept:
         slope = np.append(-by_bias.sum(), by_bias) if loss.n_classes == 2 else by_bias
         excess = max(0.0, float(np.max(slope / loss.shares)))
@@ -84,14 +94,34 @@ def duality_gap(loss: LinearLoss, theta: Array, value: float, gradient: Array, l
         constant_entropy = -float(constant @ np.log(np.where(constant > 0, constant, 1.0)))
     # The columns are centred when there is a bias, so the constant part meets the class sums only.
     moved = (1.0 - mixed) * loss_gradient - (mixed * loss.class_sums if mixed > 0 else 0.0)
-    bound = _best_bound((1.0 - mixed) * entropy + mixed * constant_entropy, np.abs(moved), loss.penalty, l1)
+    entropy = (1.0 - mixed) * entropy + mixed * constant_entropy
+    bound, share = _best_bound(entropy, np.abs(moved), loss.penalty, l1)
+    if exact:
+        bound += _mixed_entropy(loss, theta, mixed, constant, share) - share * entropy
+        loss.passes[0] += 1
     whole = value + absolute_penalty(loss, theta, l1)
     gap = whole - bound + ROUNDING * whole
     return max(gap, ROUNDING * whole) if np.isfinite(gap) else np.inf
 
 
-def _best_bound(entropy: float, sizes: Array, penalty: Array, l1: Array | None) -> float:
-    """Return the best dual value on the way from the targets, share 0, to the dual point, share 1.
+def _mixed_entropy(loss: LinearLoss, theta: Array, mixed: float, constant: Array, share: float) -> float:
+    """Return the mean entropy of `share` of (the probabilities mixed with a constant) and the rest of the targets."""
+    total = 0.0
+    rows = max(16, BLOCK_BYTES // (16 * loss.n_classes))
+    for span, block in loss.features.spans():
+        for first in range(0, block.shape[0], rows):
+            chances = np.asarray(softmax(loss.block_logits(block[first : first + rows], theta)), dtype=np.float64)
+            chances *= share * (1.0 - mixed)
+            chances += share * mixed * constant
+            place = np.arange(len(chances))
+            start = span.start + first
+            chances[place, loss.targets[start : start + len(place)]] += 1.0 - share
+            total -= float(loss.weights[start : start + len(place)] @ special.xlogy(chances, chances).sum(axis=1))
+    return total
+
+
+def _best_bound(entropy: float, sizes: Array, penalty: Array, l1: Array | None) -> tuple[float, float]:
+    """Return the best dual value on the way from the targets, share 0, to the dual point, share 1, and its share.
 
     That is the largest ``share * entropy - sum(max(share * sizes - l1, 0)**2 / (2 * penalty))`` among the shares that
     leave no column above its `l1` which has no `penalty`. By concavity of the entropy it is not below the true one.
@@ -99,7 +129,7 @@ def _best_bound(entropy: float, sizes: Array, penalty: Array, l1: Array | None) 
     if l1 is None:
         whole = float(np.sum(sizes * sizes / (2.0 * penalty)))
         share = 1.0 if 2.0 * whole <= entropy else max(entropy, 0.0) / (2.0 * whole)
-        return share * entropy - share * share * whole
+        return share * entropy - share * share * whole, share
     bare = penalty == 0
     most = 1.0
     if bare.any():
@@ -117,10 +147,10 @@ def _best_bound(entropy: float, sizes: Array, penalty: Array, l1: Array | None) 
             middle = 0.5 * (low + high)
             low, high = (middle, high) if rise(middle) > 0 else (low, middle)
         share = low
-    return share * entropy - float(np.sum(np.maximum(share * sizes - l1, 0.0) ** 2 / (2.0 * penalty)))
+    return share * entropy - float(np.sum(np.maximum(share * sizes - l1, 0.0) ** 2 / (2.0 * penalty))), share
 
 
-def newton_bound(loss: LinearLoss, hessian: Array, gradient: Array) -> float:
+def newton_bound(loss: LinearLoss, hessian: Array, gradient: Array, common: float = 0.0) -> float:
     r"""Return a bound that needs no penalty, infinite where the point is too far from the minimum to tell.
 
     Along a direction v the third derivative of the loss is at most the range of :math:`v_k \cdot x_i` over k times the
@@ -130,7 +160,8 @@ def newton_bound(loss: LinearLoss, hessian: Array, gradient: Array) -> float:
     .. math:: F - F^* \le \frac{a + (1 - a) \log(1 - a)}{\varrho^2}.
 
     A finite bound also proves that there is a finite minimum: the classes are not separated. `hessian` is that of
-    `LinearLoss` at the same point, made regular for the shift common to all classes.
+    `LinearLoss` at the same point, made regular for the shift common to all classes; `common` is added to
+    :math:`\delta^2`.
     """
     k, c = loss.n_rows, loss.n_columns
     try:
@@ -141,7 +172,7 @@ def newton_bound(loss: LinearLoss, hessian: Array, gradient: Array) -> float:
     if not pivots.min() > SMALLEST_PIVOT * pivots.max():  # rounding decides what the inverse is
         return np.inf
     flat = gradient.ravel()
-    squared = max(float(flat @ linalg.cho_solve(factor, flat, check_finite=False)), 0.0)
+    squared = max(float(flat @ linalg.cho_solve(factor, flat, check_finite=False)), 0.0) + common
     inverse = linalg.cho_solve(factor, np.eye(k * c), check_finite=False).reshape(k, c, k, c)
     blocks = [inverse[row, :, row] for row in range(k)]
     if k > 1:  # less the part of the shift, which contrasts do not meet
@@ -203,12 +234,15 @@ def weights_part(loss: LinearLoss, gradient: Array) -> float:
 
 
 def dual_certificate(
-    loss: LinearLoss, theta: Array, value: float, gradient: Array, goal: float
+    loss: LinearLoss, theta: Array, value: float, gradient: Array, goal: float, *, worth: float = WORTH_POLISHING
 ) -> tuple[float, Array, float, Array]:
-    """Return the duality gap, and the point it belongs to: with a polished bias where only the bias is in its way."""
+    """Return the duality gap, and the point it belongs to: with a polished bias where only the bias is in its way.
+
+    That is, where the weights' part takes no more than `worth` of the goal.
+    """
     gap = duality_gap(loss, theta, value, gradient)
     for _ in range(2):
-        if gap <= goal or not loss.intercept or weights_part(loss, gradient) > WORTH_POLISHING * goal:
+        if gap <= goal or not loss.intercept or weights_part(loss, gradient) > worth * goal:
             break
         better = polished_bias(loss, theta, gradient)
         new_value, new_gradient = loss.value_and_gradient(better)
@@ -251,29 +285,151 @@ def confirmed_decrement(
 
 def certify(
     loss: LinearLoss, solution: Solution, tolerance: float, l1: Array | None = None
-) -> tuple[Certificate, Array | None]:
-    """Return what is known of the solution's distance from the minimum, and the Hessian there if it was needed.
+) -> tuple[Certificate, Array | None, Solution]:
+    """Return what is known of the solution's distance from the minimum, the Hessian if it was needed, and the solution.
 
-    A bound is taken if it is within `tolerance` of the objective; else the solver's own estimate, where it trusted it;
-    else whatever bound there is. With `l1` the value of the solution has it, and the gradient is that of the rest.
+    A bound is taken if it is within `tolerance` of the objective. Where the solver trusted an estimate and no bound is
+    within, the solution is improved until one is, or until an estimate by conjugate gradients is a hundredth of that.
+    Then the gap is a hundred times the estimate, which is no bound, but was not exceeded where it was tried. With `l1`
+    the value of the solution has it, and the gradient is that of the rest.
     """
     if solution.reason == "separated":
-        return NOTHING, None
-    value, found = solution.value, [NOTHING]
+        return NOTHING, None, solution
+    trusted = solution.reason in ("decrement", "duality") and np.isfinite(solution.decrement)
+    if l1 is not None:
+        return _certify_absolute(loss, solution, tolerance, l1, trusted=trusted)
+    goal = max(tolerance, 1e-12) * solution.value
+    theta, value, gradient = solution.theta, solution.value, solution.gradient
+    gap = duality_gap(loss, theta, value, gradient)
+    if gap > goal and trusted:
+        gap, theta, value, gradient = dual_certificate(loss, theta, value, gradient, goal, worth=1.0)
+    if gap <= goal:
+        return Certificate(gap, "duality"), None, _moved(solution, theta, value, gradient)
+    lowest, hessian, bound = value - gap, None, np.inf
+    is_small = theta.size <= NEWTON_NUMBERS and len(loss.targets) * theta.size**2 <= BOUND_WORK
+    before = np.inf
+    for _ in range(STEPS if is_small else 0):
+        hessian = loss.hessian(theta)
+        bound = newton_bound(loss, hessian, gradient) + ROUNDING * value
+        if bound <= goal or not trusted:
+            break
+        step, decrement = _newton_step(hessian, gradient)
+        found = line_search(loss, theta, step, value, -2.0 * decrement, first=1.0, curvature=STEEP)
+        is_slow = not np.any(loss.penalty) and not decrement < FASTER * before
+        if found is None or is_slow or found[1] > value:
+            break
+        theta, value, gradient = found
+        hessian, bound, before = None, np.inf, decrement
+    gap = min(duality_gap(loss, theta, value, gradient), value - lowest)
+    if bound <= goal or (np.isfinite(bound) and bound <= gap):
+        return Certificate(bound, "newton"), hessian, _moved(solution, theta, value, gradient)
+    estimate = solution.decrement
+    if trusted and gap > goal and not is_small:
+        gap, estimate, theta, value, gradient = _sought(loss, theta, value, gradient, goal)
+    solution = _moved(solution, theta, value, gradient)
+    if gap <= goal:
+        return Certificate(gap, "duality"), hessian, solution
+    if trusted:
+        return Certificate(min(gap, _cautious(estimate, value)), "decrement"), hessian, solution
+    return (Certificate(gap, "duality") if np.isfinite(gap) else NOTHING), hessian, solution
+
+
+def _cautious(estimate: float, value: float) -> float:
+    """Return the distance to be given for an estimated one."""
+    return CAUTION * max(estimate, ROUNDING * value)
+
+
+def _moved(solution: Solution, theta: Array, value: float, gradient: Array) -> Solution:
+    return replace(solution, theta=theta, value=value, gradient=gradient)
+
+
+def _newton_step(hessian: Array, gradient: Array) -> tuple[Array, float]:
+    """Return the Newton step and half its squared length in the Hessian."""
+    try:
+        factor = linalg.cho_factor(hessian, lower=True, check_finite=False)
+    except linalg.LinAlgError:
+        return np.zeros_like(gradient), np.inf
+    step = _contrast(-linalg.cho_solve(factor, gradient.ravel(), check_finite=False).reshape(gradient.shape))
+    return step, -0.5 * float(np.vdot(step, gradient))
+
+
+def _sought(
+    loss: LinearLoss, theta: Array, value: float, gradient: Array, goal: float
+) -> tuple[float, float, Array, float, Array]:
+    """Return duality gap, estimate, point, value and gradient after steps by conjugate gradients, while they help."""
+    gap, estimate = np.inf, np.inf
+    curvature = start_curvature(loss) + loss.extended_penalty()
+    for _ in range(SEARCHES):
+        estimate, step = confirmed_decrement(loss, theta, gradient, lambda rest: _contrast(rest / curvature))
+        new_value, new_gradient = loss.value_and_gradient(theta + step)
+        if not new_value < value:
+            break
+        estimate = max(estimate, value - new_value)
+        lowest = value - gap
+        gap, theta, value, gradient = dual_certificate(loss, theta + step, new_value, new_gradient, goal, worth=1.0)
+        gap = min(gap, value - lowest)
+        if gap <= goal or CAUTION * estimate <= goal:
+            break
+    return gap, estimate, theta, value, gradient
+
+
+def _contrast(step: Array) -> Array:
+    """Return the part of a step that is not common to all classes."""
+    return step - step.mean(axis=0) if len(step) > 1 else step
+
+
+def start_curvature(loss: LinearLoss) -> Array:
+    """Return the second derivative by each parameter where all weights are zero."""
+    variance = np.append(loss.features.variance, 1.0) if loss.intercept else loss.features.variance
+    shares = loss.shares[1:] if loss.n_classes == 2 else loss.shares
+    return np.outer(shares * (1.0 - shares), variance)
+
+
+def _certify_absolute(
+    loss: LinearLoss, solution: Solution, tolerance: float, l1: Array, *, trusted: bool
+) -> tuple[Certificate, Array | None, Solution]:
+    """Certify a solution with absolute values in its penalty, as `certify` does."""
+    theta, value = solution.theta, solution.value
     goal = max(tolerance, 1e-12) * value
-    smooth = value - absolute_penalty(loss, solution.theta, l1)
-    dual = duality_gap(loss, solution.theta, smooth, solution.gradient, l1)
-    if dual <= goal:
-        return Certificate(dual, "duality"), None
-    found.append(Certificate(dual, "duality"))
-    hessian, size = None, solution.theta.size
-    if l1 is None and size <= NEWTON_NUMBERS and len(loss.targets) * size**2 <= BOUND_WORK:
-        hessian = loss.hessian(solution.theta)
-        bound = newton_bound(loss, hessian, solution.gradient) + ROUNDING * value
-        if bound <= goal:
-            return Certificate(bound, "newton"), hessian
-        found.append(Certificate(bound, "newton"))
-    if solution.reason in ("decrement", "duality") and np.isfinite(solution.decrement):
-        return Certificate(max(solution.decrement, ROUNDING * value), "decrement"), hessian
-    best = min(found, key=lambda one: one.gap)
-    return (best if np.isfinite(best.gap) else NOTHING), hessian
+    smooth = value - absolute_penalty(loss, theta, l1)
+    gap = duality_gap(loss, theta, smooth, solution.gradient, l1)
+    if gap > goal and not np.all(loss.penalty > 0):
+        gap = min(gap, duality_gap(loss, theta, smooth, solution.gradient, l1, exact=True))
+    if gap <= goal:
+        return Certificate(gap, "duality"), None, solution
+    if theta.size <= NEWTON_NUMBERS and len(loss.targets) * theta.size**2 <= BOUND_WORK:
+        rest, common = contrasting_subgradient(loss, theta, solution.gradient, l1)
+        bound = newton_bound(loss, loss.hessian(theta), rest, common) + ROUNDING * value
+        if bound <= goal or bound <= gap:
+            return Certificate(bound, "newton"), None, solution
+    if trusted:
+        return Certificate(min(gap, _cautious(solution.decrement, value)), "decrement"), None, solution
+    return (Certificate(gap, "duality") if np.isfinite(gap) else NOTHING), None, solution
+
+
+def contrasting_subgradient(loss: LinearLoss, theta: Array, gradient: Array, l1: Array) -> tuple[Array, float]:
+    """Return a short subgradient whose sums over the classes vanish, and the square of the rest in the Hessian.
+
+    Where ``abs(s) <= l1`` and ``s @ weight`` is the penalty, the objective is not below the smooth part plus the linear
+    ``s @ weight``, and the same at the point: so `newton_bound` holds with the gradient of that. `gradient` is that of
+    the smooth part. The loss knows no shift common to all classes; what is left of it meets the ridge alone.
+    """
+    weight, _ = loss.split(theta)
+    d = weight.shape[1]
+    zero = weight == 0
+    slope = gradient[:, :d]
+    taken = np.where(zero, np.clip(-slope, -l1, l1), l1 * np.sign(weight))
+    rest = gradient.copy()
+    rest[:, :d] = slope + taken
+    if len(weight) == 1:
+        return rest, 0.0
+    excess = rest[:, :d].sum(axis=0)  # taken back where the penalty leaves the slope free
+    inner = zero & (np.abs(slope) < l1)
+    moved = taken - np.where(inner, excess / np.maximum(inner.sum(axis=0), 1), 0.0)
+    rest[:, :d] = slope + np.where(zero, np.clip(moved, -l1, l1), moved)
+    mean = rest.mean(axis=0)
+    rest -= mean
+    common = mean[:d] * (np.abs(mean[:d]) > 1e-14 * (l1 + np.abs(slope).max(axis=0)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        squares = np.where(common != 0, len(weight) * common * common / loss.penalty, 0.0)
+    return rest, float(squares.sum())

@@ -92,9 +92,12 @@ def examine(
     constant: npt.NDArray[np.bool_],
     rank: ColumnRank | None,
     l1: Array | None = None,
-) -> Findings:
-    """Certify a solution and, where there is no penalty, look for separation; `rank` maps the columns of `loss`."""
-    certificate, hessian = certify(loss, found, tolerance, l1)
+) -> tuple[Findings, Solution]:
+    """Certify a solution and, where there is no penalty, look for separation; `rank` maps the columns of `loss`.
+
+    Returns the solution too, which certifying may have improved.
+    """
+    certificate, hessian, found = certify(loss, found, tolerance, l1)
     unpenalised = not np.any(loss.penalty) and l1 is None
     kept = np.flatnonzero(~constant) if rank is None else rank.kept
     direction = None
@@ -119,9 +122,9 @@ def examine(
         whole[:, kept] = weight / loss.features.scale
         separating = (whole, bias - whole[:, kept] @ loss.features.mean if loss.intercept else bias)
         never = tuple((int(kept[j]), k) for j, k in never_together(loss)) if direction.kind != "complete" else ()
-    return Findings(
-        certificate, found.solver, loss.passes[0], constant, rank, direction, separating, never, information
-    )
+    passes = loss.passes[0]
+    findings = Findings(certificate, found.solver, passes, constant, rank, direction, separating, never, information)
+    return findings, found
 
 
 def _is_affordable(loss: LinearLoss, size: int) -> bool:

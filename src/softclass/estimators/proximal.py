@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg, sparse
 
-from softclass.estimators.certificate import duality_gap
+from softclass.estimators.certificate import duality_gap, start_curvature
 from softclass.estimators.line_search import SUFFICIENT, Limits, Solution
 from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.scaling import BLOCK_BYTES, Array
@@ -374,13 +374,6 @@ def proximal(loss: LinearLoss, start: Array, limits: Limits, l1: Array, rng: np.
         rough = replace(limits, tolerance=STAGE_TOLERANCE, polish=False, progress=None, history=None)
         start = stage.minimise(start, penalty, rough).theta
     return ProximalNewton(bare, rng).minimise(start, penalty, limits)
-
-
-def start_curvature(loss: LinearLoss) -> Array:
-    """Return the second derivative by each parameter where all weights are zero."""
-    variance = np.append(loss.features.variance, 1.0) if loss.intercept else loss.features.variance
-    shares = loss.shares[1:] if loss.n_classes == 2 else loss.shares
-    return np.outer(shares * (1.0 - shares), variance)
 
 
 def _with_penalty(loss: LinearLoss, penalty: Array) -> LinearLoss:

@@ -91,9 +91,9 @@ class SoftmaxRegression(AbstractLinearClassifier):
     converged_ : bool
         Whether the test of `tol` was met.
     gap_ : float
-        How far `objective_` is from its minimum at most, or about; infinite where nothing is known.
+        How far `objective_` is from its minimum at most; infinite where nothing is known.
     gap_kind_ : str
-        "duality" or "newton": `gap_` is a bound; "decrement": an estimate; "none".
+        "duality" or "newton": `gap_` is proved; "decrement": a hundred times an estimate, for caution; "none".
     n_passes_ : int
         Reads of all rows.
     solver_ : str

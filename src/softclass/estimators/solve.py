@@ -44,6 +44,7 @@ STAGE_ROWS = 10  # rows a parameter of the sample that is solved first, where th
 STAGE_GAIN = 4  # the sample must be so many times smaller than the data
 STAGE_TOLERANCE = 1e-2
 SAMPLE_ROWS = 4000  # at least so many rows make an approximate Hessian
+LEAST_TOLERANCE = 1e-9  # of the objective: a tolerance below asks for what rounding allows
 REFRESH = frozenset({3, 10, 30, 65, 140, 300, 600})  # iterations; blocks of 785 columns cost a dozen passes each
 
 
@@ -185,11 +186,11 @@ def _solve(
     if l1_penalty > 0.0:
         strength = l1_penalty / scaled.scale
         found = proximal(loss, point, limits, strength, np.random.default_rng(seed))
-        findings = examine(loss, found, limits.tolerance, constant, None, strength)
+        findings, found = examine(loss, found, limits.tolerance, constant, None, strength)
         found = replace(found, gradient=least_subgradient(found.gradient, found.theta, strength))
     else:
         found = minimise(loss, point, limits, seed, is_cold=start is None)
-        findings = examine(loss, found, limits.tolerance, constant, rank)
+        findings, found = examine(loss, found, limits.tolerance, constant, rank)
     weight = np.where(scaled.variance > 0, loss.split(found.theta)[0] / scaled.scale, 0.0)
     return _optimum(loss, found, findings, weight, found.gradient, limits.tolerance)
 
@@ -203,10 +204,11 @@ def _optimum(
         bias = found.theta[:, -1] - weight @ loss.features.mean
         bias = bias - (bias.mean() if loss.n_rows > 1 else 0.0)
     certificate = findings.certificate
-    is_bound = certificate.kind in ("duality", "newton") and certificate.gap <= tolerance * found.value
-    certified = is_bound or found.reason in ("decrement", "duality")
+    certified = certificate.kind != "none" and certificate.gap <= max(tolerance, LEAST_TOLERANCE) * found.value
+    believed = certified or found.reason not in ("decrement", "duality") or loss.watch_margin
+    reason = found.reason if believed else "stalled"  # the solver was content, a closer look is not
     derivatives = loss.user_gradient(gradient)
-    return Optimum(weight, bias, found.value, *derivatives, found.iterations, found.reason, findings, certified)
+    return Optimum(weight, bias, found.value, *derivatives, found.iterations, reason, findings, certified)
 
 
 def _solve_independent(
@@ -226,7 +228,7 @@ def _solve_independent(
     if loss.intercept:
         point = np.concatenate([point, by_bias[:, None]], axis=1)
     found = minimise(reduced, point, limits, seed, is_cold=is_cold)
-    findings = examine(reduced, found, limits.tolerance, constant, rank)
+    findings, found = examine(reduced, found, limits.tolerance, constant, rank)
     weight = rank.shortest(reduced.split(found.theta)[0], loss.features.scale)
     by_kept, by_bias = reduced.split(found.gradient)
     gradient = rank.spread(by_kept)
