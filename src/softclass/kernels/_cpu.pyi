@@ -8,6 +8,9 @@ import numpy.typing as npt
 _Floats: TypeAlias = npt.NDArray[Any]  # any shape and strides; float16, uint16 (bits of bfloat16), float32 or float64
 _Mask: TypeAlias = npt.NDArray[np.bool_]
 _Values: TypeAlias = npt.NDArray[np.float64]  # a number a row, in C order of the rows; two for states; (K,) for classes
+_Float32: TypeAlias = npt.NDArray[np.float32]
+_Network: TypeAlias = object  # a capsule
+_Tensor: TypeAlias = tuple[str, tuple[int, ...], tuple[int, ...], int]  # name, shape, strides and place in floats
 _Targets: TypeAlias = npt.NDArray[Any]  # int64, an index a row in C order; or distributions: _Floats of the whole shape
 
 def target() -> str: ...
@@ -189,6 +192,15 @@ def regression_compact_make(
     values: npt.NDArray[np.float32] | None,
     threads: int = 0,
 ) -> None: ...
+def regression_compact_expand(
+    row_starts: _Indices,
+    columns: npt.NDArray[np.uint16],
+    values: npt.NDArray[np.float32],
+    base: npt.NDArray[np.float32],
+    rows: _Indices,
+    out: npt.NDArray[np.float32],
+    threads: int = 0,
+) -> None: ...
 def regression_compact_pass(
     row_starts: _Indices,
     columns: npt.NDArray[np.uint16],
@@ -261,3 +273,93 @@ def sparse_regression_gather(
     derivative: _Values,  # like theta, written: with the penalty, less the mean over the classes
     threads: int = 0,
 ) -> float: ...
+def mlp_network(
+    numbers: int,
+    codes: list[int],  # how many each category column has
+    is_embedded: list[bool],  # of each category column
+    embedding_width: int,
+    has_waves: bool,
+    has_scale: bool,
+    is_ntk: bool,
+    activation: str,
+    widths: list[int],  # of all layers, the classes last
+    dropout: list[float],  # of the inputs of all layers
+) -> _Network: ...
+def cnn_network(
+    height: int,
+    width: int,
+    channels: int,
+    subtract: list[float],  # a channel
+    multiply: list[float],
+    stages: list[tuple[int, int, int, int, int, int]],  # maps, kernel; zeros above, left, below, right
+    hidden: list[int],
+    dropout: list[float],  # of the inputs of all dense layers
+    n_classes: int,
+) -> _Network: ...
+def network_facts(network: _Network) -> tuple[int, int, tuple[_Tensor, ...]]: ...  # sizes of parameters and derived
+def network_lanes(network: _Network, batch_size: int) -> int: ...
+def network_refresh(network: _Network, parameters: _Float32, derived: _Float32, threads: int = 0) -> None: ...
+def network_train(
+    network: _Network,
+    parameters: _Float32,
+    first_moment: _Float32,
+    second_moment: _Float32,
+    lanes: _Float32,  # lanes times parameters, zeros between calls
+    derived: _Float32,
+    n_updates: int,
+    beta1_power: float,
+    beta2_power: float,
+    pixels: npt.NDArray[np.uint8] | None,  # (N, height, width, channels)
+    numbers: _Float32 | None,  # (N, numbers)
+    codes: npt.NDArray[np.int32] | None,  # (N, columns)
+    targets: npt.NDArray[np.int32] | None,  # (N,)
+    shares: _Float32 | None,  # (N, K), instead of targets
+    weights: _Float32 | None,
+    order: npt.NDArray[np.int64],  # rows of an epoch
+    first_step: int,  # of the epoch
+    last_step: int,
+    batch_size: int,
+    rates: _Values,  # one a step; so the next two
+    decays: _Values,
+    dropout: _Values,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    label_smoothing: float,
+    seed: int,
+    epoch: int,
+    flips: bool,
+    shift: int,
+    unknown_codes: float,
+    micro_rows: int = 0,
+    seconds: float = 0.05,
+    threads: int = 0,
+) -> tuple[int, float, float, float, float, bool, int, float, float]: ...
+def network_logits(
+    network: _Network,
+    parameters: _Float32,
+    derived: _Float32,
+    pixels: npt.NDArray[np.uint8] | None,
+    numbers: _Float32 | None,
+    codes: npt.NDArray[np.int32] | None,
+    indices: npt.NDArray[np.int64],
+    logits: _Float32,  # (n, K), written
+    threads: int = 0,
+) -> None: ...
+def network_gradient(
+    network: _Network,
+    parameters: _Float32,
+    derived: _Float32,
+    pixels: npt.NDArray[np.uint8] | None,
+    numbers: _Float32 | None,
+    codes: npt.NDArray[np.int32] | None,
+    targets: npt.NDArray[np.int32] | None,
+    shares: _Float32 | None,
+    weights: _Float32 | None,
+    indices: npt.NDArray[np.int64],
+    label_smoothing: float,
+    masks: list[npt.NDArray[np.uint8]],  # (n, width) a dropout layer, 1 = kept; or none
+    micro_rows: int,
+    lanes: _Float32,  # the first one holds the gradient afterwards
+    threads: int = 0,
+) -> tuple[float, float, float]: ...  # sums of weight times loss, of the weights, of the weights of hits

@@ -57,3 +57,12 @@ sparse_regression_gather = _cpu.sparse_regression_gather
 
 coordinate_descent = _cpu.coordinate_descent
 dual_ascent = _cpu.dual_ascent
+
+mlp_network = _cpu.mlp_network
+cnn_network = _cpu.cnn_network
+network_facts = _cpu.network_facts
+network_lanes = _cpu.network_lanes
+network_refresh = _cpu.network_refresh
+network_train = _cpu.network_train
+network_logits = _cpu.network_logits
+network_gradient = _cpu.network_gradient
