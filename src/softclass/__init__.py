@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from . import errors as errors
     from .estimators.regularization_path import Path as Path
     from .estimators.regularization_path import regularization_path as regularization_path
+    from .estimators.softmax_cnn import SoftmaxCNN as SoftmaxCNN
+    from .estimators.softmax_mlp import SoftmaxMLP as SoftmaxMLP
     from .estimators.softmax_regression import SoftmaxRegression as SoftmaxRegression
     from .estimators.softmax_regression_cv import SoftmaxRegressionCV as SoftmaxRegressionCV
     from .functions.cross_entropy import cross_entropy as cross_entropy
@@ -45,6 +47,8 @@ _ROOM_OF = {
     "LogPartition": "functions.log_partition",
     "Model": "model.model",
     "Path": "estimators.regularization_path",
+    "SoftmaxCNN": "estimators.softmax_cnn",
+    "SoftmaxMLP": "estimators.softmax_mlp",
     "SoftmaxRegression": "estimators.softmax_regression",
     "SoftmaxRegressionCV": "estimators.softmax_regression_cv",
     "cross_entropy": "functions.cross_entropy",
@@ -71,6 +75,8 @@ __all__ = [
     "LogPartition",
     "Model",
     "Path",
+    "SoftmaxCNN",
+    "SoftmaxMLP",
     "SoftmaxRegression",
     "SoftmaxRegressionCV",
     "cross_entropy",

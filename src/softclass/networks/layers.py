@@ -151,4 +151,4 @@ Input: TypeAlias = Pixels | Columns
 Layer: TypeAlias = (
     Convolution | MaxPool | Activation | Flatten | Dropout | FullyConnected | Embedding | Periodic | Scale
 )
-ACTIVATIONS = {"relu": Relu(), "tanh": Tanh(), "sigmoid": Sigmoid(), "selu": Selu()}
+ACTIVATIONS: dict[str, Activation] = {"relu": Relu(), "tanh": Tanh(), "sigmoid": Sigmoid(), "selu": Selu()}

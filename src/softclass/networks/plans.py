@@ -16,7 +16,7 @@ IMAGE_BATCH, SMALL_IMAGE_BATCH, SMALL_IMAGE_ROWS = 128, 64, 5_000
 IMAGE_RATES = (5e-3, 3e-3)  # of one stage, and of more
 IMAGE_DECAY, IMAGE_BETA2 = 0.01, 0.99
 EPOCH_ROWS, FEWEST_EPOCHS, MOST_EPOCHS = 50_000, 3, 60
-SHIFT, SHIFT_EPOCHS = 2, 12  # shorter runs lose by augmentation
+SHIFT, SHIFT_EPOCHS, SHIFT_SIDE = 2, 12, 20  # shorter runs and smaller images lose by it
 
 FEW_ROWS, MANY_ROWS = 10_000, 1_000_000
 TABLE_WIDTHS = ((100,), (256, 256), (512, 512))
