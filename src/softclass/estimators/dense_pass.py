@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,8 +27,9 @@ MOST_BYTES = 256 * 2**20
 
 def lanes_of(result_bytes: int, n_chunks: int) -> int:
     """Return the number of lanes: a function of the sizes of the data, never of the threads."""
-    wanted = int(np.clip(LANES_BYTES // max(result_bytes, 1), FEWEST_LANES, LANES))
-    return max(1, min(wanted, n_chunks, MOST_BYTES // max(result_bytes, 1)))
+    size = max(result_bytes, 1)
+    wanted = min(max(LANES_BYTES // size, FEWEST_LANES), LANES)
+    return max(1, min(wanted, n_chunks, MOST_BYTES // size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,19 +62,25 @@ class DenseRows:
         known = self.weights if self.targets is None else self.targets
         return 0 if known is None else len(known)
 
-    @property
+    @cached_property
     def chunk_rows(self) -> int:
         """Rows of a chunk."""
         return int(cpu.regression_chunk_rows(self.n_features))
 
-    @property
+    @cached_property
     def n_chunks(self) -> int:
         """Chunks of all rows."""
         return -(-self.n_rows // self.chunk_rows)
 
-    def pieces(self) -> Iterator[Piece]:
-        """Yield the rows in pieces of whole chunks, but for the last one."""
+    def pieces(self) -> Iterable[Piece]:
+        """Return the rows in pieces of whole chunks, but for the last one."""
+        if isinstance(self.blocks, tuple) and len(self.blocks) == 1:
+            return self._only_piece
         return pieces_of(self.blocks, self.chunk_rows, self.targets, self.weights)
+
+    @cached_property
+    def _only_piece(self) -> tuple[Piece, ...]:
+        return tuple(pieces_of(self.blocks, self.chunk_rows, self.targets, self.weights))
 
 
 class Piece(NamedTuple):
@@ -167,9 +175,9 @@ def _sums(
             None,
             rows.threads,
         )
-    total = lanes.sum(axis=0)
+    total, margin = (lanes.sum(axis=0), lanes[:, -1].min()) if len(lanes) > 1 else (lanes[0], lanes[0, -1])
     by_weight = total[: r * d].reshape(r, d)
-    return LossSums(float(total[-2]), by_weight, total[r * d : r * (d + 1)], float(lanes[:, -1].min()))
+    return LossSums(float(total[-2]), by_weight, total[r * d : r * (d + 1)], float(margin))
 
 
 def curvatures(rows: DenseRows, weight: Array, bias: Array) -> Array:

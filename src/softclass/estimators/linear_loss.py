@@ -154,9 +154,12 @@ class LinearLoss:
 
     def _joined(self, by_weight: Array, by_bias: Array) -> Array:
         """Return derivatives as an array like the parameters."""
-        gradient = np.concatenate([by_weight, by_bias[:, None]], axis=1) if self.intercept else by_weight
-        if self.n_rows > 1:
-            gradient -= gradient.mean(axis=0)  # zero but for rounding: the classes share one shift
+        gradient = by_weight
+        if self.intercept:
+            gradient = np.empty((len(by_weight), by_weight.shape[1] + 1))
+            gradient[:, :-1], gradient[:, -1] = by_weight, by_bias
+        if self.n_rows > 1:  # zero but for rounding: the classes share one shift
+            gradient -= np.add.reduce(gradient) / len(gradient)
         return gradient
 
     @cached_property

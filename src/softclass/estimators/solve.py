@@ -15,7 +15,7 @@ from softclass.estimators.findings import Findings, examine
 from softclass.estimators.lbfgs import lbfgs
 from softclass.estimators.line_search import Limits, Solution
 from softclass.estimators.linear_loss import LinearLoss
-from softclass.estimators.newton import newton
+from softclass.estimators.newton import newton, staged_newton
 from softclass.estimators.parallel import ONE, Workers, workers
 from softclass.estimators.preconditioners import (
     Apply,
@@ -256,7 +256,7 @@ def minimise(loss: LinearLoss, start: Array, limits: Limits, seed: int, *, is_co
     """Run the solver that suits the size of the problem."""
     n, p = len(loss.targets), start.size
     if p <= NEWTON_ALWAYS or (p <= NEWTON_MOST and n * p * p <= NEWTON_WORK):
-        return newton(loss, start, limits)
+        return staged_newton(loss, start, limits, seed) if is_cold else newton(loss, start, limits)
     rng = np.random.default_rng(seed)
     is_dense = not sparse.issparse(loss.features.blocks[0])
     if not is_dense and p > NEWTON_MOST:
