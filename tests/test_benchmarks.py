@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 NUMERICAL = ("softmax", "cross_entropy", "linear_cross_entropy", "small_calls", "accuracy")
-OTHERS = ("cold_start", "elastic_net", "softmax_regression")
+OTHERS = ("cold_start", "elastic_net", "softmax_regression", "streaming")
 
 
 def run(name: str, *options: str) -> str:
@@ -60,6 +60,13 @@ def test_softmax_regression_smokes() -> None:
 
     assert re.search(r"newton-cholesky +[\d.]+ CPU s", printed)
     assert "% of the limit" in printed
+
+
+def test_streaming_smokes() -> None:
+    printed = run("streaming", "--smoke")
+
+    assert "the bits of all fits are equal" in printed
+    assert re.search(r"pass_cpu +[\d.]+%", printed)
 
 
 @pytest.mark.slow
