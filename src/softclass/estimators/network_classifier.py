@@ -323,7 +323,8 @@ class AbstractNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
         array of shape (n_samples,)
             Labels as in `classes_`.
         """
-        labels: npt.NDArray[Any] = self.classes_[self._logits(X).argmax(axis=1)]
+        best = self._logits(X).argmax(axis=1)
+        labels: npt.NDArray[Any] = self.classes_[best]
         return labels
 
     def predict_proba(self, X: Any) -> Array:
