@@ -52,7 +52,9 @@ void compact_make(nb::handle features, nb::handle rest, nb::handle factor, nb::h
   if (starts) {
     const int64_t size = call.row_starts[call.n_rows];
     for (int64_t i = 0; i < call.n_rows; ++i)
-      require(call.row_starts[i] >= 0 && call.row_starts[i] <= call.row_starts[i + 1], "row_starts must not fall");
+      require(call.row_starts[i] >= 0 && call.row_starts[i] <= call.row_starts[i + 1] &&
+                  call.row_starts[i + 1] - call.row_starts[i] <= call.n_features + compact_unit - 1,
+              "row_starts must rise by what a row can hold");
     require(c->size() >= size && v->size() >= size, "columns and values must have room for all entries");
     call.columns = numbers<uint16_t>(c, Element::bfloat16, -1, "columns must be uint16");
     call.values = numbers<float>(v, Element::float32, -1, "values must be float32");

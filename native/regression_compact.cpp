@@ -10,56 +10,101 @@ namespace {
 constexpr int64_t part_rows = 48;  // rows whose logits are turned into residuals together
 constexpr int64_t small_pass = 50000;  // entries that one thread has gone through before another wakes
 
-template <class Real>
-void mark_entries(const Real* x, const CompactMaking& call, uint8_t* kept) {
-  for (int64_t d = 0; d < call.n_features; ++d)
-    kept[d] = uint8_t((double(x[d]) != call.rest[d]) & (call.factor[d] != 0.0));
+// One for the columns that are kept, zero for those that are left out.
+struct MakingScratch {
+  double* used;
+  double* kept;    // of the row: one where it is not at rest
+  double* scaled;  // of the row
+  uint16_t* columns;
+  float* values;
+};
+
+MakingScratch making_scratch(int64_t D, Pieces& pieces) {
+  const int64_t padded = rounded_up(D, 8);
+  return {pieces.take<double>(padded), pieces.take<double>(padded), pieces.take<double>(padded),
+          pieces.take<uint16_t>(D + compact_unit), pieces.take<float>(D + compact_unit)};
 }
 
+SOFTCLASS_INLINE Doubles load_as_doubles(const double* x) { return load(x); }
+SOFTCLASS_INLINE Doubles load_as_doubles(const float* x) {
+  double wide[Doubles::lanes];
+  for (int i = 0; i < Doubles::lanes; ++i) wide[i] = double(x[i]);
+  return load(wide);
+}
+
+// Returns how many numbers of a row are not at rest; says which, and what they are then.
+template <class Real, bool is_made>
+int64_t find_entries(const Real* x, const CompactMaking& call, const MakingScratch& t) {
+  constexpr int L = Doubles::lanes;
+  const int64_t D = call.n_features, whole = D / L * L;
+  const Doubles zero = broadcast(0.0);
+  Doubles sum = zero;
+  for (int64_t d = 0; d < whole; d += L) {
+    const Doubles value = load_as_doubles(x + d), rest = load(call.rest + d);
+    const Doubles kept = select(equal(value, rest), zero, load(t.used + d));
+    sum = sum + kept;
+    if (!is_made) continue;
+    store(t.kept + d, kept);
+    store(t.scaled + d, (value - rest) * load(call.factor + d));
+  }
+  double each[L], count = 0.0;
+  store(each, sum);
+  for (int i = 0; i < L; ++i) count += each[i];
+  for (int64_t d = whole; d < D; ++d) {
+    const double kept = double(x[d]) == call.rest[d] ? 0.0 : t.used[d];
+    count += kept;
+    if (!is_made) continue;
+    t.kept[d] = kept;
+    t.scaled[d] = (double(x[d]) - call.rest[d]) * call.factor[d];
+  }
+  return int64_t(count);
+}
+
+// Every number is written and the place moves on behind those that are kept: nothing to foretell.
 template <class Real>
-void make_row(const CompactMaking& call, int64_t row, uint8_t* kept) {
-  const int64_t D = call.n_features, padded = rounded_up(D, 8);
+void make_row(const CompactMaking& call, int64_t row, const MakingScratch& t) {
+  const int64_t D = call.n_features;
   const Real* const x = static_cast<const Real*>(call.features) + row * D;
-  mark_entries(x, call, kept);
   if (!call.columns) {
-    int64_t count = 0;
-    for (int64_t d = 0; d < D; ++d) count += kept[d];
-    call.counts[row] = rounded_up(count, compact_unit);
+    call.counts[row] = rounded_up(find_entries<Real, false>(x, call, t), compact_unit);
     return;
   }
-  int64_t at = call.row_starts[row];
-  const int64_t end = call.row_starts[row + 1];
-  for (int64_t d = 0; d < padded; d += 8) {
-    uint64_t eight;
-    memcpy(&eight, kept + d, 8);
-    if (!eight) continue;
-    const int64_t last = least(d + 8, D);
-    for (int64_t j = d; j < last; ++j) {
-      if (!kept[j] || at >= end) continue;
-      call.columns[at] = uint16_t(j);
-      call.values[at] = float((double(x[j]) - call.rest[j]) * call.factor[j]);
-      ++at;
-    }
+  find_entries<Real, true>(x, call, t);
+  const double *const kept = t.kept, *const scaled = t.scaled;
+  uint16_t* const columns = t.columns;
+  float* const values = t.values;
+  int64_t count = 0;
+  for (int64_t d = 0; d < D; ++d) {
+    columns[count] = uint16_t(d);
+    values[count] = float(scaled[d]);
+    count += int64_t(kept[d]);
   }
-  for (; at < end; ++at) {
-    call.columns[at] = 0;
-    call.values[at] = 0.0f;
+  const int64_t start = call.row_starts[row], room = call.row_starts[row + 1] - start;
+  for (int64_t q = count; q < room; ++q) {
+    columns[q] = 0;
+    values[q] = 0.0f;
   }
+  memcpy(call.columns + start, columns, size_t(room) * sizeof(uint16_t));
+  memcpy(call.values + start, values, size_t(room) * sizeof(float));
 }
 
 bool make(const CompactMaking& call) {
-  const int64_t n_tasks = (call.n_rows + compact_chunk_rows - 1) / compact_chunk_rows;
+  const int64_t D = call.n_features, n_tasks = (call.n_rows + compact_chunk_rows - 1) / compact_chunk_rows;
   volatile bool is_well = true;
   parallel(n_tasks, call.threads, [&](int64_t task) {
-    uint8_t* const kept = static_cast<uint8_t*>(scratch(0, rounded_up(call.n_features, 8)));
-    if (!kept) {
+    Pieces sizing(nullptr);
+    making_scratch(D, sizing);
+    void* const own = scratch(0, sizing.bytes());
+    if (!own) {
       is_well = false;
       return;
     }
-    for (int64_t d = call.n_features; d < rounded_up(call.n_features, 8); ++d) kept[d] = 0;
+    Pieces pieces(own);
+    const MakingScratch t = making_scratch(D, pieces);
+    for (int64_t d = 0; d < D; ++d) t.used[d] = call.factor[d] != 0.0 ? 1.0 : 0.0;
     const int64_t end = least((task + 1) * compact_chunk_rows, call.n_rows);
     for (int64_t row = task * compact_chunk_rows; row < end; ++row)
-      call.is_double ? make_row<double>(call, row, kept) : make_row<float>(call, row, kept);
+      call.is_double ? make_row<double>(call, row, t) : make_row<float>(call, row, t);
   });
   return is_well;
 }
