@@ -1,20 +1,22 @@
-"""L1 and elastic net against glmnet, the conditions of optimality, scikit-learn, and finite differences."""
+"""L1 and elastic net: the conditions of optimality, scikit-learn, and finite differences."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 import pytest
 from scipy import optimize, sparse, special
-from sklearn.datasets import load_iris, make_classification
+from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
 
 from asserts import assert_bit_equal, assert_close
-from golden import cases
-from softclass.estimators import proximal
+from softclass.estimators import proximal, softmax_regression
 from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.proximal import Penalty, loss_hessians, minimum_of_model
 from softclass.estimators.scaling import column_moments, scale_features
 from softclass.estimators.softmax_regression import SoftmaxRegression
+from softclass.estimators.streaming import read_batches
 
 
 def problem(rows: int, columns: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -50,20 +52,6 @@ def objective(X: np.ndarray, y: np.ndarray, W: np.ndarray, b: np.ndarray, C: flo
     logits = np.concatenate([np.zeros_like(logits), logits], axis=1) if len(W) == 1 else logits
     losses = special.logsumexp(logits, axis=1) - logits[np.arange(len(y)), y]
     return float(C * losses.sum() + ratio * np.abs(W).sum() + 0.5 * (1 - ratio) * (W * W).sum())
-
-
-# --- against glmnet --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("case", cases("glmnet_iris"), ids=lambda case: case["name"])
-def test_iris_has_the_coefficients_of_glmnet(case):
-    X, y = load_iris(return_X_y=True)
-
-    model = SoftmaxRegression(C=1 / (150 * case["lambda"]), l1_ratio=case["alpha"]).fit(X, y)
-
-    assert_close(case["coef"], model.coef_, rtol=0, atol=3e-7)
-    assert_close(case["intercept"], model.intercept_, rtol=0, atol=1e-6)
-    assert np.array_equal(np.array(case["coef"]) == 0, model.coef_ == 0)
 
 
 # --- conditions of optimality ----------------------------------------------------------------------------------------
@@ -193,6 +181,22 @@ def test_sparse_rows_give_the_dense_answer():
     thin = SoftmaxRegression(C=0.05, l1_ratio=0.8).fit(sparse.csr_matrix(X), y)
 
     assert_close(dense.coef_, thin.coef_, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("ratio", [1.0, 0.5])
+@pytest.mark.parametrize("has_room", [True, False])
+def test_batches_on_disk_have_the_bits_of_memory(ratio, has_room, monkeypatch):
+    X, y = problem(30_000, 12, 4)
+    if not has_room:
+        monkeypatch.setattr(softmax_regression, "read_batches", partial(read_batches, room=0))
+
+    whole = SoftmaxRegression(C=1e-3, l1_ratio=ratio).fit(X, y)
+    batches = [(X[first : first + 999], y[first : first + 999]) for first in range(0, len(y), 999)]
+    read = SoftmaxRegression(C=1e-3, l1_ratio=ratio).fit_batches(batches)
+
+    assert 0 < np.count_nonzero(read.coef_) < read.coef_.size
+    assert_bit_equal(whole.coef_, read.coef_)
+    assert_bit_equal(whole.intercept_, read.intercept_)
 
 
 def wide_text() -> tuple[sparse.csr_matrix, np.ndarray]:
