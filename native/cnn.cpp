@@ -55,6 +55,8 @@ static void clear_borders(const CnnLane& lane, int64_t rows) {
 static void forward_stages(const CnnLane& lane) {
   const CnnShape& shape = lane.shape;
   for (int64_t r = 0; r < lane.count; ++r) {
+    const int64_t next = lane.first + r + 1;
+    if (next < lane.call.count) fetch_row(shape, lane.call, lane.call.indices[next]);
     fill_row(shape, lane.call, lane.call.indices[lane.first + r], lane.image(r));
     const float* from = lane.image(r);
     for (int s = 0; s < shape.n_stages; ++s) {
@@ -175,7 +177,7 @@ static void backward_stages(const CnnLane& lane) {
     }
     const CnnStage& first = shape.stages[0];
     stage_backward_of_pixels(first, lane.image(r), g + first.out_first, lane.winners(0, r), gradient + first.weight,
-                             gradient + first.bias);
+                             gradient + first.bias, lane.room<float>(shape.room.pairs));
   }
 }
 

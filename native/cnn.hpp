@@ -61,13 +61,12 @@ struct CnnRoom {
   int64_t images, maps[most_stages], winners[most_stages], keep;
   int64_t hidden[most_dense - 1], logits, deltas, loss;
   int64_t delta_step;  // floats of the gradient of one hidden layer
-  int64_t map_gradient, entries, starts, sorted;
+  int64_t pairs, map_gradient, entries, starts, sorted;
 };
 
 struct CnnShape {
   int height, width, channels, n_classes;
   int top, left;  // zeros around the image
-  float table[most_pixel_channels][256];
   float subtract[most_pixel_channels], multiply[most_pixel_channels];
   int n_stages, n_dense;
   CnnStage stages[most_stages];

@@ -29,7 +29,9 @@ static const uint8_t* kept_inputs(const CnnDense& layer, int number, const Dropo
   return keep;
 }
 
+// Of the first `count` bytes, at most a vector of them.
 SOFTCLASS_INLINE unsigned kept_bits(const uint8_t* keep, int count) {
+  if (count >= Floats::lanes) return bits_of_bytes(keep);
   unsigned bits = 0;
   for (int l = 0; l < count; ++l) bits |= unsigned(keep[l]) << l;
   return bits;
@@ -41,8 +43,7 @@ static void drop_features(const CnnStage& stage, const uint8_t* keep, float scal
   const Floats factor = broadcast(scale);
   for (int64_t w = 0; w < stage.windows; ++w, keep += stage.real_outputs)
     for (int c = 0; c < stage.outputs; c += L, h += L, ++winners) {
-      const int left = stage.real_outputs - c;
-      const unsigned bits = kept_bits(keep + c, left < 0 ? 0 : left < L ? left : L);
+      const unsigned bits = kept_bits(keep + c, stage.real_outputs - c);
       winners->alive &= uint16_t(bits);
       store(h, keep_where(mask_of(bits), load(h) * factor));
     }

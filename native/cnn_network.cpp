@@ -48,7 +48,6 @@ class Plan {
     for (int c = 0; c < o.channels; ++c) {
       shape_.subtract[c] = o.subtract[c];
       shape_.multiply[c] = o.multiply[c];
-      for (int u = 0; u < 256; ++u) shape_.table[c][u] = (float(u) - o.subtract[c]) * o.multiply[c];
     }
     return true;
   }
@@ -226,6 +225,7 @@ class Plan {
     // Gradients of two hidden layers; then the sums of a narrow head, or what its classes pass on.
     room.deltas = take(4 * (2 * room.delta_step + room.rows * 16 * most_narrow));
     room.loss = take(loss_room(shape_.n_classes, room.rows, true));
+    room.pairs = take(2 * image);
     if (shape_.n_stages > 1) {
       const CnnStage& second = shape_.stages[1];
       room.map_gradient = take(4 * int64_t(second.in_height) * second.in_row);

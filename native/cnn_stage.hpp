@@ -20,6 +20,13 @@ namespace SOFTCLASS_TARGET {
 #define SOFTCLASS_APART static __attribute__((noinline))
 #endif
 
+// The line of the first cache that holds p, which may lie anywhere.
+#if defined(_MSC_VER)
+SOFTCLASS_INLINE void fetch_line(const void*) {}
+#else
+SOFTCLASS_INLINE void fetch_line(const void* p) { __builtin_prefetch(p); }
+#endif
+
 // Vectors of channels, and windows side by side, that are in registers at once.
 #if defined(SOFTCLASS_TARGET_avx512)
 constexpr int stage_vectors = 2, stage_windows = 3, held_windows = 4;
@@ -51,10 +58,10 @@ SOFTCLASS_INLINE StageInput window_at(StageInput x, int py, int px) {
 SOFTCLASS_INLINE Floats pool(Floats a00, Floats a01, Floats a10, Floats a11, Winners* winners) {
   const Floats zero = broadcast(0.0f);
   const Floats above = greater_of(a00, a01), below = greater_of(a10, a11), m = greater_of(above, below);
-  winners->right_above = uint16_t(bits_of(less(a00, a01)));
-  winners->right_below = uint16_t(bits_of(less(a10, a11)));
-  winners->below = uint16_t(bits_of(less(above, below)));
-  winners->alive = uint16_t(bits_of(less(zero, m)));
+  keep_bits(less(a00, a01), &winners->right_above);
+  keep_bits(less(a10, a11), &winners->right_below);
+  keep_bits(less(above, below), &winners->below);
+  keep_bits(less(zero, m), &winners->alive);
   return greater_of(zero, m);  // a NaN stays
 }
 

@@ -1,8 +1,8 @@
 // A stage backward. Of the four positions under a window only the winner has a gradient, and none if it is not positive.
 //
-// Two forms of one sum. For pixels, `select`: every position meets its share of the gradient, three of the four zeros. For
-// maps of many channels, rows: only what is alive is touched. Weight gradients take windows in order; the gradient of the
-// input map takes rows of the kernel, windows, positions and channels in order.
+// For pixels every channel of a window picks its winner's pixel out of four, tap by tap. For maps of many channels the
+// winners are listed, and only they are touched. Gradients of weights sum the windows of an image in order, then the images;
+// the gradient of the input map takes rows of the kernel, windows, positions and channels in order.
 #pragma once
 
 #include "cnn_stage.hpp"
@@ -19,75 +19,121 @@ SOFTCLASS_INLINE Positions positions_of(const Winners& w) {
            below & w.right_below}};
 }
 
-// Rows of a kernel of 5 whose gradients are in registers at once.
-#if defined(SOFTCLASS_TARGET_avx512) || defined(SOFTCLASS_TARGET_neon)
-constexpr int held_rows_of_5 = 5;
+SOFTCLASS_INLINE void add_to(float* to, Floats x) { store(to, load(to) + x); }
+
+// Vectors of outputs, and rows of a kernel of 5, whose gradients are in registers at once.
+#if defined(SOFTCLASS_TARGET_avx512)
+constexpr int picked_vectors = 2, picked_rows_of_5 = 5;
+#elif defined(SOFTCLASS_TARGET_neon)
+constexpr int picked_vectors = 2, picked_rows_of_5 = 5;
 #else
-constexpr int held_rows_of_5 = 1;
+constexpr int picked_vectors = 1, picked_rows_of_5 = 2;
 #endif
 
-// Adds to `rows` rows of taps of one channel of pixels, for one vector of outputs, and with `bias` to that.
-template <int kernel, int rows>
-SOFTCLASS_APART void select_rows(const CnnStage& stage, StageInput x, const float* g, const Winners* winners, float* weight,
-                        float* bias) {
-  Floats sum[rows][kernel];
-  const int tap = stage.channels * stage.outputs, each = stage.outputs / Floats::lanes;
+// The image with every pixel beside the one below it: for row y, channel c and column x the pixels (y, x) and (y + 1, x).
+// Those of (y, x) and (y, x + 1) are then the four that a tap can meet under a window.
+static void pair_rows(const CnnStage& stage, const float* image, float* pairs) {
+  const int C = stage.channels, width = stage.in_width;
+  for (int y = 0; y + 1 < stage.in_height; ++y, image += stage.in_row)
+    for (int c = 0; c < C; ++c, pairs += 2 * width) {
+      const float *above = image + c, *below = above + stage.in_row;
+      if (C == 1) {
+        for (int x = 0; x < width; ++x) {
+          pairs[2 * x] = above[x];
+          pairs[2 * x + 1] = below[x];
+        }
+      } else {
+        for (int x = 0; x < width; ++x) {
+          pairs[2 * x] = above[x * C];
+          pairs[2 * x + 1] = below[x * C];
+        }
+      }
+    }
+}
+
+// Adds to `rows` rows of taps of one channel of pixels, for some vectors of outputs, and with `bias` to that. `pairs`
+// begins at the first of these rows, of that channel.
+template <int kernel, int rows, int vectors>
+SOFTCLASS_APART void pick_rows(const CnnStage& stage, const float* pairs, const float* g, const Winners* winners,
+                               float* weight, float* bias) {
+  constexpr int L = Floats::lanes;
+  Floats sum[vectors][rows][kernel], all[vectors];
+  const int tap = stage.channels * stage.outputs, each = stage.outputs / L;
+  const int64_t row = int64_t(2) * stage.channels * stage.in_width;
   SOFTCLASS_UNROLL
-  for (int i = 0; i < rows; ++i)
+  for (int v = 0; v < vectors; ++v) {
     SOFTCLASS_UNROLL
-    for (int j = 0; j < kernel; ++j) sum[i][j] = load(weight + (i * kernel + j) * tap);
-  Floats all = bias ? load(bias) : broadcast(0.0f);
+    for (int i = 0; i < rows; ++i)
+      SOFTCLASS_UNROLL
+      for (int j = 0; j < kernel; ++j) sum[v][i][j] = broadcast(0.0f);
+    all[v] = broadcast(0.0f);
+  }
   for (int py = 0; py < stage.pooled_height; ++py) {
-    const float* from = x.map + int64_t(2 * py) * x.row;
+    const float* from = pairs + 2 * py * row;
     const float* gradient = g + int64_t(py) * stage.out_row;
-    for (int px = 0; px < stage.pooled_width; ++px, from += 2 * x.step, gradient += stage.outputs, winners += each) {
-      const Positions winner = positions_of(*winners);
-      const Floats whole = load(gradient);
-      Floats part[4];
+    for (int px = 0; px < stage.pooled_width; ++px, from += 4, gradient += stage.outputs, winners += each) {
+      Floats alive[vectors];
+      Choice choice[vectors];
       SOFTCLASS_UNROLL
-      for (int k = 0; k < 4; ++k) part[k] = keep_where(mask_of(winner.of[k]), whole);
-      if (bias) all = all + keep_where(mask_of(winners->alive), whole);
+      for (int v = 0; v < vectors; ++v) {
+        const Winners w = winners[v];
+        const unsigned below = w.below, right = (w.right_below & below) | (w.right_above & ~below);
+        choice[v] = choice_of(right, below);
+        alive[v] = keep_where(mask_of(w.alive), load(gradient + v * L));
+        all[v] = all[v] + alive[v];
+      }
+      const float* four = from;
       SOFTCLASS_UNROLL
-      for (int a = 0; a <= rows; ++a) {
+      for (int i = 0; i < rows; ++i, four += row) {
         SOFTCLASS_UNROLL
-        for (int b = 0; b <= kernel; ++b) {
-          const Floats pixel = broadcast(from[a * x.row + b * x.step]);
+        for (int j = 0; j < kernel; ++j) {
           SOFTCLASS_UNROLL
-          for (int k = 0; k < 4; ++k) {
-            const int i = a - k / 2, j = b - k % 2;
-            if (i >= 0 && i < rows && j >= 0 && j < kernel) sum[i][j] = fma(pixel, part[k], sum[i][j]);
-          }
+          for (int v = 0; v < vectors; ++v)
+            sum[v][i][j] = fma(chosen(four + 2 * j, choice[v]), alive[v], sum[v][i][j]);
         }
       }
     }
   }
   SOFTCLASS_UNROLL
-  for (int i = 0; i < rows; ++i)
+  for (int v = 0; v < vectors; ++v) {
     SOFTCLASS_UNROLL
-    for (int j = 0; j < kernel; ++j) store(weight + (i * kernel + j) * tap, sum[i][j]);
-  if (bias) store(bias, all);
+    for (int i = 0; i < rows; ++i)
+      SOFTCLASS_UNROLL
+      for (int j = 0; j < kernel; ++j) add_to(weight + (i * kernel + j) * tap + v * L, sum[v][i][j]);
+    if (bias) add_to(bias + v * L, all[v]);
+  }
 }
 
-template <int kernel, int rows>
-static void select_kernel(const CnnStage& stage, const float* image, const float* g, const Winners* winners,
-                          float* weight, float* bias) {
+// `rows` rows of taps from row i on, all outputs, all channels.
+template <int kernel, int rows, int vectors>
+SOFTCLASS_INLINE void pick_all(const CnnStage& stage, int i, const float* pairs, const float* g, const Winners* winners,
+                               float* weight, float* bias) {
   constexpr int L = Floats::lanes;
-  for (int c = 0; c < stage.outputs; c += L)
-    for (int i = 0; i < kernel; i += rows)
-      for (int channel = 0; channel < stage.channels; ++channel)
-        select_rows<kernel, rows>(
-            stage, {image + int64_t(i) * stage.in_row + channel, stage.in_row, stage.channels}, g + c, winners + c / L,
-            weight + int64_t(i * kernel * stage.channels + channel) * stage.outputs + c,
-            i == 0 && channel == 0 ? bias + c : nullptr);
+  const int C = stage.channels;
+  for (int channel = 0; channel < C; ++channel) {
+    const float* const from = pairs + int64_t(2) * (i * C + channel) * stage.in_width;
+    float* const to = weight + int64_t(i * kernel * C + channel) * stage.outputs;
+    const bool is_first = i == 0 && channel == 0;
+    int c = 0;
+    for (; c + vectors * L <= stage.outputs; c += vectors * L)
+      pick_rows<kernel, rows, vectors>(stage, from, g + c, winners + c / L, to + c, is_first ? bias + c : nullptr);
+    for (; c < stage.outputs; c += L)
+      pick_rows<kernel, rows, 1>(stage, from, g + c, winners + c / L, to + c, is_first ? bias + c : nullptr);
+  }
 }
 
-// For pixels: adds to the gradients of weight (r, r, C, M) and bias; g is laid out like the map.
+// For pixels: adds to the gradients of weight (r, r, C, M) and bias; g is laid out like the map. `pairs` is scratch.
 static void stage_backward_of_pixels(const CnnStage& stage, const float* image, const float* g, const Winners* winners,
-                                     float* weight, float* bias) {
-  if (stage.kernel == 3)
-    select_kernel<3, 3>(stage, image, g, winners, weight, bias);
-  else
-    select_kernel<5, held_rows_of_5>(stage, image, g, winners, weight, bias);
+                                     float* weight, float* bias, float* pairs) {
+  pair_rows(stage, image, pairs);
+  if (stage.kernel == 3) {
+    pick_all<3, 3, picked_vectors>(stage, 0, pairs, g, winners, weight, bias);
+  } else {
+    int i = 0;
+    for (; i + picked_rows_of_5 <= 5; i += picked_rows_of_5)
+      pick_all<5, picked_rows_of_5, 1>(stage, i, pairs, g, winners, weight, bias);
+    for (; i < 5; ++i) pick_all<5, 1, 1>(stage, i, pairs, g, winners, weight, bias);
+  }
 }
 
 // A winner with its gradient: where its taps begin in the map, or the channel.
@@ -137,7 +183,7 @@ SOFTCLASS_INLINE void add_taps(const float* map, int64_t row, int64_t run, const
   SOFTCLASS_UNROLL
   for (int i = 0; i < rows; ++i)
     SOFTCLASS_UNROLL
-    for (int v = 0; v < columns; ++v) sum[i][v] = load(weight + i * run + v * L);
+    for (int v = 0; v < columns; ++v) sum[i][v] = broadcast(0.0f);
   for (int64_t n = 0; n < count; ++n) {
     const Floats g = broadcast(entries[n].gradient);
     const float* x = map + entries[n].place;
@@ -149,7 +195,7 @@ SOFTCLASS_INLINE void add_taps(const float* map, int64_t row, int64_t run, const
   SOFTCLASS_UNROLL
   for (int i = 0; i < rows; ++i)
     SOFTCLASS_UNROLL
-    for (int v = 0; v < columns; ++v) store(weight + i * run + v * L, sum[i][v]);
+    for (int v = 0; v < columns; ++v) add_to(weight + i * run + v * L, sum[i][v]);
 }
 
 template <int kernel, int columns>
@@ -198,13 +244,15 @@ SOFTCLASS_APART void list_all_winners(const CnnStage& stage, const float* g, con
                                       float* bias) {
   constexpr int L = Floats::lanes;
   const int each = stage.outputs / L;
+  float sums[1024];
+  for (int c = 0; c < stage.outputs; ++c) sums[c] = 0.0f;
   int32_t count = 0;
   int32_t* start = list.starts;
   for (int py = 0; py < stage.pooled_height; ++py)
     for (int px = 0; px < stage.pooled_width; ++px, winners += each) {
       const float* const gradient = g + int64_t(py) * stage.out_row + int64_t(px) * stage.outputs;
       for (int v = 0; v < each; ++v)
-        store(bias + v * L, load(bias + v * L) + keep_where(mask_of(winners[v].alive), load(gradient + v * L)));
+        add_to(sums + v * L, keep_where(mask_of(winners[v].alive), load(gradient + v * L)));
       for (int k = 0; k < 4; ++k) {
         *start++ = count;
         for (int v = 0; v < each; ++v) {
@@ -214,6 +262,7 @@ SOFTCLASS_APART void list_all_winners(const CnnStage& stage, const float* g, con
       }
     }
   *start = count;
+  for (int c = 0; c < stage.outputs; c += L) add_to(bias + c, load(sums + c));
 }
 
 SOFTCLASS_APART void sort_by_channel(const CnnStage& stage, WinnerList list, int32_t* ends) {
@@ -262,7 +311,7 @@ SOFTCLASS_INLINE void send_back(const float* weight, int64_t taps, const Entry* 
     for (int v = 0; v < columns; ++v) sum[v] = fma(load(w + v * L), g, sum[v]);
   }
   SOFTCLASS_UNROLL
-  for (int v = 0; v < columns; ++v) store(map + v * L, load(map + v * L) + sum[v]);
+  for (int v = 0; v < columns; ++v) add_to(map + v * L, sum[v]);
 }
 
 template <int kernel, int columns>
