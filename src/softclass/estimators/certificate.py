@@ -18,6 +18,7 @@ from scipy import linalg, special
 from softclass.estimators.line_search import Solution, line_search
 from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.scaling import BLOCK_BYTES, Array
+from softclass.estimators.sparse_gap import sparse_gap
 from softclass.functions.softmax import softmax
 
 ROUNDING = 1e-14  # of the objective: what the sums behind a bound may have lost in float64
@@ -79,6 +80,8 @@ def duality_gap(
     """
     if not np.all(loss.penalty + (0.0 if l1 is None else l1) > 0):
         return np.inf
+    if loss.is_sparse and l1 is None and not exact:
+        return sparse_gap(loss, theta, value, gradient)
     weight, bias = loss.split(theta)
     by_weight, by_bias = loss.split(gradient)
     loss_gradient = by_weight - loss.penalty * weight

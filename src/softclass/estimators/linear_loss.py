@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from softclass.estimators.compact_rows import CompactBlocks, CompactPass
 from softclass.estimators.dense_pass import (
     DenseRows,
     LossSums,
@@ -75,7 +76,7 @@ class LinearLoss:
         """Columns of the parameters: D, and one for the bias."""
         return self.features.n_features + self.intercept
 
-    @property
+    @cached_property
     def single(self) -> bool:
         """Whether the working copy is float32, so that values are sure to about 1e-8 of themselves only."""
         return bool(self.features.blocks[0].dtype == np.float32)
@@ -121,6 +122,15 @@ class LinearLoss:
         weights = self.weights if self.unit_weight is None else None
         return DenseRows(self.features.blocks, self.targets, weights, self.features.n_features, self.workers.threads)
 
+    @cached_property
+    def compact(self) -> CompactPass | None:
+        """The rows without the numbers that are at rest, where they are kept so."""
+        blocks = self.features.blocks
+        if not isinstance(blocks, CompactBlocks):
+            return None
+        weights = self.weights if self.unit_weight is None else None
+        return CompactPass(blocks.rows, self.targets, weights, self.workers.threads)
+
     def own_columns(self, weight: Array, bias: Array) -> tuple[Array, Array]:
         """Return coefficients in the numbers of the blocks, which may not be centred and scaled."""
         factor, shift = self.features.factor, self.features.shift
@@ -138,7 +148,11 @@ class LinearLoss:
                 theta, wants_margin=bool(self.watch_margin)
             )
             return value, gradient
-        sums = loss_and_gradient(self.dense_rows, *self.own_columns(weight, bias), with_margin=bool(self.watch_margin))
+        with_margin = bool(self.watch_margin)
+        if self.compact is not None:
+            sums = self.compact.loss_and_gradient(weight, bias, with_margin=with_margin)
+        else:
+            sums = loss_and_gradient(self.dense_rows, *self.own_columns(weight, bias), with_margin=with_margin)
         sums = self._weighed(sums)
         penalised = self.penalty * weight
         gradient = self.features.finished(sums.weight, sums.bias) + penalised
@@ -184,9 +198,12 @@ class LinearLoss:
             return self.sparse_pass.product(theta, direction)
         weight, bias = self.split(direction)
         unit = 1.0 if self.unit_weight is None else self.unit_weight
-        by_weight, by_bias = hessian_product(
-            self.dense_rows, *self.own_columns(*self.split(theta)), *self.own_columns(weight, bias)
-        )
+        if self.compact is not None:
+            by_weight, by_bias = self.compact.hessian_product(*self.split(theta), weight, bias)
+        else:
+            by_weight, by_bias = hessian_product(
+                self.dense_rows, *self.own_columns(*self.split(theta)), *self.own_columns(weight, bias)
+            )
         by_weight, by_bias = by_weight * unit, by_bias * unit
         return self._joined(self.features.finished(by_weight, by_bias) + self.penalty * weight, by_bias)
 
@@ -273,7 +290,10 @@ class LinearLoss:
         by_weight, by_bias = self.split(gradient)
         with np.errstate(over="ignore"):
             user = by_weight * self.features.scale
-        return (user + by_bias[:, None] * self.features.mean if self.intercept else user), by_bias
+        step = max(1, BLOCK_BYTES // (64 * len(user)))
+        for first in range(0, user.shape[1] if self.intercept else 0, step):  # no second array of that size
+            user.T[first : first + step] += self.features.mean[first : first + step, None] * by_bias
+        return user, by_bias
 
     def user_gradient_norm(self, gradient: Array) -> float:
         """Return the largest derivative by the caller's own weights and bias."""
@@ -332,6 +352,8 @@ class LinearLoss:
 
     def curvatures(self, theta: Array) -> Array:
         """Return one minus the sum of the squared probabilities of each row."""
+        if self.compact is not None:
+            return self.compact.curvatures(*self.split(theta))
         if not self.is_sparse:
             return curvatures(self.dense_rows, *self.own_columns(*self.split(theta)))
         curvature = np.empty(len(self.targets))
@@ -359,6 +381,8 @@ class LinearLoss:
     def class_sums(self) -> Array:
         """Weighted sums of the scaled columns over the rows of each class, one row a row of the parameters."""
         if self.intercept and not self.is_sparse:  # columns are centred: at the start only the targets leave a gradient
+            if self.compact is not None:
+                return -self._weighed(self.compact.loss_and_gradient(*self.split(self.start()))).weight
             start = self.own_columns(*self.split(self.start()))
             found = self._weighed(loss_and_gradient(self.dense_rows, *start))
             return -self.features.finished(found.weight, found.bias)

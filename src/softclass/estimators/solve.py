@@ -11,6 +11,8 @@ import numpy.typing as npt
 from scipy import sparse
 
 from softclass.estimators.column_rank import ColumnRank, column_rank, on_columns
+from softclass.estimators.compact_rows import CompactBlocks
+from softclass.estimators.dual_ascent import dual_ascent
 from softclass.estimators.findings import Findings, examine
 from softclass.estimators.lbfgs import lbfgs
 from softclass.estimators.line_search import Limits, Solution
@@ -29,7 +31,6 @@ from softclass.estimators.proximal import least_subgradient, proximal
 from softclass.estimators.row_space import LARGEST_SPREAD, RowSpace, row_space
 from softclass.estimators.scaling import Array, column_moments, scale_features
 from softclass.estimators.spill import AbstractRows, Windows
-from softclass.estimators.trust_region import newton_cg
 
 NEWTON_ALWAYS = 150  # parameters up to which the exact Hessian is cheap for any number of rows
 NEWTON_MOST = 1500  # parameters up to which it may be built at all
@@ -191,7 +192,9 @@ def _solve(
     else:
         found = minimise(loss, point, limits, seed, is_cold=start is None)
         findings, found = examine(loss, found, limits.tolerance, constant, rank)
-    weight = np.where(scaled.variance > 0, loss.split(found.theta)[0] / scaled.scale, 0.0)
+    weight = loss.split(found.theta)[0] / scaled.scale
+    if constant.any():
+        weight[:, constant] = 0.0
     return _optimum(loss, found, findings, weight, found.gradient, limits.tolerance)
 
 
@@ -258,9 +261,9 @@ def minimise(loss: LinearLoss, start: Array, limits: Limits, seed: int, *, is_co
     if p <= NEWTON_ALWAYS or (p <= NEWTON_MOST and n * p * p <= NEWTON_WORK):
         return staged_newton(loss, start, limits, seed) if is_cold else newton(loss, start, limits)
     rng = np.random.default_rng(seed)
-    is_dense = not sparse.issparse(loss.features.blocks[0])
+    is_dense = not loss.is_sparse
     if not is_dense and p > NEWTON_MOST:
-        return newton_cg(loss, start, limits)
+        return dual_ascent(loss, start, limits, seed, is_cold=is_cold)
     if is_cold and is_dense and STAGE_ROWS * p * STAGE_GAIN <= n and not loss.watch_margin:
         stage = loss.curved_sample(start, STAGE_ROWS * p, rng, one_block=False)
         quietly = replace(limits, tolerance=STAGE_TOLERANCE, progress=None, history=None)
@@ -298,12 +301,12 @@ def _is_far(loss: LinearLoss) -> bool:
 
     Not so for rows in a spill file, which are read as they are: there a fit has the bits of a fit in memory.
     """
-    return not isinstance(loss.features.blocks, tuple | Windows)
+    return not isinstance(loss.features.blocks, tuple | Windows | CompactBlocks)
 
 
 def _has_gram(loss: LinearLoss) -> bool:
     """Whether a Gram matrix of the columns is worth its factorisation."""
-    return loss.features.n_features <= GRAM_COLUMNS and not sparse.issparse(loss.features.blocks[0])
+    return loss.features.n_features <= GRAM_COLUMNS and not loss.is_sparse
 
 
 def _kronecker(loss: LinearLoss, rng: np.random.Generator) -> Any:

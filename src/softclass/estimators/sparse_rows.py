@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -127,6 +128,17 @@ class SparsePass:
         Half the sum of ``penalty * parameters**2`` is added to the loss.
     threads : int
         Most threads; 0: as many as the process may use. No bit depends on it.
+
+    Attributes
+    ----------
+    step : int
+        Numbers of a row of weights: the classes, and padding up to a multiple of 16.
+    rows : SparseRows
+        The rows.
+    kept : array of shape (N, step), or None
+        Probabilities at the last point of `value_and_gradient`, where there is room for them.
+    gap_at : tuple or None
+        Where a gap was last computed, and the gap.
     """
 
     def __init__(
@@ -141,42 +153,60 @@ class SparsePass:
         threads: int = 0,
     ) -> None:
         dtype = blocks[0].dtype
-        self._step = -(-n_classes // 16) * 16
-        self._rows = sparse_rows(blocks, self._step, dtype)
+        self.step = -(-n_classes // 16) * 16
+        self.rows = sparse_rows(blocks, self.step, dtype)
         self._targets, self._weights = np.ascontiguousarray(targets), np.ascontiguousarray(weights)
         self._n_classes, self._threads = n_classes, threads
         self._first = 1 if n_classes == 2 else 0  # class of the first row of parameters
         self._factor, self._shift, self._penalty = (np.ascontiguousarray(a) for a in (factor, shift, penalty))
         self._weight, self._tangent = self._padded(dtype, -np.inf), self._padded(dtype, 0.0)
-        self._sums, self._bias_sums = np.zeros((self._rows.n_features, self._step)), np.zeros(self._step)
-        self._kept: Reals | None = None  # probabilities: when small, or once a product was asked for
-        if len(targets) * self._step * dtype.itemsize <= KEPT_BYTES:
-            self._kept = np.empty((len(targets), self._step), dtype)
+        self._sums, self._bias_sums = np.zeros((self.rows.n_features, self.step)), np.zeros(self.step)
+        self.kept: Reals | None = None  # probabilities: when small, or once a product was asked for
+        if len(targets) * self.step * dtype.itemsize <= KEPT_BYTES:
+            self.kept = np.empty((len(targets), self.step), dtype)
         self._kept_at: Array | None = None
+        self.gap_at: tuple[Array, Array, float] | None = None  # the last gap, and of what
+
+    @cached_property
+    def squared_lengths(self) -> Array:
+        """Squared length of each row, not centred, in columns whose penalty is half the sum of the squared weights."""
+        rows, by_column = self.rows, self._factor * self._factor / self._penalty
+        squares = rows.values.astype(np.float64) ** 2
+        squares *= by_column[rows.columns]
+        sums = np.concatenate([[0.0], np.cumsum(squares)])[rows.row_starts]
+        return np.maximum(np.diff(sums), 0.0)
+
+    @cached_property
+    def longest_class_sums(self) -> float:
+        """At least the length of the weighted sums of the scaled rows of each class, in the same columns."""
+        moved = self._shift * self._factor
+        lengths = np.sqrt(self.squared_lengths) + np.sqrt(float(np.sum(moved * moved / self._penalty)))
+        sums = np.bincount(self._targets, self._weights * lengths, minlength=self._n_classes)[self._first :]
+        return float(np.sqrt(np.sum(sums * sums))) * (1.0 + 1e-6)
 
     def _padded(self, dtype: npt.DTypeLike, rest: float) -> tuple[Reals, Reals]:
-        bias = np.zeros(self._step, dtype)
+        bias = np.zeros(self.step, dtype)
         bias[self._n_classes :] = rest
-        return np.zeros((self._rows.n_features, self._step), dtype), bias
+        return np.zeros((self.rows.n_features, self.step), dtype), bias
 
     def value_and_gradient(self, theta: Array, *, wants_margin: bool = False) -> tuple[float, Array, float]:
         """Return the objective, its gradient, and the smallest margin of a row where it is wanted."""
         own = np.ascontiguousarray(theta.T)
         self._spread(own, self._weight)
-        loss, margin = self._run((None, None), self._kept, wants_margin)
+        loss, margin = self._run((None, None), self.kept, wants_margin)
         self._kept_at = theta
         penalty, gradient = self._gathered(own)
         return loss + penalty, gradient, margin
 
     def product(self, theta: Array, direction: Array) -> Array:
         """Return the Hessian at `theta` times a direction; `theta` is not changed between calls, only replaced."""
-        if self._kept is None or self._kept_at is not theta:
-            if self._kept is None:
-                self._kept = np.empty((len(self._targets), self._step), self._weight[0].dtype)
+        if self.kept is None or self._kept_at is not theta:
+            if self.kept is None:
+                self.kept = np.empty((len(self._targets), self.step), self._weight[0].dtype)
             self.value_and_gradient(theta)
         own = np.ascontiguousarray(direction.T)
         self._spread(own, self._tangent)
-        self._run(self._tangent, self._kept, False)
+        self._run(self._tangent, self.kept, False)
         return self._gathered(own)[1]
 
     def _spread(self, own: Array, padded: tuple[Reals, Reals]) -> None:
@@ -198,7 +228,7 @@ class SparsePass:
         return penalty, derivative.T
 
     def _run(self, tangent: tuple[Any, Any], kept: Reals | None, wants_margin: bool) -> tuple[float, float]:
-        rows = self._rows
+        rows = self.rows
         loss, margin = cpu.sparse_regression_pass(
             rows.row_starts,
             rows.columns,
