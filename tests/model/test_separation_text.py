@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from softclass.estimators.softmax_regression import SoftmaxRegression
-from softclass.model.fitting import separation_text
+from softclass.model.fit_remarks import separation_text
 from softclass.model.train import train
 
 NUMBER = np.linspace(-1.0, 1.0, 40)
@@ -60,3 +61,17 @@ def test_only_without_a_penalty_is_it_a_note(C: float, has_note: bool) -> None:
 
     assert any(note.code == "SC846" for note in model.notes) == has_note
     assert "apart" in told["fit"]["separation"] or not has_note
+
+
+def test_features_that_follow_from_others_are_counted_where_no_penalty_chooses() -> None:
+    size = NOISE.repeat(5)
+    data = {"size": size, "twice": 2 * size + 1, "colour": np.array(list("rgb"))[np.arange(200) % 3],
+            "y": np.array(["a", "b"])[(np.arange(200) // 7) % 2]}  # fmt: skip
+
+    free = train(data, "y", C=float("inf"), progress=lambda event, facts: None)
+    penalised = train(data, "y", C=1.0, progress=lambda event, facts: None)
+
+    [note] = [note for note in free.notes if note.code == "SC849"]
+    assert note.count == 1
+    assert re.search(r': "(size|twice)"$', note.text)  # the colours, which add up to one, are not told
+    assert "SC849" not in {note.code for note in penalised.notes}

@@ -18,11 +18,12 @@ from softclass.data.pixels import fit_pixel_preprocessing
 from softclass.data.preprocessing import Preprocessing, fit_preprocessing
 from softclass.data.row_order import row_order, splitmix64
 from softclass.data.schema import Schema
-from softclass.errors import Notes, shown
+from softclass.errors import Notes
 from softclass.estimators.regularization import GRID, CChoice, choose_c
 from softclass.estimators.softmax_regression import SoftmaxRegression
 from softclass.model.encoded import AnyPreprocessing, EncodedBatches, EncodedRows, fitting_bytes
 from softclass.model.examples import Examples, Inputs, chosen_inputs, take_inputs
+from softclass.model.fit_remarks import note_outcome, separation_text
 from softclass.model.graph import build_graph
 from softclass.model.penalty_path import path_facts, weight_curves
 from softclass.model.rows import feeds_of
@@ -31,7 +32,6 @@ from softclass.networks.architecture import Dense
 from softclass.trust.evaluation import Evaluation, evaluate
 
 Int64 = npt.NDArray[np.int64]
-LISTED = 6  # classes and columns of a sentence
 OUTPUTS = tuple(field.name for field in fields(Outputs))
 WORTH_MERGING = 0.9  # share of distinct rows up to which equal ones are merged
 
@@ -205,7 +205,7 @@ class Fitting:
                 estimator.fit_batches(batches, progress=told, deadline=self.deadline)
             else:
                 estimator.fit_watched(features, targets, weights, progress=told, deadline=self.deadline)
-        _note_outcome(estimator, self.deadline, notes)
+        note_outcome(estimator, self.deadline, preprocessing, notes)
         path = None
         if choice is not None and (self.with_path or self.folds):
             path = path_facts(choice, strength, was_chosen=self.C == "auto", l1_ratio=self.l1_ratio)
@@ -286,62 +286,10 @@ def distinct_rows(
     return first[in_order], summed[in_order].astype(np.float64)
 
 
-def separation_text(estimator: SoftmaxRegression, names: Sequence[str], classes: Sequence[str]) -> str:
-    """
-    Say which classes a plane tells apart without an error, and by which columns; nothing if none are known to be.
-
-    Parameters
-    ----------
-    estimator : SoftmaxRegression
-        Fitted on class numbers.
-    names : sequence of str
-        Of the features.
-    classes : sequence of str
-        Names of the classes.
-
-    Returns
-    -------
-    str
-        A clause, or "".
-    """
-    found = estimator.separation_
-    if found is None:
-        return ""
-    named = dict(zip(estimator.column_names(), names, strict=True))
-    if found.never:
-        column, label = found.never[0]
-        return f'"{shown(named[column])}" never occurs with class "{shown(classes[int(label)])}" in the fit part'
-    which = ", ".join(f'"{shown(classes[int(label)])}"' for label in found.classes[:LISTED])
-    by = ", ".join(f'"{shown(named[column])}"' for column in found.columns[:LISTED])
-    more = f" and {len(found.columns) - LISTED:,} more columns" if len(found.columns) > LISTED else ""
-    if found.kind == "complete":
-        return f"a plane tells all rows of the fit part apart without an error{f', by {by}{more}' if by else ''}"
-    return f"some rows of {which} are told apart without an error{f', by {by}{more}' if by else ''}"
-
-
 def _names_of(preprocessing: AnyPreprocessing, n_features: int) -> Sequence[str]:
     if isinstance(preprocessing, Preprocessing):
         return preprocessing.feature_names
     return [f"pixel {place}" for place in range(n_features)]
-
-
-def _note_outcome(estimator: SoftmaxRegression, deadline: float | None, notes: Notes) -> None:
-    """Say so if the weights are not those of the optimum."""
-    separation = estimator.separation_
-    if separation is not None and not np.isfinite(estimator.C):
-        which = "the classes are" if separation.kind == "complete" else "some rows are"
-        notes.add("SC846", f"{which} told apart perfectly on the fit part; the weights have no finite optimum",
-                  hint="Pass a finite --C")  # fmt: skip
-    elif not estimator.converged_ and deadline is not None and time.monotonic() >= deadline:
-        notes.add("SC843", "the time limit ended the fit; the best weights so far are kept",
-                  hint="Raise --time-limit")  # fmt: skip
-    elif not estimator.converged_:
-        notes.add(
-            "SC847",
-            f"the fit did not converge in {int(estimator.n_iter_[0]):,} iterations; largest derivative "
-            f"{estimator.gradient_norm_:.3g}",
-            hint="Raise --max-iter",
-        )
 
 
 def preprocessing_of(examples: Examples, rows: Int64, notes: Notes, max_categories: int) -> AnyPreprocessing:

@@ -89,7 +89,7 @@ def report_facts(
         image=None if spec is None else (spec.height, spec.width, spec.channels),
         columns=_columns(model),
         dropped=[] if schema is None else [DroppedColumn(one.name, one.reason) for one in schema.dropped],
-        notes=[note.to_dict() for note in model.notes],
+        notes=[{**note.to_dict(), "text": note.text} for note in model.notes],
         parts=dict(manifest.parts),
         temperature=model.temperature,
         worst=_worst(examined, None if schema is None else schema.target) if examples and examined is not None else (),
@@ -251,15 +251,29 @@ def _odds(told: Mapping[str, Any]) -> OddsTable | None:
 
 def _making(model: Model) -> list[tuple[str, str]]:
     manifest = model.manifest
-    fit, versions = manifest.fit, manifest.versions
-    strength = fit["C"]
-    mixed = f", l1 ratio {fit['l1_ratio']:g}" if fit.get("l1_ratio") else ""
-    found = [
-        ("model", f"softmax regression, {manifest.n_features:,} features, {manifest.n_parameters:,} parameters"),
-        ("C", "no penalty" if strength is None or math.isinf(strength) else f"{strength:g}{mixed}"),
-        ("iterations", f"{fit['iterations']:,}, {'converged' if fit['converged'] else 'not converged'}"),
+    sizes = f"{manifest.n_features:,} features, {manifest.n_parameters:,} parameters"
+    found = _network_making(manifest.fit, sizes) if manifest.kind != "softmax" else _softmax_making(manifest.fit, sizes)
+    found += [
         ("seed", str(manifest.parts["seed"])),
         ("data fingerprint", str(manifest.data["sha256"])),
         ("model digest", model.digest),
     ]
-    return found + [(name, str(value)) for name, value in versions.items() if value is not None]
+    return found + [(name, str(value)) for name, value in manifest.versions.items() if value is not None]
+
+
+def _softmax_making(fit: Mapping[str, Any], sizes: str) -> list[tuple[str, str]]:
+    strength = fit["C"]
+    return [
+        ("model", f"softmax regression, {sizes}"),
+        ("C", "no penalty" if strength is None or math.isinf(strength) else f"{strength:g}"),
+        ("iterations", f"{fit['iterations']:,}, {'converged' if fit['converged'] else 'not converged'}"),
+    ]
+
+
+def _network_making(fit: Mapping[str, Any], sizes: str) -> list[tuple[str, str]]:
+    return [
+        ("model", f"network {fit['name']}, {sizes}"),
+        ("epochs", f"{fit['epochs']:,} planned, the best is number {fit['best_epoch']:,}"),
+        ("batch, highest rate", f"{fit['batch']:,} rows, {fit['peak_rate']:g}"),
+        ("validation", f"{fit['validation']:,} rows"),
+    ]

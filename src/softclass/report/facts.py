@@ -285,7 +285,7 @@ class ReportFacts:
     columns, dropped : sequence
         What was used and what was not.
     notes : sequence of mapping
-        As `Note.to_dict` gives them: code, column, count, message.
+        As `Note.to_dict` gives them: code, column, count, message; and `text`, the sentence without the other two.
     parts : mapping
         ``fit``, ``calibration``, ``test`` row counts; ``stratified``, ``seed``, ``own_test``,
         ``own_calibration``, ``group``, ``time``.

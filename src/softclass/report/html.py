@@ -26,6 +26,7 @@ from softclass.report.facts import (
 )
 from softclass.report.numbers import count, factor, figure, percent, tiny, with_value
 from softclass.report.thumbnails import data_uri
+from softclass.report.translated import translated
 from softclass.report.verdict import verdict_on
 from softclass.report.words import LANGUAGES, fact_name, note_title
 
@@ -77,7 +78,7 @@ def render_report(facts: ReportFacts, lang: str = "en") -> str:
     """
     if lang not in LANGUAGES:
         raise OptionError("SC141", f'`lang` must be "en" or "zh"; got {lang!r}', where="render_report")
-    words = words_of(LANGUAGES[lang])
+    facts, words = translated(facts, lang), words_of(LANGUAGES[lang])
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
