@@ -263,9 +263,10 @@ def _making(model: Model) -> list[tuple[str, str]]:
 
 def _softmax_making(fit: Mapping[str, Any], sizes: str) -> list[tuple[str, str]]:
     strength = fit["C"]
+    mixed = f", l1 ratio {fit['l1_ratio']:g}" if fit.get("l1_ratio") else ""
     return [
         ("model", f"softmax regression, {sizes}"),
-        ("C", "no penalty" if strength is None or math.isinf(strength) else f"{strength:g}"),
+        ("C", "no penalty" if strength is None or math.isinf(strength) else f"{strength:g}{mixed}"),
         ("iterations", f"{fit['iterations']:,}, {'converged' if fit['converged'] else 'not converged'}"),
     ]
 
