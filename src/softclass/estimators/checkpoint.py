@@ -46,8 +46,8 @@ class CheckpointFolder:
         Made if it is not there.
     run : str
         Digest of all that the run's result follows from, as `digest_of_run` gives it.
-    every_s : float
-        Seconds between two checkpoints; the last state of a run is written in any case.
+    every_s : float, optional
+        Seconds between two checkpoints, by default one; the last state of a run is written in any case.
 
     Examples
     --------
@@ -57,10 +57,10 @@ class CheckpointFolder:
     True
     """
 
-    def __init__(self, folder: Path, run: str, *, every_s: float = EVERY_S) -> None:
+    def __init__(self, folder: Path, run: str, *, every_s: float | None = None) -> None:
         self.folder = folder
         self.run = run
-        self.every_s = every_s
+        self.every_s = EVERY_S if every_s is None else every_s
         self._saved_at = -math.inf
 
     def save(self, state: TrainingState) -> None:

@@ -32,6 +32,7 @@ MOST_CATEGORIES = 1000
 LEAST_ROWS, LEAST_SHARE = 5, 200  # categories of fewer rows than either are merged into "other"
 # How the names of dtypes of categories and texts begin, in pandas and polars.
 _TEXT_DTYPES = ("categor", "enum", "str", "object", "utf8", "large_string")
+_TIME_DTYPES = ("datetime", "timedelta", "date", "time", "duration", "period")
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +121,8 @@ def _is_text(X: Any) -> list[bool]:
 
 def _number_column(column: Any, name: Any) -> Float64:
     try:
+        if str(column.dtype).lower().startswith(_TIME_DTYPES):
+            raise TypeError("times have no zero that means anything")
         if hasattr(column, "isna"):
             return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
         return np.array([np.nan if cell is None else cell for cell in column.to_list()], dtype=np.float64)
