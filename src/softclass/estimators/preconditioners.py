@@ -45,11 +45,18 @@ def block_inverse(loss: LinearLoss, theta: Array, variance: Array, shrink: float
     full = np.append(variance, 1.0) if loss.intercept else variance
     shares = loss.shares[-1:] if loss.n_classes == 2 else loss.shares
 
+    def gram_of(weight: Array) -> npt.NDArray[Any]:
+        root = extended * np.sqrt(weight).astype(extended.dtype)[:, None]
+        found: npt.NDArray[Any] = root.T @ root
+        return found
+
+    is_start = bool(np.all(chances == chances[0]))  # as at weights of zero: one product of matrices serves all classes
+    common = gram_of(loss.weights) if is_start else None
+
     def block_of(row: int) -> npt.NDArray[Any]:
         curvature = 0.9 * chances[:, row] * (1 - chances[:, row]) + 0.1 * shares[row] * (1 - shares[row])
         weight = loss.weights * curvature
-        root = extended * np.sqrt(weight).astype(extended.dtype)[:, None]
-        hessian: npt.NDArray[Any] = root.T @ root
+        hessian = gram_of(weight) if common is None else common * common.dtype.type(curvature[0])
         hessian *= 1.0 - shrink
         diagonal = hessian.diagonal() + shrink * float(weight.sum()) * full
         np.fill_diagonal(hessian, diagonal * (1 + DIAGONAL_SHARE) + 1e-7 * diagonal.max() + penalty)
@@ -80,15 +87,18 @@ def _unit_factor(block: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray
 
 
 def _solved(factors: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]) -> Apply:
-    """Return the solves with large blocks, in the precision of their factors; several gradients read a factor once."""
-    solve = linalg.get_lapack_funcs("potrs", (factors[0][0],))
+    """Return the solves with large blocks, in the precision of their factors.
+
+    One gradient after the other: for two of them at once LAPACK takes more than twice as long.
+    """
+    solve = linalg.get_blas_funcs("trsv", (factors[0][0],))
 
     def apply(gradients: Array) -> Array:
         steps = np.empty_like(gradients)
         for row, (factor, root) in enumerate(factors):
-            right = (gradients[..., row, :] / root).astype(root.dtype, copy=False)
-            step, _ = solve(factor, right.reshape(-1, len(root)).T, lower=True)
-            steps[..., row, :] = step.T.reshape(right.shape) / root
+            right = (gradients[..., row, :] / root).astype(root.dtype, copy=False).reshape(-1, len(root))
+            found = [solve(factor, solve(factor, one, lower=1), lower=1, trans=1) for one in right]
+            steps[..., row, :] = np.reshape(found, gradients[..., row, :].shape) / root
         return steps
 
     return apply

@@ -14,6 +14,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from softclass.estimators.compact_rows import (
+    CLASSES,
+    MOST_FEATURES,
+    MOST_KEPT,
+    SAMPLE_ROWS,
+    CompactBlocks,
+    compact_rows,
+    places_of_rest,
+)
 from softclass.estimators.dense_pass import ColumnSums, DenseRows, column_sums
 from softclass.estimators.spill import AbstractRows
 from softclass.kernels import cpu
@@ -216,6 +225,12 @@ class ScaledFeatures:
 
     def take(self, rows: npt.NDArray[np.int64], block_rows: int | None = None) -> ScaledFeatures:
         """Return some rows (in ascending order), made dense, in one block or in blocks of so many rows."""
+        if isinstance(self.blocks, CompactBlocks):
+            compact, threads = self.blocks.rows, self.blocks.threads
+            found: Sequence[Any] = (compact.expanded(rows, threads),)
+            if block_rows is not None:
+                found = CompactBlocks(compact.take(rows), block_rows, threads)
+            return ScaledFeatures(found, None, None, self.mean, self.scale, self.variance)
         parts = []
         for span, block in self.spans():
             low, high = np.searchsorted(rows, (span.start, span.stop))
@@ -260,6 +275,8 @@ def scale_features(
         if not plain:
             body = body.copy()
             body.data = np.ldexp(body.data, -moments.exponent[body.indices].astype(np.int32))
+    elif plain and (blocks := _compact_blocks(features, moments, inverse, n_classes, threads)) is not None:
+        return ScaledFeatures(blocks, None, None, mean, scale, ratio * ratio)
     elif plain and 8 * n * d > DOUBLE_COPY_BYTES and _can_stay(features, moments):
         body = features
     else:
@@ -283,6 +300,23 @@ def scale_features(
         chunk = int(cpu.regression_chunk_rows(d))
         rows = max(1, 4 * BLOCK_BYTES // (body.dtype.itemsize * d + 24 * n_classes) // chunk) * chunk
     return ScaledFeatures(_cut(body, rows), shift, factor, mean, scale, ratio * ratio)
+
+
+def _compact_blocks(
+    features: Any, moments: Moments, factor: Array, n_classes: int, threads: int
+) -> CompactBlocks | None:
+    """Return many rows in memory as compact ones, or None where too few numbers are at rest."""
+    n, d = features.shape
+    small = 8 * n * d <= DOUBLE_COPY_BYTES
+    if small or isinstance(features, AbstractRows) or n_classes not in CLASSES or d > MOST_FEATURES:
+        return None
+    sample = np.asarray(features[np.linspace(0, n - 1, SAMPLE_ROWS).astype(np.int64)], np.float64)
+    rest, kept = places_of_rest(sample, moments.mean, factor)
+    if kept > MOST_KEPT:
+        return None
+    found = compact_rows(lambda: _contiguous(features), n, rest, moments.mean, factor, threads)
+    chunk = int(cpu.regression_chunk_rows(d))
+    return CompactBlocks(found, max(1, BLOCK_BYTES // (4 * d) // chunk) * chunk, threads)
 
 
 def _scaled(

@@ -49,6 +49,7 @@ regression_scale = _cpu.regression_scale
 regression_lengths = _cpu.regression_lengths
 regression_compact_lane = _cpu.regression_compact_lane
 regression_compact_make = _cpu.regression_compact_make
+regression_compact_expand = _cpu.regression_compact_expand
 regression_compact_pass = _cpu.regression_compact_pass
 
 sparse_regression_pass = _cpu.sparse_regression_pass

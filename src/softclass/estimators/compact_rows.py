@@ -1,0 +1,223 @@
+"""Dense rows of which most numbers are at rest: zeros of images, of counts, of categories spread over columns.
+
+Each column has a value that its numbers rest at, mostly zero. Only numbers elsewhere are kept, so that a pass reads
+and multiplies a part of what it would of a dense copy. Nothing is lost: the rest is in the bias, exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from softclass.estimators.dense_pass import FEWEST_LANES, Array, LossSums, Targets
+from softclass.kernels import cpu
+
+CLASSES = range(3, 33)
+MOST_FEATURES = 8192  # beyond, the sums of a chunk leave the second cache
+MOST_KEPT = 0.3  # share of the numbers; with more of them the dense pass is faster
+LEAST_AT_REST = 0.1  # share of a column; with less it is centred like the columns that rest nowhere
+FARTHEST_REST = 3.0  # deviations from the mean: what float32 loses to them stays below what it loses anyway
+SAMPLE_ROWS = 1000  # rows that are looked at before all of them are
+
+Singles = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class CompactRows:
+    """N rows of D scaled columns, ``(x - mean) * factor``, as ``(x - rest) * factor`` where x is not at rest.
+
+    Attributes
+    ----------
+    row_starts : int64 array of shape (N + 1,)
+        Where the entries of a row begin.
+    columns, values : uint16 and float32 arrays of shape (entries,)
+        By row, in whole units with zeros behind the last.
+    shift : float64 array of shape (D,)
+        ``(mean - rest) * factor``.
+    """
+
+    row_starts: npt.NDArray[np.int64]
+    columns: npt.NDArray[np.uint16]
+    values: Singles
+    shift: Array
+
+    @property
+    def n_rows(self) -> int:
+        """N."""
+        return len(self.row_starts) - 1
+
+    def expanded(self, rows: npt.NDArray[np.int64], threads: int = 1) -> Singles:
+        """Return some rows as a dense array of shape (rows, D)."""
+        out = np.empty((len(rows), len(self.shift)), np.float32)
+        base = (-self.shift).astype(np.float32)
+        cpu.regression_compact_expand(self.row_starts, self.columns, self.values, base, rows, out, threads)
+        return out
+
+    def take(self, rows: npt.NDArray[np.int64]) -> CompactRows:
+        """Return some rows."""
+        lengths = np.diff(self.row_starts)[rows]
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        places = np.repeat(self.row_starts[rows] - starts[:-1], lengths) + np.arange(starts[-1])
+        return CompactRows(starts, self.columns[places], self.values[places], self.shift)
+
+
+class CompactBlocks(Sequence[Singles]):
+    """Compact rows as blocks of dense ones, each made when it is asked for; the last one is kept."""
+
+    def __init__(self, rows: CompactRows, block_rows: int, threads: int = 1) -> None:
+        self.rows, self.block_rows, self.threads = rows, block_rows, threads
+        self._last: tuple[int, Singles] | None = None
+
+    def __len__(self) -> int:
+        return -(-self.rows.n_rows // self.block_rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        last = self._last
+        if last is None or last[0] != index:
+            first = index * self.block_rows
+            rows = np.arange(first, min(first + self.block_rows, self.rows.n_rows))
+            last = self._last = index, self.rows.expanded(rows, self.threads)
+        return last[1]
+
+
+def places_of_rest(sample: Array, mean: Array, factor: Array) -> tuple[Array, float]:
+    """Return where each column rests (its mean: nowhere), and the share of the numbers that are elsewhere.
+
+    Parameters
+    ----------
+    sample : float64 array of shape (rows, D)
+        Some rows.
+    mean, factor : float64 arrays of shape (D,)
+        What the columns are centred and scaled by; a column of factor 0 is left out.
+
+    Returns
+    -------
+    rest : float64 array of shape (D,)
+        The values.
+    kept : float
+        Share of the sample that is not at rest.
+    """
+    middle = np.median(sample, axis=0)
+    candidate = np.where((sample == 0).mean(axis=0) >= LEAST_AT_REST, 0.0, middle)
+    share = (sample == candidate).mean(axis=0)
+    near = np.abs(mean - candidate) * factor <= FARTHEST_REST
+    rest = np.where((share >= LEAST_AT_REST) & near, candidate, mean)
+    kept = float(((sample != rest) & (factor != 0)).mean())
+    return rest, kept
+
+
+def compact_rows(
+    blocks: Callable[[], Iterator[npt.NDArray[Any]]], n_rows: int, rest: Array, mean: Array, factor: Array, threads: int
+) -> CompactRows:
+    """Return rows as `CompactRows`; `blocks` gives them anew at each call, contiguous, in float32 or float64."""
+    counts = np.empty(n_rows, np.int64)
+    start = 0
+    for block in blocks():
+        part = counts[start : start + len(block)]
+        cpu.regression_compact_make(block, rest, factor, part, None, None, None, threads)
+        start += len(block)
+    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+    columns, values = np.empty(starts[-1], np.uint16), np.empty(starts[-1], np.float32)
+    start = 0
+    for block in blocks():
+        part = starts[start : start + len(block) + 1]
+        cpu.regression_compact_make(block, rest, factor, None, part, columns, values, threads)
+        start += len(block)
+    return CompactRows(starts, columns, values, (mean - rest) * factor)
+
+
+@dataclass(frozen=True, eq=False)
+class CompactPass:
+    """Sums over compact rows, as `dense_pass` makes them over dense ones.
+
+    Attributes
+    ----------
+    rows : CompactRows
+        N rows.
+    targets : int64 array of shape (N,)
+        Class indices.
+    weights : float64 array of shape (N,), or None
+        None: all one.
+    threads : int
+        Most threads; 0: as many as the process may use. No bit depends on it.
+    """
+
+    rows: CompactRows
+    targets: Targets
+    weights: Array | None
+    threads: int = 0
+
+    def loss_and_gradient(self, weight: Array, bias: Array, *, with_margin: bool = False) -> LossSums:
+        """Return the sums of the loss and its gradient; `weight` has shape (R, D)."""
+        total, margin = self._sums(weight, bias, None, None, with_margin)
+        by_weight, by_bias = self._split(total, len(bias))
+        return LossSums(float(total[-2]), by_weight, by_bias, margin)
+
+    def hessian_product(
+        self, weight: Array, bias: Array, weight_direction: Array, bias_direction: Array
+    ) -> tuple[Array, Array]:
+        """Return the Hessian of the loss times a direction, by weight and by bias."""
+        total, _ = self._sums(weight, bias, weight_direction, bias_direction, False)
+        return self._split(total, len(bias))
+
+    def curvatures(self, weight: Array, bias: Array) -> Array:
+        """Return one minus the sum of the squared probabilities of each row."""
+        found = np.empty(self.rows.n_rows)
+        self._call(weight, bias, (None, None), self._lanes(len(bias), 1), False, found)
+        return found
+
+    def _lanes(self, n_outputs: int, n_lanes: int) -> Array:
+        lanes = np.zeros((n_lanes, int(cpu.regression_compact_lane(len(self.rows.shift), n_outputs))))
+        lanes[:, -1] = np.inf
+        return lanes
+
+    def _sums(
+        self,
+        weight: Array,
+        bias: Array,
+        weight_direction: Array | None,
+        bias_direction: Array | None,
+        with_margin: bool,
+    ) -> tuple[Array, float]:
+        tangent: tuple[Array | None, Array | None] = None, None
+        if weight_direction is not None and bias_direction is not None:
+            tangent = np.ascontiguousarray(weight_direction), bias_direction - weight_direction @ self.rows.shift
+        lanes = self._lanes(len(bias), FEWEST_LANES)
+        self._call(weight, bias, tangent, lanes, with_margin, None)
+        return lanes.sum(axis=0), float(lanes[:, -1].min())
+
+    def _call(
+        self,
+        weight: Array,
+        bias: Array,
+        tangent: tuple[Array | None, Array | None],
+        lanes: Array,
+        with_margin: bool,
+        curvature: Array | None,
+    ) -> None:
+        cpu.regression_compact_pass(
+            self.rows.row_starts,
+            self.rows.columns,
+            self.rows.values,
+            self.targets,
+            self.weights,
+            np.ascontiguousarray(weight),
+            bias - weight @ self.rows.shift,
+            *tangent,
+            lanes,
+            with_margin,
+            curvature,
+            self.threads,
+        )
+
+    def _split(self, total: Array, n_outputs: int) -> tuple[Array, Array]:
+        d = len(self.rows.shift)
+        table = total[:-2].reshape(d + 1, -1)[:, :n_outputs]
+        by_bias = table[d].copy()
+        return table[:d].T - by_bias[:, None] * self.rows.shift, by_bias
