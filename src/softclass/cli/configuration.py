@@ -94,6 +94,9 @@ class Configuration:
         self._from_environment(known)
         if known["config"].tokens:
             self._from_file(str(known["config"].tokens[-1].value), known)
+        if "resume" in known and known["resume"].tokens:
+            # What was asked for then; the data too.
+            self._from_file(f"{known['resume'].tokens[-1].value}.checkpoints/config.toml", known)
 
     def _from_environment(self, arguments: Mapping[str, Argument]) -> None:
         for variable in sorted(self.environment):

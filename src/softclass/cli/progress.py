@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PATIENCE_S = 0.5
 # Facts that are objects with files of their own, not progress.
 HEAVY_FACTS = ("schema", "preprocessing", "evaluation")
-LINE_EVERY_S = {"iteration": 2.0, "phase": 5.0}
+LINE_EVERY_S = {"iteration": 2.0, "phase": 5.0, "epoch": 0.5}
 
 
 class Progress:
@@ -58,6 +58,8 @@ class Progress:
                 f"iteration {facts['iteration']} · loss {figure(facts['loss'])} · gradient {facts['gradient_norm']:.1e}"
             )
             self._show(event, "fitting   ", text, None, None)
+        elif event == "epoch":
+            self._show(event, "fitting   ", epoch_words(facts), facts["epoch"], facts["epochs"])
 
     def emit(self, event: str, facts: Mapping[str, Any]) -> None:
         """Write an event as one line of JSON."""
@@ -141,6 +143,25 @@ class _Bar:
             name, text, done, total = self.state
             self.task = self.rich.add_task(name, text=text, completed=done or 0, total=total)
             self.rich.start()
+
+
+def epoch_words(facts: Mapping[str, Any]) -> str:
+    """
+    Return what an epoch brought, and how long the rest will take.
+
+    Examples
+    --------
+    >>> epoch_words({"epoch": 2, "epochs": 6, "train_loss": 0.5, "validation_log_loss_scaled": 0.4,
+    ...              "validation_accuracy": 0.85, "is_best": True, "seconds": 1.5})
+    'epoch 2 of 6 · loss 0.5 · validation 0.4, accuracy 0.85, best so far · 6.0 s left'
+    """
+    words = f"epoch {facts['epoch']} of {facts['epochs']} · loss {figure(facts['train_loss'])}"
+    if facts["validation_log_loss_scaled"] is not None:
+        best = ", best so far" if facts["is_best"] else ""
+        words += f" · validation {figure(facts['validation_log_loss_scaled'])}"
+        words += f", accuracy {figure(facts['validation_accuracy'])}{best}"
+    left = (facts["epochs"] - facts["epoch"]) * facts["seconds"]
+    return f"{words} · {duration(left)} left" if left else words
 
 
 def _counted(done: int, total: int | None) -> str:

@@ -92,13 +92,44 @@ class Summary:
             words.append(f"{'stratified, ' if facts.get('stratified') else ''}seed {facts.get('seed', 0)}")
         self.screen.labelled("parts", " · ".join(words))
 
-    def _say_model(self, *, kind: str, n_features: int, n_classes: int, n_parameters: int) -> None:
+    def _say_model(self, *, kind: str, n_features: int, n_classes: int, n_parameters: int | None) -> None:
+        words = f"{kind}   {counted(n_features, 'feature')} → {n_classes:,} classes"
+        self.screen.labelled("model", words if n_parameters is None else f"{words} · {n_parameters:,} parameters")
+
+    def _say_network(self, *, name: str, parameters: int, epochs: int, batch: int, rows: int, validation: int) -> None:
+        plan = f"{counted(epochs, 'epoch')} of {rows:,} rows, {batch:,} a step"
+        judge = f" · judged on {validation:,} rows" if validation else ""
+        self.screen.labelled("network", f"{name} · {parameters:,} parameters · {plan}{judge}")
+
+    def _say_candidate(self, *, kind: str, log_loss: float, accuracy: float, seconds: float, rows: int) -> None:
         self.screen.labelled(
-            "model",
-            f"{kind}   {counted(n_features, 'feature')} → {n_classes:,} classes · {n_parameters:,} parameters",
+            "tried",
+            f"{kind}: log loss {figure(log_loss)}, accuracy {figure(accuracy)} on {rows:,} validation rows · "
+            f"{duration(seconds)}",
         )
 
-    def _say_fit(self, *, C: float, iterations: int, converged: bool, seconds: float, **facts: Any) -> None:
+    def _say_choice(self, *, chosen: str, reason: str, **facts: Any) -> None:
+        self.screen.labelled("chosen", f"{chosen}: {reason}")
+
+    def _say_saved(self, *, run: Any, folder: Any) -> None:
+        self.screen.remark(f"saved in {shown_path(folder)}; softclass train --resume {shown_path(run)} goes on")
+
+    def _say_fit(self, **facts: Any) -> None:
+        if "epochs" in facts:
+            self._say_network_fit(**facts)
+        else:
+            self._say_softmax_fit(**facts)
+
+    def _say_network_fit(self, *, best_epoch: int, epochs: int, seconds: float, **facts: Any) -> None:
+        words = f"best epoch {best_epoch:,} of {epochs:,}"
+        if facts["reason"] == "patience":
+            words += ", then no better one for a while"
+        loss, accuracy = facts.get("validation_log_loss_scaled"), facts.get("validation_accuracy")
+        if loss is not None and accuracy is not None:
+            words += f" · validation log loss {figure(loss)}, accuracy {figure(accuracy)}"
+        self.screen.labelled("fit", f"{words} · {duration(seconds)}")
+
+    def _say_softmax_fit(self, *, C: float, iterations: int, converged: bool, seconds: float, **facts: Any) -> None:
         mixed = f", l1 ratio {facts['l1_ratio']:g}" if facts.get("l1_ratio") else ""
         best = f", best of {facts['tried']}" if facts.get("tried") else ""
         end = "converged" if converged else "not converged"

@@ -20,6 +20,7 @@ RUN = Group("The run", sort_key=1)
 PARTS = Group("Parts", sort_key=2)
 IMAGES = Group("Images", sort_key=4)
 FITTING = Group("Fitting and calibration", sort_key=5)
+NETWORKS = Group("Networks", sort_key=6)
 
 
 def train(
@@ -34,7 +35,10 @@ def train(
             metavar="NAME",
         ),
     ] = None,
-    model: Annotated[Literal["auto", "softmax"], option("the classifier", group=RUN)] = "auto",
+    model: Annotated[
+        Literal["auto", "softmax", "mlp", "cnn"],
+        option("the classifier; auto = softmax, then a network if that is better", group=RUN),
+    ] = "auto",
     output: Annotated[
         str | None, option("run directory [default: runs/<name>-<n>]", "--output", "-o", group=RUN, metavar="DIR")
     ] = None,
@@ -122,6 +126,35 @@ def train(
     ] = 0.0,
     max_iter: Annotated[int, option("most iterations", group=FITTING, metavar="N")] = 1000,
     tol: Annotated[float, option("suboptimality at which to stop", group=FITTING, metavar="X")] = 1e-4,
+    hidden: Annotated[
+        str | None, option("hidden layers of a table [default: by rows]", group=NETWORKS, metavar="N,N,...")
+    ] = None,
+    architecture: Annotated[
+        str, option("classic, two, two-hidden, fast-digits; tables: realmlp", group=NETWORKS, metavar="NAME")
+    ] = "auto",
+    augment: Annotated[
+        str | None, option("flip,shift of images or none [default: tried out]", group=NETWORKS, metavar="NAME,...")
+    ] = None,
+    validation: Annotated[float, option("share of the fit rows that judges epochs", group=NETWORKS, metavar="F")] = 0.1,
+    epochs: Annotated[
+        int | None, option("passes over the rows [default: by rows]", group=NETWORKS, metavar="N")
+    ] = None,
+    batch_size: Annotated[int | None, option("rows a step [default: by rows]", group=NETWORKS, metavar="N")] = None,
+    lr: Annotated[
+        float | None, option("highest learning rate [default: by network]", group=NETWORKS, metavar="X")
+    ] = None,
+    weight_decay: Annotated[
+        float | None, option("decay of the weights [default: by network]", group=NETWORKS, metavar="X")
+    ] = None,
+    patience: Annotated[
+        int | None, option("epochs without a better one [default: a fifth]", group=NETWORKS, metavar="N")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        option("plan for this time [default with auto: 30s, 60s]", group=NETWORKS, metavar="60s|10m"),
+    ] = None,
+    resume: Annotated[str | None, option("go on with an interrupted run", group=NETWORKS, metavar="RUN")] = None,
+    keep_checkpoints: Annotated[bool, flag("leave them beside the run directory", group=NETWORKS)] = False,
     path: Annotated[bool, flag("chart other strengths of the penalty in the report", group=FITTING)] = False,
     odds_ratios: Annotated[
         bool, flag("table of odds ratios with intervals in the report, from a fit without penalty", group=FITTING)
@@ -160,6 +193,9 @@ def run_training(
         from softclass.model.limits import check_metric_names, parse_limits
 
         check_metric_names(parse_limits(options["fail_under"]))
+    if options["resume"] is not None:
+        options["output"] = options["resume"]
+    options["resume"] = options["resume"] is not None
     if options["output"] is None and not options["dry_run"]:
         options["output"] = next_run(data[0])
 
@@ -221,6 +257,11 @@ def next_run(data: str, root: str = "runs") -> str:
 
 def _check(options: dict[str, Any]) -> None:
     """Refuse what can be seen to be wrong before any data are read."""
+    if options["resume"] is not None and options["output"] not in (None, options["resume"]):
+        raise UsageError(
+            "SC203", "--resume names the run directory, and --output another one", where="softclass train",
+            hint="Leave --output out",
+        )  # fmt: skip
     if options["overwrite"] and options["output"] is None:
         raise UsageError(
             "SC202", "--overwrite has no effect without --output", where="softclass train",

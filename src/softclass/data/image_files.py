@@ -217,7 +217,9 @@ def _find_spec(
         tally.finish(notes)  # raises
     # The size comes from the images the model learns from, if the source says which ones those are.
     fitted = [header for file, header in zip(good, headers, strict=True) if file.part in ("", "fit")] or headers
-    size = options.size or default_size([header.height for header in fitted], [header.width for header in fitted])
+    size = options.size or default_size(
+        [header.height for header in fitted], [header.width for header in fitted], options.longest
+    )
     channels = options.channels or (1 if all(header.is_grey for header in headers) else 3)
     spec = ImageSpec(*size, channels, options.resize)
     return good, spec

@@ -69,7 +69,7 @@ class ImageOptions:
     Attributes
     ----------
     size : tuple of int, optional
-        (height, width) of the model's input. By default the median of the training images, at most 160.
+        (height, width) of the model's input. By default the median of the training images, at most `longest`.
     channels : {1, 3}, optional
         By default 1 if every image is grey, else 3.
     resize : {"crop", "pad", "stretch"}
@@ -78,6 +78,8 @@ class ImageOptions:
         A file that would be skipped is an error.
     follow_links : bool
         Follow symbolic links that lead out of the folder, and links to folders.
+    longest : int
+        What the longer side of the input is at most, where no size is asked for.
 
     Examples
     --------
@@ -90,6 +92,7 @@ class ImageOptions:
     resize: str = "crop"
     strict: bool = False
     follow_links: bool = False
+    longest: int = LONGEST_SIDE
 
     def __post_init__(self) -> None:
         if self.size is not None:
@@ -136,11 +139,11 @@ class ImageSet:
         return len(self.files)
 
 
-def default_size(heights: list[int], widths: list[int]) -> tuple[int, int]:
+def default_size(heights: list[int], widths: list[int], longest: int = LONGEST_SIDE) -> tuple[int, int]:
     """Return the model's input size for training images of these sizes.
 
-    Height and width are the lower medians of all heights and of all widths. If the longer of the two is above 160 it
-    becomes 160, and the shorter one is scaled by the same factor, rounded half up, at least 1.
+    Height and width are the lower medians of all heights and of all widths. If the longer of the two is above `longest`
+    it becomes that, and the shorter one is scaled by the same factor, rounded half up, at least 1.
 
     Examples
     --------
@@ -151,10 +154,10 @@ def default_size(heights: list[int], widths: list[int]) -> tuple[int, int]:
     """
     height, width = _lower_median(heights), _lower_median(widths)
     longer = max(height, width)
-    if longer <= LONGEST_SIDE:
+    if longer <= longest:
         return height, width
-    # Integers throughout: floor(side * 160 / longer + 1/2) without a rounding of its own.
-    scaled = [max(1, (2 * side * LONGEST_SIDE + longer) // (2 * longer)) for side in (height, width)]
+    # Integers throughout: floor(side * longest / longer + 1/2) without a rounding of its own.
+    scaled = [max(1, (2 * side * longest + longer) // (2 * longer)) for side in (height, width)]
     return scaled[0], scaled[1]
 
 

@@ -211,7 +211,7 @@ def _array_spec(blocks: Sequence[Block], options: ImageOptions, notes: Notes) ->
     fitted = [block for block in blocks if block.part in ("", "fit")] or blocks
     heights = [block.pixels.shape[1] for block in fitted for _ in range(len(block.pixels))]
     widths = [block.pixels.shape[2] for block in fitted for _ in range(len(block.pixels))]
-    size = options.size or default_size(heights, widths)
+    size = options.size or default_size(heights, widths, options.longest)
     channels = options.channels or (1 if all(_is_grey(block.pixels) for block in blocks) else 3)
     spec = ImageSpec(*size, channels, options.resize)
     sizes = [block.pixels.shape[1:3] for block in blocks for _ in range(len(block.pixels))]

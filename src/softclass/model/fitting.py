@@ -16,20 +16,18 @@ from softclass._typing import Columns
 from softclass.data.blocks import rows_of_block
 from softclass.data.pixels import fit_pixel_preprocessing
 from softclass.data.preprocessing import Preprocessing, fit_preprocessing
-from softclass.data.row_order import row_order, splitmix64
+from softclass.data.row_order import splitmix64
 from softclass.data.schema import Schema
 from softclass.errors import Notes
 from softclass.estimators.regularization import GRID, CChoice, choose_c
 from softclass.estimators.softmax_regression import SoftmaxRegression
-from softclass.model.encoded import AnyPreprocessing, EncodedBatches, EncodedRows, fitting_bytes
-from softclass.model.examples import Examples, Inputs, chosen_inputs, take_inputs
+from softclass.model.encoded import AnyPreprocessing, EncodedBatches, EncodedRows, features_of, fitting_bytes
+from softclass.model.examples import Examples, Inputs, take_inputs
 from softclass.model.fit_remarks import note_outcome, separation_text
-from softclass.model.graph import build_graph
 from softclass.model.penalty_path import path_facts, weight_curves
 from softclass.model.rows import feeds_of
 from softclass.model.session import Outputs, Session
 from softclass.networks.architecture import Dense
-from softclass.trust.evaluation import Evaluation, evaluate
 
 Int64 = npt.NDArray[np.int64]
 OUTPUTS = tuple(field.name for field in fields(Outputs))
@@ -100,6 +98,17 @@ class Fitted:
             **({"l1_ratio": self.l1_ratio} if self.l1_ratio else {}),
         }
 
+    def logits(self, preprocessing: AnyPreprocessing, inputs: Inputs) -> npt.NDArray[np.float64]:
+        """Logits of some rows from the weights themselves, in float64."""
+        found = features_of(preprocessing, inputs).astype(np.float64)
+        for layer in self.layers:
+            found = found @ layer.weight.T + layer.bias
+        return found
+
+    def resolved(self) -> dict[str, Any]:
+        """What ``config.toml`` says in the place of "auto"."""
+        return {"C": self.C, "model": "softmax"}
+
     def tried_by_name(self) -> dict[str, float] | None:
         """The values of C that were tried, as JSON keys, with their held-out log losses."""
         return None if self.tried is None else {f"{strength:g}": loss for strength, loss in self.tried.items()}
@@ -164,6 +173,10 @@ class Fitting:
     folds: int = 0
     with_path: bool = False
     history: list[dict[str, Any]] = field(default_factory=list)
+
+    def quiet(self) -> Fitting:
+        """Return the same without words to the user and charts, for the fit of a fold."""
+        return replace(self, say=lambda event, facts: None, history=[], folds=0, with_path=False)
 
     def fit(self, examples: Examples, rows: Int64, preprocessing: AnyPreprocessing, notes: Notes) -> Fitted:
         """Fit the weights on some rows, choosing C on a held-out share of them if asked to."""
@@ -324,56 +337,6 @@ def outputs_of(session: Session, preprocessing: AnyPreprocessing, inputs: Inputs
 def logits_of(session: Session, preprocessing: AnyPreprocessing, inputs: Inputs) -> npt.NDArray[np.float32]:
     """Run the graph over all rows."""
     return outputs_of(session, preprocessing, inputs).logits
-
-
-def cross_validate(examples: Examples, rows: Int64, fitting: Fitting, n_folds: int, max_categories: int) -> Evaluation:
-    """Estimate the metrics on rows that the weights never saw, fold by fold, each through a graph of its own.
-
-    Preprocessing, the choice of C and the weights are made anew for every fold. Notes of the folds are not kept: they
-    repeat those of the real fit.
-    """
-    within = rows[examples.targets[rows] >= 0]
-    fold = fold_numbers(examples.targets[within], n_folds, seed=fitting.seed, groups=_pick(examples.groups, within))
-    logits = np.full((len(within), len(examples.classes)), np.nan, dtype=np.float32)
-    for number in range(n_folds):
-        fitting.say("phase", {"name": "cross-validating", "done": number, "total": n_folds})
-        inside, outside = within[fold != number], within[fold == number]
-        preprocessing = preprocessing_of(examples, inside, Notes(), max_categories)
-        quiet = replace(fitting, say=lambda event, facts: None, history=[], folds=0, with_path=False)
-        fitted = quiet.fit(examples, inside, preprocessing, Notes())
-        body = build_graph(preprocessing, fitted.layers, examples.class_names(), image=examples.spec)
-        logits[fold == number] = logits_of(Session(body), preprocessing, chosen_inputs(examples.inputs, outside))
-    return evaluate(
-        logits,
-        examples.targets[within],
-        examples.class_names(),
-        sample_weight=_pick(examples.weights, within),
-        groups=_pick(examples.groups, within),
-        seed=fitting.seed,
-        split="cross-validation",
-    )
-
-
-def fold_numbers(
-    targets: Int64, n_folds: int, *, seed: int, groups: npt.NDArray[Any] | None = None
-) -> npt.NDArray[np.int64]:
-    """
-    Number of the fold of each row: classes spread evenly, or groups kept whole.
-
-    Examples
-    --------
-    >>> fold_numbers(np.array([0, 0, 1, 1]), 2, seed=0).tolist()
-    [1, 0, 0, 1]
-    """
-    if groups is not None:
-        _, codes = np.unique(groups, return_inverse=True)
-        ranks = np.unique(splitmix64(codes.astype(np.uint64) + row_order(1, seed)), return_inverse=True)[1]
-        return np.asarray(ranks % n_folds, dtype=np.int64)
-    # Sorted by class, then by key, rows are dealt out in turn: counts differ by at most one, over all and a class.
-    order = np.lexsort((row_order(len(targets), seed), targets))
-    fold = np.empty(len(targets), dtype=np.int64)
-    fold[order] = np.arange(len(targets)) % n_folds
-    return fold
 
 
 def _pick(array: npt.NDArray[Any] | None, rows: Int64) -> npt.NDArray[Any] | None:

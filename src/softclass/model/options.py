@@ -29,27 +29,32 @@ RUN_ONLY = ("overwrite", "report", "predictions")
 ON_BY_DEFAULT = ("header", "report", "predictions", "stratify")
 
 # What a run's config.toml does not repeat: where things are written, and what is told on the way.
-NOT_RECORDED = ("output", "overwrite", "progress", "fail_under", "strict", "threads")
+# A budget was turned into epochs.
+NOT_RECORDED = (
+    "output", "overwrite", "progress", "fail_under", "strict", "threads", "budget", "resume", "keep_checkpoints",
+)  # fmt: skip
 
 # What the value of an option may be, unless it is None; lists, C and class weights have rules of their own.
 _WHOLE, _SHARE, _TEXT, _TRUTH = "a whole number", "a number", "a text", "True or False"
 _SIZE = "a positive size such as 500MB or 2GiB"
 _TYPES: dict[str, tuple[Any, str]] = {
-    **dict.fromkeys(("seed", "rows", "cv", "max_iter", "max_categories", "threads", "channels"), (Integral, _WHOLE)),
-    **dict.fromkeys(("test", "calibration", "tol", "l1_ratio"), (Real, _SHARE)),
+    **dict.fromkeys(("seed", "rows", "cv", "max_iter", "max_categories", "threads", "channels", "epochs",
+                     "batch_size", "patience"), (Integral, _WHOLE)),
+    **dict.fromkeys(("test", "calibration", "tol", "l1_ratio", "lr", "weight_decay", "validation"), (Real, _SHARE)),
     **dict.fromkeys(("model", "calibrate", "bad_rows", "resize", "group", "time", "split_column", "delimiter",
-                     "decimal", "thousands", "encoding", "date_format", "input_format"), (str, _TEXT)),
+                     "decimal", "thousands", "encoding", "date_format", "input_format", "architecture"), (str, _TEXT)),
     **dict.fromkeys(("overwrite", "report", "predictions", "stratify", "header", "drop_missing_target", "force_classes",
-                     "follow_links", "strict", "path", "odds_ratios"), (bool, _TRUTH)),
+                     "follow_links", "strict", "path", "odds_ratios", "resume", "keep_checkpoints"), (bool, _TRUTH)),
     "C": (str | Real, 'a positive number or "auto"'),
     "time_limit": (str | Real, "a positive time such as 60s, 10m or 2h"),
+    "budget": (str | Real, "a positive time such as 60s, 10m or 2h"),
     "memory_limit": (str | Real, _SIZE),
     "fail_under": (str | Mapping, "limits such as accuracy=0.9"),
     "output": (str | PathLike, "a path"),
 }  # fmt: skip
 LISTS = ("number", "category", "boolean", "datetime", "drop", "id", "na_values")
 
-MODELS = ("auto", "softmax")
+MODELS = ("auto", "softmax", "mlp", "cnn")
 CALIBRATIONS = ("auto", "none", "temperature")
 
 
@@ -60,7 +65,7 @@ def option_name(name: str) -> str:
 
 def check_options(given: Mapping[str, Any], task: str, defaults: Mapping[str, Any]) -> None:
     """Refuse options that have no effect on these data (SC202), contradict each other (SC203) or are out of range."""
-    changed = [name for name in defaults if not _same(given[name], defaults[name])]
+    changed = changed_options(given, defaults)
     other, fits = (IMAGES_ONLY, "images") if task == "table" else (TABLE_ONLY, "tables")
     for name in changed:
         if name in other:
@@ -84,34 +89,39 @@ def check_options(given: Mapping[str, Any], task: str, defaults: Mapping[str, An
     if given["resize"] is not None:
         _one_of(given["resize"], "resize", ("crop", "pad", "stretch"))
     if given["channels"] not in (None, 1, 3):
-        raise _out_of_range("channels", "1 or 3", given["channels"])
+        raise out_of_range("channels", "1 or 3", given["channels"])
     for name, low in (("seed", 0), ("rows", 0), ("max_iter", 1), ("max_categories", 1)):
         if given[name] < low:
-            raise _out_of_range(name, f"at least {low}", given[name])
+            raise out_of_range(name, f"at least {low}", given[name])
     if given["seed"] >= 2**63:
-        raise _out_of_range("seed", "below 2^63", given["seed"])
+        raise out_of_range("seed", "below 2^63", given["seed"])
     if given["cv"] != 0 and given["cv"] < 2:
-        raise _out_of_range("cv", "0 or at least 2", given["cv"])
+        raise out_of_range("cv", "0 or at least 2", given["cv"])
     if not 0 < given["tol"] < 1:
-        raise _out_of_range("tol", "between 0 and 1", given["tol"])
+        raise out_of_range("tol", "between 0 and 1", given["tol"])
     strength = given["C"]
     if isinstance(strength, str):
         if strength != "auto":
-            raise _out_of_range("C", 'a positive number or "auto"', strength)
+            raise out_of_range("C", 'a positive number or "auto"', strength)
     elif not strength > 0:
-        raise _out_of_range("C", 'a positive number or "auto"', strength)
+        raise out_of_range("C", 'a positive number or "auto"', strength)
     if not 0 <= given["l1_ratio"] <= 1:
-        raise _out_of_range("l1_ratio", "between 0 and 1", given["l1_ratio"])
+        raise out_of_range("l1_ratio", "between 0 and 1", given["l1_ratio"])
     if given["l1_ratio"] and strength == math.inf:
         raise UsageError("SC202", "--l1-ratio has no effect with --C inf, which is no penalty", where="train",
                          hint="Pass a finite --C, or leave --l1-ratio out")  # fmt: skip
     if given["threads"] is not None and given["threads"] < 1:
-        raise _out_of_range("threads", "at least 1", given["threads"])
+        raise out_of_range("threads", "at least 1", given["threads"])
     check_metric_names(parse_limits(given["fail_under"]))
     if given["test"] is not None and given["test_data"] is not None:
         raise UsageError("SC203", "--test and --test-data exclude each other", where="train")
     if given["calibrate"] == "none" and given["calibration"]:
         raise UsageError("SC203", "--calibration sets rows aside for what --calibrate none leaves out", where="train")
+
+
+def changed_options(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
+    """Return the names of the options that differ from their defaults."""
+    return [name for name in defaults if not _same(given[name], defaults[name])]
 
 
 def check_types(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
@@ -161,14 +171,15 @@ def _one_of(value: Any, name: str, allowed: tuple[str, ...]) -> None:
         )  # fmt: skip
 
 
-def _out_of_range(name: str, rule: str, value: Any) -> UsageError:
+def out_of_range(name: str, rule: str, value: Any) -> UsageError:
+    """Return the error of a value outside the range of its option."""
     message, spelled = f"{option_name(name)} must be {rule}; got {shown(value)}", option_name(name)
     return UsageError("SC207", message, where="train", hint=f"Leave {spelled} out for what fits most data")
 
 
-def parse_duration(value: str | float) -> float:
+def parse_duration(value: str | float, name: str = "time_limit") -> float:
     """
-    Read a time limit as seconds.
+    Read the time that an option gives as seconds.
 
     Examples
     --------
@@ -177,7 +188,7 @@ def parse_duration(value: str | float) -> float:
     """
     match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(s|m|h)?", str(value).strip())
     if not match or float(match[1]) == 0:
-        raise _out_of_range("time_limit", "a positive time such as 60s, 10m or 2h", value)
+        raise out_of_range(name, "a positive time such as 60s, 10m or 2h", value)
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600, None: 1}[match[2]]
 
 
@@ -192,7 +203,7 @@ def parse_size(value: str | float) -> float:
     """
     match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e\d+)?|\.\d+)\s*(?:([kKMGT])(i?)B|B)?", str(value).strip())
     if not match or float(match[1]) == 0:
-        raise _out_of_range("memory_limit", _SIZE, value)
+        raise out_of_range("memory_limit", _SIZE, value)
     power = "KMGT".index(match[2].upper()) + 1 if match[2] else 0
     return float(match[1]) * float((1024 if match[3] else 1000) ** power)
 
@@ -211,7 +222,7 @@ def parse_image_size(value: str | tuple[int, int] | None) -> tuple[int, int] | N
     sides = re.fullmatch(r"(\d+)[xX×](\d+)", value.strip()) if isinstance(value, str) else None
     size = (int(sides[1]), int(sides[2])) if sides else tuple(value) if not isinstance(value, str) else ()
     if len(size) != 2 or not all(isinstance(side, int) and 1 <= side <= 4096 for side in size):
-        raise _out_of_range("image_size", "HEIGHTxWIDTH with sides from 1 to 4096", value)
+        raise out_of_range("image_size", "HEIGHTxWIDTH with sides from 1 to 4096", value)
     return size[0], size[1]
 
 

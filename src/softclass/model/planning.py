@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from softclass.data.image_set import LONGEST_SIDE
 from softclass.data.images import ImageOptions
 from softclass.data.leaks import find_leaks, note_conflicts
 from softclass.data.preprocessing import Preprocessing
@@ -25,7 +26,9 @@ from softclass.model.examples import (
     read_table_examples,
 )
 from softclass.model.fitting import n_features_of, preprocessing_of
+from softclass.model.layers import network_places
 from softclass.model.limits import SHARE_FOR_CELLS, check_memory, streaming_limit
+from softclass.model.network_options import FEWEST_ROWS, LARGEST_SIDE, NETWORK_SIDE, candidates
 from softclass.model.odds_ratios import check_odds_ratios
 from softclass.model.options import check_options, parse_image_size, parse_size
 
@@ -44,12 +47,15 @@ class Plan:
     cut: dict[str, Any]
     memory_limit: float
     left_for_features: float
+    kinds: tuple[str, ...]
 
 
 def make_plan(given: Mapping[str, Any], defaults: Mapping[str, Any], notes: Notes, say: Progress) -> Plan:
     """Read the data, find out what they are, and cut them into parts."""
     images = is_images(given["data"])
-    check_options(given, "images" if images else "table", defaults)
+    task = "images" if images else "table"
+    check_options(given, task, defaults)
+    kinds = candidates(given, task, defaults)
     limit = streaming_limit() if given["memory_limit"] is None else parse_size(given["memory_limit"])
     say("phase", {"name": "reading", "done": 0, "total": None})
     read = _picked(ReadOptions, given)
@@ -57,7 +63,10 @@ def make_plan(given: Mapping[str, Any], defaults: Mapping[str, Any], notes: Note
         wanted = ImageOptions(
             size=parse_image_size(given["image_size"]), channels=given["channels"], resize=given["resize"] or "crop",
             strict=given["strict"], follow_links=given["follow_links"],
+            longest=LONGEST_SIDE if "cnn" not in kinds else NETWORK_SIDE,
         )  # fmt: skip
+        if len(kinds) > 1 and wanted.size is not None and max(wanted.size) > LARGEST_SIDE:
+            kinds = kinds[:1]
         examples = read_image_examples(given["data"], given["target"], wanted, notes)
     else:
         examples = read_table_examples(
@@ -95,15 +104,27 @@ def make_plan(given: Mapping[str, Any], defaults: Mapping[str, Any], notes: Note
     }  # fmt: skip
     say("parts", {"sizes": sizes, **cut})
     n_features, n_classes = n_features_of(examples, preprocessing), len(examples.classes)
-    say("model", {"kind": "softmax", "n_features": n_features, "n_classes": n_classes,
-                  "n_parameters": n_classes * (n_features + 1)})  # fmt: skip
+    if len(kinds) > 1 and len(parts.fit) < FEWEST_ROWS:
+        kinds = kinds[:1]
     left = limit - (0 if examples.table is None or examples.table.on_disk else examples.table.nbytes)
     streamed = fitting_bytes(len(parts.fit), n_features) > left
-    held = STREAMED_BYTES if streamed else None
-    check_memory(len(parts.fit), n_features, n_classes, examples.name, streamed_bytes=held)
+    if streamed and len(kinds) > 1:
+        kinds = kinds[:1]  # a network reads its rows from memory
+    say("model", {"kind": " then ".join(kinds), "n_features": n_features, "n_classes": n_classes,
+                  "n_parameters": n_classes * (n_features + 1) if kinds == ("softmax",) else None})  # fmt: skip
+    held = STREAMED_BYTES if streamed and kinds == ("softmax",) else None
+    held_features = n_features if kinds[-1] != "mlp" else _network_inputs(preprocessing)
+    check_memory(len(parts.fit), held_features, n_classes, examples.name, streamed_bytes=held)
     if given["odds_ratios"]:
         check_odds_ratios(n_features, n_classes)
-    return Plan(examples, tests, parts, preprocessing, sizes, cut, limit, left)
+    return Plan(examples, tests, parts, preprocessing, sizes, cut, limit, left, kinds)
+
+
+def _network_inputs(preprocessing: AnyPreprocessing) -> int:
+    """Numbers and codes of a row, which a network for tables holds in memory."""
+    assert isinstance(preprocessing, Preprocessing)  # noqa: S101 - of a table
+    places = network_places(preprocessing)
+    return len(places.numbers) + len(places.codes)
 
 
 def _data_facts(examples: Examples) -> dict[str, Any]:

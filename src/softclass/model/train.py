@@ -7,6 +7,7 @@ import sys
 import time as clock
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from softclass import __version__
-from softclass.errors import CheckFailedError, DataError, UsageError, shown
+from softclass.errors import CheckFailedError, DataError, Notes, UsageError, shown
 from softclass.estimators.threads import limited_threads
-from softclass.model.encoded import AnyPreprocessing, EncodedRows, features_of
+from softclass.model.choice import Choosing
+from softclass.model.encoded import AnyPreprocessing, EncodedRows
 from softclass.model.examined import Examined, Training, examine
 from softclass.model.examples import (
     Examples,
@@ -24,17 +26,15 @@ from softclass.model.examples import (
     fingerprint,
     take_inputs,
 )
-from softclass.model.fitting import (
-    Fitting,
-    cross_validate,
-    logits_of,
-    n_features_of,
-    outputs_of,
-)
+from softclass.model.fitting import Fitted, Fitting, logits_of, n_features_of, outputs_of
+from softclass.model.folds import cross_validate
 from softclass.model.graph import build_graph
+from softclass.model.interrupted_runs import InterruptedRun, held_signals
 from softclass.model.limits import check_fail_under
 from softclass.model.manifest import Manifest, make_sample
 from softclass.model.model import Model
+from softclass.model.network_fitting import FittedNet, NetworkFitting
+from softclass.model.network_options import network_options
 from softclass.model.odds_ratios import odds_ratios
 from softclass.model.options import (
     check_types,
@@ -47,7 +47,6 @@ from softclass.model.planning import Plan, Progress, ToldNotes, look_for_leaks, 
 from softclass.model.run import Stopwatch, check_output, metrics_of, write_run
 from softclass.model.session import Session
 from softclass.model.warned import warn_of
-from softclass.networks.architecture import Dense
 from softclass.trust.temperature import Temperature, fit_temperature
 
 Int64 = npt.NDArray[np.int64]
@@ -104,6 +103,18 @@ def train(
     l1_ratio: float = 0.0,
     max_iter: int = 1000,
     tol: float = 1e-4,
+    hidden: str | Sequence[int] | None = None,
+    architecture: str = "auto",
+    augment: str | Sequence[str] | None = None,
+    validation: float = 0.1,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    weight_decay: float | None = None,
+    patience: int | None = None,
+    budget: str | float | None = None,
+    resume: bool = False,
+    keep_checkpoints: bool = False,
     path: bool = False,
     odds_ratios: bool = False,
     calibrate: str = "auto",
@@ -126,8 +137,10 @@ def train(
         A CSV, Parquet or Arrow file; a folder or archive of images, IDX or NPZ files; or the same in memory.
     target : str or array of labels, optional
         Name of the label column; for arrays and images the labels themselves.
-    model : {"auto", "softmax"}, default "auto"
-        The classifier; softmax regression is the only one so far.
+    model : {"auto", "softmax", "mlp", "cnn"}, default "auto"
+        Softmax regression; a fully connected network, for tables; a convolutional network, for images. "auto" fits
+        softmax regression first and then, from 500 fit rows on, the network, and keeps the network if its log loss on
+        validation rows is lower by more than one standard error.
     output : path, optional
         Run directory to write; without it nothing is kept on disk.
     overwrite : bool, default False
@@ -191,6 +204,26 @@ def train(
         Largest number of iterations.
     tol : float, default 1e-4
         Relative suboptimality at which the solver stops.
+    hidden : str or sequence of int, optional
+        Widths of the hidden layers of a table's network, such as "256,256"; by default they follow from the rows.
+    architecture : str, default "auto"
+        "classic", "two", "two-hidden" or "fast-digits" for images, "realmlp" for tables.
+    augment : str or sequence of str, optional
+        "none", or of "flip" and "shift": images are mirrored, or moved by at most two pixels. By default two short runs
+        tell whether mirrored images help.
+    validation : float, default 0.1
+        Share of the fit rows, at most 5,000, by which the epochs of a network are judged.
+    epochs, batch_size, patience : int, optional
+        Passes over the rows; rows a step; epochs without a better one after which the run ends, by default a fifth of
+        20 epochs or more.
+    lr, weight_decay : float, optional
+        Highest learning rate; weight decay.
+    budget : float seconds or str such as "60s", optional
+        Time for which the run of a network is planned. "auto" has 30 s for tables and 60 s for images.
+    resume : bool, default False
+        Go on from the checkpoints of an interrupted run with the same `output`, data and options.
+    keep_checkpoints : bool, default False
+        Leave the checkpoints beside the run directory.
     path : bool, default False
         Chart other strengths of the penalty in the report: the held-out log loss, and the strongest weights.
     odds_ratios : bool, default False
@@ -232,9 +265,8 @@ def train(
     >>> model.evaluation.accuracy > 0.95
     True
     """
-    seed, rows, cv, max_iter, max_categories = map(plain_number, (seed, rows, cv, max_iter, max_categories))
-    C, l1_ratio, tol, test, calibration = map(plain_number, (C, l1_ratio, tol, test, calibration))
-    given = dict(locals())
+    given = {name: plain_number(value) for name, value in locals().items()}
+    seed, cv, max_iter, max_categories = (given[name] for name in ("seed", "cv", "max_iter", "max_categories"))
     check_types(given, DEFAULTS)
     notes = ToldNotes(progress)
     say = progress or quiet
@@ -248,22 +280,22 @@ def train(
 
         look_for_leaks(planned, notes)
         weights_of_classes = class_weights(class_weight, examples.classes, notes)
-        fitting = Fitting(
-            C, tol, max_iter, weights_of_classes, seed, limit, say,
-            l1_ratio=l1_ratio, memory_limit=planned.left_for_features, folds=cv, with_path=path,
-        )  # fmt: skip
+        unfinished = None if run is None or planned.kinds == ("softmax",) else InterruptedRun(run)
+        choosing = _choosing(planned, given, weights_of_classes, limit, say, unfinished)
         folds = None
         if cv:
             within = np.sort(np.concatenate([parts.fit, parts.calibration]))
             if cv > len(within):
                 raise UsageError("SC207", f"--cv must be at most {len(within):,}, the rows there are; got {cv}",
                                  where="train")  # fmt: skip
-            folds = cross_validate(examples, within, fitting, cv, max_categories)
-        fitted = fitting.fit(examples, parts.fit, preprocessing, notes)
+            folds = cross_validate(examples, within, choosing, cv, max_categories)
+        fitted, choice = _fit(choosing, planned, notes, unfinished)
         say("fit", fitted.facts())
         more: dict[str, Any] = {"fit": {**fitted.facts(), "tried": fitted.tried_by_name()}}
         if folds is not None:
             more["cross_validation"] = {"folds": cv, **folds.to_dict(details=False)}
+        if choice is not None:
+            more["choice"] = choice
         if fitted.path is not None:
             more["path"] = fitted.path
         if odds_ratios:
@@ -278,7 +310,7 @@ def train(
 
         body = graph(1.0)
         session = Session(body, threads=threads)
-        _check_same_logits(session, preprocessing, fitted.layers, examples, parts.fit[:COMPARED_ROWS])
+        _check_same_logits(session, preprocessing, fitted, examples, parts.fit[:COMPARED_ROWS])
         say("phase", {"name": "evaluating", "done": 0, "total": None})
         temperature = _calibrate(session, preprocessing, examples, parts.calibration, calibrate, seed)
         say("calibration", {"temperature": temperature})
@@ -298,11 +330,11 @@ def train(
         manifest = Manifest.build(
             preprocessing=preprocessing, schema=examples.schema, image=examples.spec, classes=examples.classes,
             layers=fitted.layers, temperature=temperature, evaluation=evaluation, notes=notes,
-            parts={**planned.sizes, **planned.cut}, fit=fitted.stored(),
+            parts={**planned.sizes, **planned.cut}, fit=fitted.stored(), kind=fitted.resolved()["model"],
             sample=make_sample(preprocessing, session, examples.spec),
             data={"rows": examples.n_rows, "sha256": fingerprint(examples)},
         )  # fmt: skip
-        config = config_text(given, DEFAULTS, {"C": fitted.C, "model": "softmax"}, __version__)
+        config = config_text(given, DEFAULTS, fitted.resolved(), __version__)
         training = Training(evaluation, tuple(notes), examined, examples.name, config, more)
         trained = Model.seal(body, manifest, threads=threads, training=training)
         if examined is not None:
@@ -315,6 +347,8 @@ def train(
                 predictions=None if examined is None or not predictions else examined.predictions(),
                 with_report=report, command=" ".join(sys.argv), watch=watch,
             )  # fmt: skip
+            if unfinished is not None and not keep_checkpoints:
+                unfinished.remove()
             say("wrote", {"path": run, "files": files, "seconds": watch.total()})
 
     if progress is None:
@@ -358,14 +392,57 @@ def _limited(threads: int | None) -> AbstractContextManager[Any]:
     return limited_threads(threads)
 
 
+def _choosing(
+    planned: Plan,
+    given: Mapping[str, Any],
+    weights: Any,
+    deadline: float | None,
+    say: Progress,
+    unfinished: InterruptedRun | None,
+) -> Choosing:
+    """How the classifier of this run is found."""
+    softmax = Fitting(
+        given["C"], given["tol"], given["max_iter"], weights, given["seed"], deadline, say,
+        l1_ratio=given["l1_ratio"], memory_limit=planned.left_for_features, folds=given["cv"], with_path=given["path"],
+    )  # fmt: skip
+    task = "images" if planned.examples.images is not None else "table"
+    options = network_options(given, task, planned=len(planned.kinds) > 1)
+    if unfinished is not None and given["resume"]:
+        options = unfinished.planned(options)
+    elif unfinished is not None:
+        unfinished.begin(config_text(given, DEFAULTS, {}, __version__))
+    network = NetworkFitting(
+        options, weights, given["seed"], given["stratify"], deadline, given["threads"] or 0, say,
+        checkpoints=None if unfinished is None else unfinished.folder, resume=given["resume"],
+        keep_plan=None if unfinished is None else unfinished.keep_plan,
+    )  # fmt: skip
+    return Choosing(planned.kinds, softmax, network)
+
+
+def _fit(
+    choosing: Choosing, planned: Plan, notes: Notes, unfinished: InterruptedRun | None
+) -> tuple[Fitted | FittedNet, dict[str, Any] | None]:
+    """Fit; a run that can go on later is saved when it is interrupted."""
+    if unfinished is None:
+        return choosing.fit(planned.examples, planned.parts.fit, planned.preprocessing, notes)
+    with held_signals() as interrupted:
+        saved = replace(choosing, network=replace(choosing.network, interrupted=interrupted))
+        found = saved.fit(planned.examples, planned.parts.fit, planned.preprocessing, notes)
+        if interrupted():
+            choosing.say("saved", {"run": unfinished.run, "folder": unfinished.folder})
+    return found
+
+
 def _check_same_logits(
-    session: Session, preprocessing: AnyPreprocessing, layers: Sequence[Dense], examples: Examples, rows: Int64
+    session: Session,
+    preprocessing: AnyPreprocessing,
+    fitted: Fitted | FittedNet,
+    examples: Examples,
+    rows: Int64,
 ) -> None:
     """The graph must give the logits of the estimator, up to the rounding of float32 (SC502)."""
     inputs = take_inputs(examples.inputs, rows)
-    expected = features_of(preprocessing, inputs).astype(np.float64)
-    for layer in layers:
-        expected = expected @ layer.weight.T + layer.bias
+    expected = fitted.logits(preprocessing, inputs)
     found = logits_of(session, preprocessing, inputs)
     worst = float(np.max(np.abs(found - expected), initial=0.0))
     allowed = LOGIT_TOLERANCE * (1 + float(np.max(np.abs(expected), initial=0.0)))

@@ -1,0 +1,199 @@
+"""The options of train that speak of networks: which classifiers they leave to be tried, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from softclass.errors import UsageError, nearest, shown
+from softclass.model.network_fitting import NetworkOptions
+from softclass.model.options import (
+    changed_options,
+    option_name,
+    out_of_range,
+    parse_duration,
+)
+from softclass.networks.known_architectures import IMAGE_ARCHITECTURES
+
+SOFTMAX_ONLY = ("C", "l1_ratio", "max_iter", "tol", "path", "odds_ratios")
+NETWORK_ONLY = (
+    "hidden", "architecture", "augment", "epochs", "batch_size", "lr", "weight_decay", "patience", "resume",
+    "keep_checkpoints",
+)  # fmt: skip
+NETWORK_OF = {"table": "mlp", "images": "cnn"}
+TABLE_ARCHITECTURES = ("realmlp",)
+AUGMENTATIONS = ("flip", "shift")
+FEWEST_ROWS = 500  # of the fit part, below which auto does not try a network
+LARGEST_SIDE = 96  # of images that a network takes
+NETWORK_SIDE = 64  # of images whose size nobody gives: the cost of a network grows with the square of it
+AUTO_BUDGETS = {"table": 30.0, "images": 60.0}  # seconds, where nobody gives any
+
+
+def candidates(given: Mapping[str, Any], task: str, defaults: Mapping[str, Any]) -> tuple[str, ...]:
+    """
+    Return the classifiers that the options leave, the simpler first.
+
+    Parameters
+    ----------
+    given : mapping
+        All options of train.
+    task : {"table", "images"}
+        What the data are.
+    defaults : mapping
+        Their defaults.
+
+    Returns
+    -------
+    tuple of str
+        Of "softmax" and "mlp" or "cnn".
+
+    Raises
+    ------
+    UsageError
+        SC202, if an option has no effect on the model; SC203, if options ask for two models; SC207, if one is out of
+        its range.
+
+    Examples
+    --------
+    >>> from softclass.model.train import DEFAULTS
+    >>> candidates({**DEFAULTS, "epochs": 3}, "table", DEFAULTS)
+    ('mlp',)
+    """
+    network, model = NETWORK_OF[task], given["model"]
+    changed = changed_options(given, defaults)
+    of_softmax = [name for name in changed if name in SOFTMAX_ONLY]
+    of_network = [name for name in changed if name in NETWORK_ONLY]
+    _check_values(given, task)
+    if model not in ("auto", "softmax", network):
+        other = next(task for task, kind in NETWORK_OF.items() if kind == model)
+        data = "a table" if task == "table" else "images"
+        raise UsageError(
+            "SC202", f'--model {model} does not apply to {data} (applies to {"tables" if other == "table" else other})',
+            where="train", hint=f"Pass --model {network}",
+        )  # fmt: skip
+    if model == "auto":
+        if of_softmax and of_network:
+            one, two = option_name(of_softmax[0]), option_name(of_network[0])
+            raise UsageError(
+                "SC203", f"{one} asks for softmax regression and {two} for a network", where="train",
+                hint="Leave one of them out, or pass --model",
+            )  # fmt: skip
+        return ("softmax",) if of_softmax else (network,) if of_network else ("softmax", network)
+    if model == "softmax":
+        of_network += [name for name in changed if name in ("budget", "validation")]
+    wrong = of_network if model == "softmax" else of_softmax
+    if wrong:
+        instead = "softmax has --max-iter" if wrong[0] == "epochs" else ""
+        applies = network if model == "softmax" else "softmax"
+        raise UsageError(
+            "SC202", f'{option_name(wrong[0])} does not apply to --model {model} (applies to {applies})',
+            where="train", hint=instead or f"Leave {option_name(wrong[0])} out",
+        )  # fmt: skip
+    return (model,)
+
+
+def network_options(given: Mapping[str, Any], task: str, *, planned: bool) -> NetworkOptions:
+    """
+    Return what the options say of the network.
+
+    Parameters
+    ----------
+    given : mapping
+        All options of train, checked.
+    task : {"table", "images"}
+        What the data are.
+    planned : bool
+        Whether the network has a budget although none was given: where it is one candidate of two.
+
+    Returns
+    -------
+    NetworkOptions
+        With numbers in the place of texts.
+
+    Examples
+    --------
+    >>> from softclass.model.train import DEFAULTS
+    >>> network_options({**DEFAULTS, "hidden": "64,32", "budget": "2m"}, "table", planned=False).hidden
+    (64, 32)
+    """
+    budget = None if given["budget"] is None else parse_duration(given["budget"], "budget")
+    if budget is None and planned and given["epochs"] is None:
+        budget = AUTO_BUDGETS[task]
+    return NetworkOptions(
+        architecture=given["architecture"],
+        hidden=_hidden(given["hidden"]),
+        augment=_augment(given["augment"]),
+        validation=given["validation"],
+        epochs=given["epochs"],
+        batch=given["batch_size"],
+        peak_rate=given["lr"],
+        decay=given["weight_decay"],
+        patience=given["patience"],
+        budget=budget,
+    )
+
+
+def _check_values(given: Mapping[str, Any], task: str) -> None:
+    """Refuse what lies outside its range."""
+    for name in ("epochs", "batch_size", "patience"):
+        if given[name] is not None and given[name] < 1:
+            raise out_of_range(name, "at least 1", given[name])
+    if given["lr"] is not None and not 0 < given["lr"] < float("inf"):
+        raise out_of_range("lr", "positive and finite", given["lr"])
+    if given["weight_decay"] is not None and not 0 <= given["weight_decay"] < float("inf"):
+        raise out_of_range("weight_decay", "0 or more, and finite", given["weight_decay"])
+    if not 0 < given["validation"] < 1:
+        raise out_of_range("validation", "between 0 and 1", given["validation"])
+    if given["budget"] is not None:
+        budget = parse_duration(given["budget"], "budget")
+        if given["epochs"] is not None:
+            raise UsageError("SC203", "--budget and --epochs both say how long to train", where="train",
+                             hint="Leave one of them out")  # fmt: skip
+        if given["time_limit"] is not None and parse_duration(given["time_limit"]) < budget:
+            raise UsageError("SC203", "--time-limit cuts what --budget plans: it must be the larger", where="train")
+    if task == "images" and given["hidden"] is not None:
+        raise UsageError("SC202", "--hidden does not apply to images (applies to tables)", where="train",
+                         hint=f"Pass --architecture, one of {', '.join(IMAGE_ARCHITECTURES)}")  # fmt: skip
+    if task == "table" and given["augment"] is not None:
+        raise UsageError("SC202", "--augment does not apply to a table (applies to images)", where="train")
+    known = IMAGE_ARCHITECTURES if task == "images" else TABLE_ARCHITECTURES
+    if given["architecture"] not in ("auto", *known):
+        close = nearest(str(given["architecture"]), known, 1)
+        raise UsageError(
+            "SC207", f'--architecture must be one of auto, {", ".join(known)}; got "{shown(given["architecture"])}"',
+            where="train", hint=f"Did you mean {close[0]}?" if close else "",
+        )  # fmt: skip
+    if given["hidden"] is not None and given["architecture"] != "auto":
+        raise UsageError("SC203", "--hidden and --architecture both say what the layers are", where="train")
+    _hidden(given["hidden"])
+    _augment(given["augment"])
+    if (given["resume"] or given["keep_checkpoints"]) and given["output"] is None:
+        name = "resume" if given["resume"] else "keep_checkpoints"
+        raise UsageError("SC202", f"{option_name(name)} has no effect without an output directory", where="train",
+                         hint="Pass output=")  # fmt: skip
+
+
+def _hidden(value: str | Sequence[int] | None) -> tuple[int, ...] | None:
+    """Read the widths of hidden layers."""
+    if value is None:
+        return None
+    rule = "one to four widths from 1 to 4096, such as 256,256"
+    try:
+        widths = tuple(int(width) for width in (value.split(",") if isinstance(value, str) else value))
+    except (TypeError, ValueError):
+        raise out_of_range("hidden", rule, value) from None
+    if not 1 <= len(widths) <= 4 or not all(1 <= width <= 4096 for width in widths):
+        raise out_of_range("hidden", rule, value)
+    return widths
+
+
+def _augment(value: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Read the kinds of augmentation."""
+    if value is None:
+        return None
+    kinds = tuple(value.split(",") if isinstance(value, str) else value)
+    if kinds == ("none",):
+        return ()
+    if not kinds or not set(kinds) <= set(AUGMENTATIONS):
+        raise out_of_range("augment", "none, or of flip,shift", value)
+    return kinds
