@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from softclass.data.files import atomic_directory, read_bytes
+from softclass.data.files import atomic_directory, atomic_write, read_bytes
 from softclass.data.paths import shown_path
 from softclass.errors import ModelFileError, PathError, TableError
 from softclass.networks.architecture import Architecture
@@ -79,8 +79,8 @@ class CheckpointFolder:
         # A restart goes back in steps, so their count comes first in the order of the names.
         target = self.folder / f"state-{len(state.restarts)}-{state.step:012d}"
         with atomic_directory(target, overwrite=True, is_ours=_is_ours) as folder:
-            (folder / ARRAYS).write_bytes(packed)
-            (folder / FACTS).write_text(_sealed(facts), encoding="utf-8")
+            atomic_write(folder / ARRAYS, lambda file: file.write(packed))
+            atomic_write(folder / FACTS, lambda file: file.write(_sealed(facts).encode()))
         for old in self._found()[KEPT:]:
             shutil.rmtree(old, ignore_errors=True)
         self._saved_at = time.monotonic()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -37,26 +37,25 @@ from softclass.networks.training import PATIENCE_EPOCHS, FittedNetwork, patience
 Array = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 PARTIAL_RATE = 1 / 5  # of the peak rate, in partial_fit
+SHARED_CONSTRAINTS: dict[str, list[Any]] = {
+    "epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+    "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+    "class_weight": [dict, StrOptions({"balanced"}), None],
+    "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+    "patience": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left"), None],
+    "warm_start": ["boolean"],
+    "callbacks": ["array-like", None],
+    "n_jobs": [Interval(Integral, 1, None, closed="left"), Interval(Integral, None, -1, closed="right"), None],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
 Self = TypeVar("Self", bound="AbstractNetworkClassifier")
 
 
 class AbstractNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A classifier whose logits come from a network; subclasses read the rows and choose the architecture."""
-
-    _shared_constraints: ClassVar[dict[str, list[Any]]] = {
-        "epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
-        "class_weight": [dict, StrOptions({"balanced"}), None],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "patience": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left"), None],
-        "warm_start": ["boolean"],
-        "callbacks": ["array-like", None],
-        "n_jobs": [Interval(Integral, 1, None, closed="left"), Interval(Integral, None, -1, closed="right"), None],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
 
     epochs: int | str
     batch_size: int | str

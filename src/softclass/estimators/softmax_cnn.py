@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from softclass.errors import OptionError, UsageError
-from softclass.estimators.network_classifier import AbstractNetworkClassifier
+from softclass.estimators.network_classifier import SHARED_CONSTRAINTS, AbstractNetworkClassifier
 from softclass.estimators.network_fitting import allowed_threads, fit_network, seed_of
 from softclass.estimators.pixel_encoding import PixelEncoding, fit_pixels, read_pixels
 from softclass.networks.architecture import Architecture
@@ -121,7 +121,7 @@ class SoftmaxCNN(AbstractNetworkClassifier):
         "architecture": [StrOptions(set(IMAGE_ARCHITECTURES)), Architecture],
         "augment": [StrOptions({"auto", *AUGMENTATIONS}), "array-like", None],
         "dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
-        **AbstractNetworkClassifier._shared_constraints,
+        **SHARED_CONSTRAINTS,
     }
 
     image_shape_: tuple[int, ...]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from softclass.errors import OptionError, UsageError
-from softclass.estimators.network_classifier import AbstractNetworkClassifier
+from softclass.estimators.network_classifier import SHARED_CONSTRAINTS, AbstractNetworkClassifier
 from softclass.estimators.table_encoding import TableCells, TableEncoding, fit_encoding, read_cells, text_places
 from softclass.networks.architecture import Architecture
 from softclass.networks.engine import Plan, Rows
@@ -117,7 +117,7 @@ class SoftmaxMLP(AbstractNetworkClassifier):
         "activation": [StrOptions(set(ACTIVATIONS))],
         "dropout": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="left")],
         "numeric_embedding": [StrOptions({"periodic"}), None],
-        **AbstractNetworkClassifier._shared_constraints,
+        **SHARED_CONSTRAINTS,
     }
 
     _encoding: TableEncoding
