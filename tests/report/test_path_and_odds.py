@@ -8,12 +8,22 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
-from softclass.report.facts import FitFacts, OddsRow, OddsTable, PathFacts, ReportFacts
+from softclass.report.facts import (
+    CoefficientTable,
+    FitFacts,
+    OddsRow,
+    OddsTable,
+    PathFacts,
+    ReportFacts,
+    WorstRow,
+)
 from softclass.report.html import render_report, words_of
 from softclass.report.numbers import factor, tiny
 from softclass.report.path_figures import loss_path_figure, nice_ticks, round_factors, spread, weight_path_figure
+from softclass.report.translated import translated
 from softclass.report.words import LANGUAGES
 
 WORDS = words_of(LANGUAGES["en"])
@@ -219,3 +229,29 @@ def test_names_are_moved_apart_at_the_lower_edge_too() -> None:
 
 def test_numbers_of_any_size() -> None:
     assert [tiny(1e-300), factor(1e300), factor(0.0), factor(math.inf)] == ["1e−300", "1.00e+300", "0", "∞"]
+
+
+@pytest.mark.parametrize(("lang", "says"), [("en", "No column has an odds ratio (2 columns)"), ("zh", "共 2 列")])
+def test_classes_that_are_apart_have_one_sentence_and_no_rows_of_dashes(lang: str, says: str) -> None:
+    rows = [OddsRow("b", name, None, None, None, None, "separated") for name in ("one", "other")]
+    odds = OddsTable("a", 0.95, 10.0, rows, {})
+    facts = ReportFacts("t.csv", "table", ["a", "b"], None, odds=odds)
+
+    found = render_report(facts, lang)
+
+    assert says in found
+    assert "other</th>" not in found
+
+
+def test_features_and_places_have_chinese_names() -> None:
+    odds = OddsTable("a", 0.95, 10.0, [OddsRow("b", "size is missing", 2.0, 1.0, 4.0, 0.5)], {})
+    learnt = CoefficientTable(["size is missing", "when, sine of the day"], np.array([[1.0, 2.0], [-1.0, -2.0]]))
+    worst = [WorstRow("row 297", "a", "b", 0.9, 2.0)]
+    facts = ReportFacts("t.csv", "table", ["a", "b"], None, odds=odds, coefficients=learnt, worst=worst)
+
+    found = translated(facts, "zh")
+
+    assert found.worst[0].place == "第 297 行"
+    assert found.odds is not None
+    assert found.odds.rows[0].column == "size 缺失"
+    assert list(found.coefficients.feature_names) == ["size 缺失", "when，一日的正弦"]  # type: ignore[union-attr]

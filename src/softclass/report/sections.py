@@ -388,10 +388,14 @@ def _odds(facts: ReportFacts, words: Words, rows: Callable[[int], Markup]) -> di
         "weightless": words("odds_weightless"),
     }
     shown = [
-        (name, [(line, reasons.get(line.reason, line.reason)) for line in lines[:ODDS_ROWS]])
+        (
+            name,
+            [(line, reasons.get(line.reason, line.reason)) for line in lines[:ODDS_ROWS]],
+            words("odds_none", columns=count(len(lines))) if all(line.reason == "separated" for line in lines) else "",
+        )
         for name, lines in list(classes.items())[:ODDS_CLASSES]
     ]
-    n_shown = sum(len(lines) for _, lines in shown)
+    n_shown = sum(len(lines) for _, lines, _ in shown)
     against = ", ".join(f"{clipped(column, 40)} = {clipped(category, 40)}" for column, category in odds.against.items())
     return {
         "about": words(

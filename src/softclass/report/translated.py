@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from softclass.errors import shown
-from softclass.report.facts import ReportFacts
+from softclass.report.facts import CoefficientTable, OddsTable, PathFacts, ReportFacts
 from softclass.report.sentences_zh import COLUMN, SENTENCES, TAILS, WORDS
 
 _NUMBER = r"\{\d*\}"
@@ -35,8 +35,29 @@ def translated(facts: ReportFacts, lang: str) -> ReportFacts:
             for column in facts.columns
         ],
         fit=None if facts.fit is None else replace(facts.fit, separation=in_chinese(facts.fit.separation)),
+        worst=[replace(row, place=in_chinese(row.place)) for row in facts.worst],
+        coefficients=_coefficients(facts.coefficients),
+        path=None if facts.path is None else _path(facts.path),
+        odds=None if facts.odds is None else _odds(facts.odds),
         facts=[(name, text if name == "configuration" else in_chinese(text)) for name, text in facts.facts],
     )
+
+
+def _coefficients(learnt: Any) -> Any:
+    if not isinstance(learnt, CoefficientTable):
+        return learnt
+    return replace(learnt, feature_names=[in_chinese(name) for name in learnt.feature_names])
+
+
+def _path(path: PathFacts) -> PathFacts:
+    weights = {
+        name: {in_chinese(feature): curve for feature, curve in curves.items()} for name, curves in path.weights.items()
+    }
+    return replace(path, weights=weights)
+
+
+def _odds(odds: OddsTable) -> OddsTable:
+    return replace(odds, rows=[replace(row, column=in_chinese(row.column)) for row in odds.rows])
 
 
 def note_message(note: Mapping[str, Any]) -> str:

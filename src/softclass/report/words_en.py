@@ -235,6 +235,7 @@ WORDS: dict[str, str] = {
     "odds_dependent": "not estimable: the column depends on others",
     "odds_constant": "not estimable: the column never varies",
     "odds_weightless": "none: the class has no weight",
+    "odds_none": "No column has an odds ratio ({columns} columns): a plane tells the classes of the fit part apart without an error, so without a penalty the weights grow without end. The weights above, with the penalty, stand.",
     "odds_shown": "{shown} of {n} rows are shown; metrics.json holds all.",
     "weights_title": "What speaks for each class",
     "weights_table_about": "The largest weights of each class, on standardised columns, so that they can be compared. Bars to the right speak for the class, bars to the left against it. One more unit of a weight multiplies the odds by e = 2.72 for each standard deviation.",
