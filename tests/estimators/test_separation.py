@@ -114,6 +114,55 @@ def test_categories_are_named_where_there_are_too_many_parameters_for_a_programm
     assert 'column "x3" never occurs with class "1", and 1 more such pairs' in str(warning.message)
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e-9])
+def test_a_class_beyond_a_plane_is_found_where_there_are_too_many_parameters_for_a_programme(offset):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((2400, 60)), rng.integers(0, 18, 2400)  # 18 x 61 parameters
+    place = X[:, 3] + 0.5 * X[:, 7]
+    y[y == 2] = 0
+    y[place > 1.5] = 2
+    inside = np.flatnonzero(place < 1.5)[0]
+    X[inside, 3] = 1.5 - 0.5 * X[inside, 7] - offset  # a row of another class on the plane, or just inside
+
+    model, [warning] = fitted(X, y)
+    leads = X @ model.separation_.direction.T + model.separation_.offset
+    leads = leads[np.arange(2400), y][:, None] - leads
+
+    assert model.separation_.kind == "quasi-complete"
+    assert model.separation_.classes == ("2",)
+    assert 'class "2" is separated from the others by' in str(warning.message)
+    assert leads.min() > -1e-9
+    assert leads[y == 2][:, np.arange(18) != 2].min() > 1e-6
+
+
+def test_classes_that_overlap_are_not_called_separated_where_there_are_too_many_parameters_for_a_programme():
+    rng = np.random.default_rng(1)
+    X, y = rng.standard_normal((2400, 60)), rng.integers(0, 18, 2400)
+
+    model, caught = fitted(X, y)
+
+    assert model.separation_ is None
+    assert not caught
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_several_classes_apart_at_once_are_all_found(seed):
+    rng = np.random.default_rng(seed)
+    X, y = rng.standard_normal((300, 3)), rng.integers(0, 5, 300)
+    X[y == 1, 0] = 3.0 + rng.exponential(size=(y == 1).sum())
+    X[y == 3, 0] = -3.0 - rng.exponential(size=(y == 3).sum())
+    X[y % 2 == 0, 0] = np.clip(X[y % 2 == 0, 0], -2.9, 2.9)
+
+    model, _ = fitted(X, y)
+    leads = X @ model.separation_.direction.T + model.separation_.offset
+    leads = leads[np.arange(300), y][:, None] - leads
+
+    assert model.separation_.classes == ("1", "3")
+    assert leads.min() > -1e-9
+    assert leads[y == 1][:, [0, 2, 3, 4]].min() > 1e-6
+    assert leads[y == 3][:, [0, 1, 2, 4]].min() > 1e-6
+
+
 @pytest.mark.parametrize("seed", range(30))
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_separation_is_claimed_where_a_linear_programme_over_all_rows_finds_it(seed, n_classes):

@@ -14,7 +14,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,11 +24,15 @@ from scipy.optimize import linprog
 
 from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.scaling import BLOCK_BYTES, Array
+from softclass.functions.softmax import softmax
 
 PROGRAMME_NUMBERS = 1_000_000  # nonzeros of the constraints of one programme
 PROGRAMME_PARAMETERS = 1000  # beyond, the programme is not tried
+STEP_PLACES = 4  # demands a variable that enter a programme at a time
+DOUBT = 0.05  # up to which a class is held against the others
+SWEEP_WORK = 4e9  # rows x columns x classes^2 up to which each class is held against the others
 ROUNDS = 12  # of adding the rows that a programme's answer violates
-CONES = 6  # directions that are added up, until all that is separated is
+CONES = 25  # directions that are added up, until all that is separated is
 STRICT = 1e-6  # a wrong class loses by at least this share of the most it loses at any row
 TIES = 2000  # ties taken into a factor at once
 ENOUGH = 20  # ties a parameter that tell what all of them do
@@ -74,36 +78,81 @@ def complete_direction(loss: LinearLoss, theta: Array, margin: float) -> Directi
 
 
 def quasi_direction(loss: LinearLoss, theta: Array) -> Direction | None:
-    """Return a direction that separates all that can be separated, or None if there is none or it is too large to say.
+    """Return a direction that separates all that can be separated, or None if none was found.
 
-    `theta` is where the solver stopped: its narrowest rows enter the first programme. Beyond 1000 parameters only
-    columns of zeros and ones are looked at.
+    `theta` is where the solver stopped: what it keeps apart least enters the first programme. First each class that
+    is told apart well is held against all others, by a programme of as many variables as columns; then all at once.
+    Beyond 1000 parameters the latter is left out: what is found separates, but None does not prove that nothing does.
     """
+    total, named = np.zeros_like(theta), np.zeros(loss.features.n_features, dtype=bool)
+    if loss.n_rows > 1 and loss.n_columns <= PROGRAMME_PARAMETERS and loss.n_rows**2 * _cells(loss) <= SWEEP_WORK:
+        for k in np.flatnonzero(_doubts(loss, theta) < DOUBT):
+            pair = replace(loss, targets=(loss.targets == k).astype(np.int64), n_classes=2)
+            point = (theta[k] - np.delete(theta, k, axis=0).mean(axis=0))[None]
+            found = _cone(pair, point, np.zeros_like(point))
+            found = _exact_ties(pair, found) if found.any() else found
+            if found.any():
+                total[k] = found[0]
+                named |= _named_columns(pair, pattern_of(found), point)
     if theta.size > PROGRAMME_PARAMETERS:
-        return _direction_of_categories(loss, theta)
-    total = np.zeros_like(theta)
+        found = _direction_of_categories(loss, theta)
+        named |= loss.split(np.abs(found))[0].any(axis=0)
+        total = total + found
+        return _described(loss, total, theta, named) if total.any() and _holds(loss, total, None) else None
+    total = total - total.mean(axis=0) if loss.n_rows > 1 else total
+    whole = _cone(loss, theta, total)
+    if whole.any():
+        exact = _exact_ties(loss, whole)
+        if exact.any():
+            return _described(loss, exact, theta, named if whole is total else None)
+    return None
+
+
+def _doubts(loss: LinearLoss, theta: Array) -> Array:
+    """Return the mean probability of being wrong of the rows of each class: next to nothing where it is set apart."""
+    doubts = np.zeros(loss.n_classes)
+    for span, block in _pieces(loss):
+        targets = loss.targets[span]
+        right = softmax(loss.block_logits(block, theta))[np.arange(len(targets)), targets]
+        doubts += np.bincount(targets, 1.0 - right, minlength=loss.n_classes)
+    return doubts / np.maximum(np.bincount(loss.targets, minlength=loss.n_classes), 1)
+
+
+def _cells(loss: LinearLoss) -> int:
+    return len(loss.targets) * loss.n_columns
+
+
+def _cone(loss: LinearLoss, theta: Array, total: Array) -> Array:
+    """Return a direction along which all loses that may, from one along which some does.
+
+    What loses along it already is demanded no more: a large multiple of it makes up for any gain.
+    """
     for _ in range(CONES):
-        objective = _objective(loss, total)
-        found = _programme(loss, objective, None, theta)
+        settled = pattern_of(total) if total.any() else None
+        found = _programme(loss, _objective(loss, total), None, theta, Places(), settled=settled)
         if found is None:
             break
-        total = total + found
-    if total.any():
-        total = _exact_ties(loss, total)
-    if not total.any():
-        return None
-    return _described(loss, total, theta)
+        multiple = 1.0
+        if settled is not None:
+            both = zip(leads_of_blocks(loss, total), leads_of_blocks(loss, found), strict=True)
+            for (_, _, along), (_, _, leads) in both:
+                gains = settled.lost(along) & (leads < 0)
+                multiple = max(multiple, 2.0 * float(np.max(-leads[gains] / along[gains], initial=0.0)))
+        total = multiple * total + found
+        total /= np.abs(total).max()
+    return total
 
 
-def _described(loss: LinearLoss, found: Array, theta: Array) -> Direction:
+def _described(loss: LinearLoss, found: Array, theta: Array, named: npt.NDArray[np.bool_] | None = None) -> Direction:
     pattern = pattern_of(found)
     losing, touched = _pairs(loss, pattern)
     kind = "complete" if losing[~np.eye(loss.n_classes, dtype=bool)].all() else "quasi-complete"
-    return Direction(found, kind, 0.0, losing, touched, _named_columns(loss, pattern, theta))
+    columns = _named_columns(loss, pattern, theta) if named is None else named
+    return Direction(found, kind, 0.0, losing, touched, columns)
 
 
-def _direction_of_categories(loss: LinearLoss, theta: Array) -> Direction | None:
-    """Return the direction in which categories that never meet a class leave it."""
+def _direction_of_categories(loss: LinearLoss, theta: Array) -> Array:
+    """Return the direction in which categories that never meet a class leave it, or zeros."""
     pairs, (lows, _, _) = never_together(loss), _extremes(loss)
     found = np.zeros_like(theta)
     for column, k in pairs:
@@ -113,7 +162,7 @@ def _direction_of_categories(loss: LinearLoss, theta: Array) -> Direction | None
         found[row, column] += sign
         if loss.intercept:
             found[row, -1] -= sign * lows[column]
-    return _described(loss, found, theta) if found.any() and _holds(loss, found, None) else None
+    return found if found.any() and _holds(loss, found, None) else np.zeros_like(found)
 
 
 def _exact_ties(loss: LinearLoss, direction: Array) -> Array:
@@ -245,9 +294,9 @@ def _named_columns(loss: LinearLoss, pattern: Pattern, theta: Array) -> npt.NDAr
     weight, _ = loss.split(pattern.direction)
     size = np.abs(weight - weight.mean(axis=0) if len(weight) > 1 else weight).max(axis=0)
     if theta.size <= PROGRAMME_PARAMETERS:
-        price = np.ones(len(size))
+        price, known = np.ones(len(size)), Places()
         for _ in range(3):  # prices that fall with the use of a column: few columns instead of small weights
-            found = _programme(loss, None, pattern, theta, price)
+            found = _programme(loss, None, pattern, theta, known, price)
             if found is None:
                 break
             size = np.abs(loss.split(found)[0]).max(axis=0)
@@ -256,33 +305,48 @@ def _named_columns(loss: LinearLoss, pattern: Pattern, theta: Array) -> npt.NDAr
     return np.asarray(size > 1e-6 * max(float(size.max(initial=0.0)), 1e-300))
 
 
+@dataclass(eq=False)
+class Places:
+    """What a programme demands: rows and wrong classes, as ``row * K + class`` in ascending order."""
+
+    chosen: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def add(self, more: npt.NDArray[np.int64]) -> bool:
+        """Demand more; return whether that was not demanded before."""
+        before = len(self.chosen)
+        self.chosen = np.union1d(self.chosen, more)
+        return len(self.chosen) > before
+
+
 def _programme(
-    loss: LinearLoss, objective: Array | None, pattern: Pattern | None, theta: Array, price: Array | None = None
+    loss: LinearLoss,
+    objective: Array | None,
+    pattern: Pattern | None,
+    theta: Array,
+    known: Places,
+    price: Array | None = None,
+    settled: Pattern | None = None,
 ) -> Array | None:
-    """Solve a linear programme over directions with few rows, and add those that its answer violates, until none is.
+    """Solve a linear programme over directions with few demands, and add those its answer violates, until none is.
 
     With `objective`: the largest sum of leads, each at least zero, in a box. With `pattern`: the least sum over columns
-    of `price` times the largest weight, where all that loses along `pattern` loses by one.
+    of `price` times the largest weight, where all that loses along `pattern` loses by one. `known` are demands that
+    earlier programmes came to; nothing is demanded of what loses along `settled`.
     """
     if objective is not None and not np.abs(objective).max() > 1e-12:
         return None
-    per_row = max(1, loss.n_classes - 1) * 2 * loss.n_columns
-    most = max(50, PROGRAMME_NUMBERS // per_row)
-    chosen = np.zeros(len(loss.targets), dtype=bool)
-    chosen[_narrowest(loss, theta, pattern, min(most, max(200, 4 * loss.n_columns)))] = True
+    step = max(200, STEP_PLACES * theta.size)
+    known.add(_narrowest(loss, theta, pattern, settled, step))
     for _ in range(ROUNDS):
-        rows = np.flatnonzero(chosen)
-        if len(rows) > most:
+        if len(known.chosen) * 2 * loss.n_columns > PROGRAMME_NUMBERS:
             return None
-        matrix, demand = _constraints(loss, rows, pattern)
+        matrix, demand = _constraints(loss, known.chosen, pattern)
         found = _box(objective, matrix) if objective is not None else _fewest(loss, matrix, demand, price)
         if found is None:
             return None
-        violated = _narrowest(loss, found, pattern, most, below=-1.0)
-        violated = violated[~chosen[violated]]
-        if not len(violated):
-            return found if _holds(loss, found, pattern) else None
-        chosen[violated[: max(200, len(rows))]] = True
+        more = _narrowest(loss, found, pattern, settled, max(step, len(known.chosen)), -_tolerance(loss))
+        if not known.add(more):
+            return found if _holds(loss, found, pattern, settled) else None
     return None
 
 
@@ -290,51 +354,64 @@ def _tolerance(loss: LinearLoss) -> float:
     return VIOLATED_SINGLE if loss.single else VIOLATED
 
 
-def _row_slacks(loss: LinearLoss, direction: Array, pattern: Pattern | None) -> Array:
-    slacks = np.empty(len(loss.targets))
-    if pattern is None:
+def _slacks(
+    loss: LinearLoss, direction: Array, pattern: Pattern | None, settled: Pattern | None
+) -> Iterator[tuple[slice, Array]]:
+    """Yield the rows of blocks, and by how much each wrong class keeps more than what is demanded of it."""
+    other = pattern or settled
+    if other is None:
         for span, _, leads in leads_of_blocks(loss, direction):
-            slacks[span] = leads.min(axis=1)
+            yield span, leads
     else:
-        both = zip(leads_of_blocks(loss, direction), leads_of_blocks(loss, pattern.direction), strict=True)
+        both = zip(leads_of_blocks(loss, direction), leads_of_blocks(loss, other.direction), strict=True)
         for (span, _, leads), (_, _, along) in both:
-            slacks[span] = (leads - pattern.lost(along)).min(axis=1)
-    return slacks
+            lost = other.lost(along)
+            yield span, np.where(lost, np.inf, leads) if pattern is None else leads - lost
 
 
 def _narrowest(
-    loss: LinearLoss, direction: Array, pattern: Pattern | None, size: int, below: float = np.inf
+    loss: LinearLoss,
+    direction: Array,
+    pattern: Pattern | None,
+    settled: Pattern | None,
+    size: int,
+    below: float = np.inf,
 ) -> npt.NDArray[np.int64]:
-    """Return the rows that keep least of what is demanded, the worst first."""
-    slacks = _row_slacks(loss, direction, pattern)
-    order = np.argsort(slacks, kind="stable")[:size]
-    limit = -_tolerance(loss) if below < 0 else np.inf
-    return order[slacks[order] < limit]
+    """Return the places, at most `size`, that keep least of what is demanded, and less than `below` more than that."""
+    places, slacks = np.zeros(0, dtype=np.int64), np.zeros(0)
+    for span, block in _slacks(loss, direction, pattern, settled):
+        flat = block.ravel()
+        here = np.flatnonzero(flat < below)
+        slacks = np.concatenate([slacks, flat[here]])
+        places = np.concatenate([places, here + span.start * loss.n_classes])
+        if len(slacks) > size:
+            least = np.argsort(slacks, kind="stable")[:size]
+            places, slacks = places[least], slacks[least]
+    return places
 
 
-def _holds(loss: LinearLoss, direction: Array, pattern: Pattern | None) -> bool:
+def _holds(loss: LinearLoss, direction: Array, pattern: Pattern | None, settled: Pattern | None = None) -> bool:
     scale = max(1.0, float(np.abs(direction).max()))
-    return bool(_row_slacks(loss, direction, pattern).min() >= -_tolerance(loss) * scale)
+    least = -_tolerance(loss) * scale
+    return all(float(slacks.min()) >= least for _, slacks in _slacks(loss, direction, pattern, settled))
 
 
 def _constraints(
-    loss: LinearLoss, rows: npt.NDArray[np.int64], pattern: Pattern | None
+    loss: LinearLoss, places: npt.NDArray[np.int64], pattern: Pattern | None
 ) -> tuple[sparse.csr_array, Array]:
-    """Return the leads of some rows as linear functions of the direction, and what each must be at least."""
+    """Return the leads at some places as linear functions of the direction, and what each must be at least."""
+    rows, row = np.unique(places // loss.n_classes, return_inverse=True)
+    other = places % loss.n_classes
     subset = loss.subset(rows, loss.weights[rows])
-    block = subset.features.blocks[0]
-    extended = subset.extended(block).astype(np.float64, copy=False)
-    targets, (n, c), k = subset.targets, extended.shape, loss.n_classes
-    wrong = np.ones((n, k), dtype=bool)
-    wrong[np.arange(n), targets] = False
-    row, other = np.nonzero(wrong)
+    extended = subset.extended(subset.features.blocks[0]).astype(np.float64, copy=False)[row]
+    targets, c = subset.targets[row], loss.n_columns
     if loss.n_rows == 1:
         matrix = sparse.csr_array(extended * np.where(targets == 1, 1.0, -1.0)[:, None])
     else:
-        places = np.concatenate([targets[row, None] * c + np.arange(c), other[:, None] * c + np.arange(c)], axis=1)
-        values = np.concatenate([extended[row], -extended[row]], axis=1)
+        columns = np.concatenate([targets[:, None] * c + np.arange(c), other[:, None] * c + np.arange(c)], axis=1)
+        values = np.concatenate([extended, -extended], axis=1)
         start = np.arange(len(row) + 1) * (2 * c)
-        matrix = sparse.csr_array((values.ravel(), places.ravel(), start), shape=(len(row), k * c))
+        matrix = sparse.csr_array((values.ravel(), columns.ravel(), start), shape=(len(row), loss.n_rows * c))
     demand = np.zeros(len(row))
     if pattern is not None:
         leads = np.concatenate([leads for _, _, leads in leads_of_blocks(subset, pattern.direction)])
