@@ -15,11 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from softclass.estimators.certificate import duality_gap
 from softclass.estimators.line_search import Limits, Solution
 from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.scaling import Array
-from softclass.estimators.sparse_gap import SWEEP_NUMBERS
+from softclass.estimators.sparse_gap import SWEEP_NUMBERS, sparse_gap
 from softclass.estimators.trust_region import newton_cg
 from softclass.functions.softmax import softmax
 from softclass.kernels import cpu
@@ -84,7 +83,7 @@ def certified(loss: LinearLoss, state: AscentState, limits: Limits, sweeps: int)
         state.polish_bias()
     theta = state.theta()
     value, gradient = loss.value_and_gradient(theta)
-    gap = duality_gap(loss, theta, value, gradient)
+    gap = sparse_gap(loss, theta, value, gradient, limits.tolerance * value)
     limits.tell(loss, sweeps, value, gradient, gap)
     reason = "duality" if gap <= limits.tolerance * value else "uncertain"
     return Solution(theta, value, gradient, sweeps, reason, gap, "dual-ascent")

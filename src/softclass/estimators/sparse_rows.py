@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from softclass.estimators.scaling import Array
 from softclass.kernels import cpu
@@ -177,12 +178,45 @@ class SparsePass:
         return np.maximum(np.diff(sums), 0.0)
 
     @cached_property
+    def centre_of_rows(self) -> Array:
+        """What is taken off every row, in columns whose penalty is half the sum of the squared weights."""
+        return np.asarray(self._shift * self._factor / np.sqrt(self._penalty))
+
+    @cached_property
     def longest_class_sums(self) -> float:
         """At least the length of the weighted sums of the scaled rows of each class, in the same columns."""
-        moved = self._shift * self._factor
-        lengths = np.sqrt(self.squared_lengths) + np.sqrt(float(np.sum(moved * moved / self._penalty)))
+        lengths = np.sqrt(self.squared_lengths) + float(np.linalg.norm(self.centre_of_rows))
         sums = np.bincount(self._targets, self._weights * lengths, minlength=self._n_classes)[self._first :]
-        return float(np.sqrt(np.sum(sums * sums))) * (1.0 + 1e-6)
+        return float(np.linalg.norm(sums)) * (1.0 + 1e-6)
+
+    @cached_property
+    def class_sums(self) -> Any:
+        """Weighted sums of the rows of each class that has parameters, not centred, in the same columns, as CSR."""
+        rows, n = self.rows, len(self._targets)
+        shape = n, rows.n_features
+        hot = sparse.csr_matrix((self._weights, (self._targets, np.arange(n))), shape=(self._n_classes, n))
+        sums = hot @ sparse.csr_matrix((rows.values.astype(np.float64), rows.columns, rows.row_starts), shape=shape)
+        sums = sums[self._first :].tocsr()
+        sums.data *= (self._factor / np.sqrt(self._penalty))[sums.indices]
+        return sums
+
+    def class_sums_with(self, gradient: Array, theta: Array) -> tuple[float, float]:
+        """Return the squared length of the centred sums; the product of those not centred with the loss's slope.
+
+        `gradient` is that of the loss and the penalty at `theta`.
+        """
+        sums, root = self.class_sums, np.sqrt(self._penalty)
+        shares = np.bincount(self._targets, self._weights, minlength=self._n_classes)[self._first :]
+        centre = self.centre_of_rows
+        square = float(sums.data @ sums.data) - 2.0 * float(shares @ (sums @ centre))
+        square += float(shares @ shares) * float(centre @ centre)
+        turned = 0.0
+        for k in range(len(shares)):
+            part = slice(sums.indptr[k], sums.indptr[k + 1])
+            names = sums.indices[part]
+            slope = gradient[k, names] / root[names] - theta[k, names] * root[names]
+            turned += float(sums.data[part] @ slope)
+        return square, turned
 
     def _padded(self, dtype: npt.DTypeLike, rest: float) -> tuple[Reals, Reals]:
         bias = np.zeros(self.step, dtype)
