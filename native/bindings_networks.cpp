@@ -20,6 +20,7 @@
 #include "cnn.hpp"
 #include "mlp_network.hpp"
 #include "network_step.hpp"
+#include "philox.hpp"
 
 namespace softclass {
 namespace {
@@ -119,6 +120,12 @@ nb::tuple network_facts(const Capsule& capsule) {
     tensors.append(nb::make_tuple(tensor.name, nb::tuple(shape), nb::tuple(strides), tensor.offset));
   }
   return nb::make_tuple(network.n_parameters, network.n_derived, nb::tuple(tensors));
+}
+
+void network_order(uint64_t seed, uint32_t epoch, Vector<int64_t> order) {
+  const int64_t n = int64_t(order.shape(0));
+  const Unlocked unlocked(n);
+  shuffled_rows(seed, epoch, n, order.data());
 }
 
 int64_t network_lanes(const Capsule& capsule, int64_t batch_size) {
@@ -287,6 +294,7 @@ void bind_networks(nb::module_& m) {
         "hidden"_a, "dropout"_a, "n_classes"_a);
   m.def("network_facts", &network_facts, "network"_a);
   m.def("network_lanes", &network_lanes, "network"_a, "batch_size"_a);
+  m.def("network_order", &network_order, "seed"_a, "epoch"_a, "order"_a.noconvert());
   m.def("network_refresh", &network_refresh, "network"_a, "parameters"_a.noconvert(), "derived"_a.noconvert(),
         "threads"_a = 0);
   m.def("network_train", &network_train, "network"_a, "parameters"_a.noconvert(), "first_moment"_a.noconvert(),

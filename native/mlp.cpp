@@ -10,14 +10,14 @@ namespace {
 
 constexpr int L = Floats::lanes;
 
-// (count, width) sums of products become outputs: times the layer's factor, plus its bias, through the activation. In the
-// plain parametrisation the bias is in the sums.
+// Sums of products, (count, step), become outputs: times the layer's factor, plus its bias, through the activation. In
+// the plain parametrisation the bias is in the sums.
 template <MlpActivation kind>
 void activate(const MlpBlock& b, const MlpLayer& layer, float* z) {
   const float* const bias = b.parameters(layer.bias);
   for (int64_t i = 0; i < b.count; ++i)
     for (int64_t q = 0; q < layer.width; q += L) {
-      float* const at = z + i * layer.width + q;
+      float* const at = z + i * layer.step + q;
       Floats x = load(at);
       if (b.shape.is_ntk) x = fma(x, broadcast(layer.factor), load(bias + q));
       store(at, activated<kind>(x));
@@ -26,19 +26,29 @@ void activate(const MlpBlock& b, const MlpLayer& layer, float* z) {
 
 // The gradient at the outputs becomes that at the sums.
 template <MlpActivation kind>
-void go_through_slope(int64_t size, const float* outputs, float* delta) {
-  for (int64_t q = 0; q < size; q += L) store(delta + q, load(delta + q) * slope_at<kind>(load(outputs + q)));
+void go_through_slope(const MlpBlock& b, const MlpLayer& layer, const float* outputs, float* delta) {
+  for (int64_t i = 0; i < b.count; ++i, outputs += layer.step, delta += layer.step)
+    for (int64_t q = 0; q < layer.width; q += L)
+      store(delta + q, load(delta + q) * slope_at<kind>(load(outputs + q)));
 }
 
-void scale_all(int64_t size, float factor, float* values) {
-  for (int64_t q = 0; q < size; q += L) store(values + q, load(values + q) * broadcast(factor));
+void scale_all(const MlpBlock& b, const MlpLayer& layer, float* values) {
+  for (int64_t i = 0; i < b.count; ++i, values += layer.step)
+    for (int64_t q = 0; q < layer.width; q += L) store(values + q, load(values + q) * broadcast(layer.factor));
+}
+
+// Rows as wide as the outputs of a layer.
+void multiply_all(const MlpBlock& b, const MlpLayer& layer, const float* values, const float* factors, float* products) {
+  for (int64_t i = 0; i < b.count; ++i)
+    for (int64_t q = i * layer.step; q < i * layer.step + layer.width; q += L)
+      store(products + q, load(values + q) * load(factors + q));
 }
 
 // For logits in the neural tangent parametrisation.
 void add_bias(const MlpBlock& b, const MlpLayer& layer, float* z) {
   for (int64_t i = 0; i < b.count; ++i)
     for (int64_t q = 0; q < layer.width; q += L) {
-      float* const at = z + i * layer.width + q;
+      float* const at = z + i * layer.step + q;
       store(at, fma(load(at), broadcast(layer.factor), load(b.parameters(layer.bias) + q)));
     }
 }
@@ -52,12 +62,12 @@ void activate_layer(const MlpBlock& b, const MlpLayer& layer, float* z) {
   }
 }
 
-void go_through_slopes(MlpActivation kind, int64_t size, const float* outputs, float* delta) {
-  switch (kind) {
-    case MlpActivation::relu: return go_through_slope<MlpActivation::relu>(size, outputs, delta);
-    case MlpActivation::tanh: return go_through_slope<MlpActivation::tanh>(size, outputs, delta);
-    case MlpActivation::sigmoid: return go_through_slope<MlpActivation::sigmoid>(size, outputs, delta);
-    case MlpActivation::selu: return go_through_slope<MlpActivation::selu>(size, outputs, delta);
+void go_through_slopes(const MlpBlock& b, const MlpLayer& layer, const float* outputs, float* delta) {
+  switch (b.shape.activation) {
+    case MlpActivation::relu: return go_through_slope<MlpActivation::relu>(b, layer, outputs, delta);
+    case MlpActivation::tanh: return go_through_slope<MlpActivation::tanh>(b, layer, outputs, delta);
+    case MlpActivation::sigmoid: return go_through_slope<MlpActivation::sigmoid>(b, layer, outputs, delta);
+    case MlpActivation::selu: return go_through_slope<MlpActivation::selu>(b, layer, outputs, delta);
   }
 }
 
@@ -76,11 +86,10 @@ Dropping dropping_of(const MlpLayer& layer, const LaneCall& call) {
 // Mask (0, or what survivors are multiplied by) and masked inputs of layer l.
 void drop_inputs(const MlpBlock& b, int l, double probability) {
   const MlpShape& s = b.shape;
-  const int64_t inputs = s.layers[l].inputs, width = s.layers[l - 1].width;
+  const MlpLayer& before = s.layers[l - 1];
+  const int64_t inputs = s.layers[l].inputs, width = before.width;
   const float factor = float(1.0 / (1.0 - probability));
   float* const mask = b.floats(s.masks[l]);
-  float* const dropped = b.floats(s.dropped[l]);
-  const float* const from = b.floats(s.hidden[l - 1]);
   constexpr int64_t at_once = 256;
   uint8_t keep[at_once];
   for (int64_t i = 0; i < b.count; ++i) {
@@ -93,10 +102,10 @@ void drop_inputs(const MlpBlock& b, int l, double probability) {
       } else {
         keep_mask(place, drop_threshold(probability), size, keep, uint32_t(q / 8));
       }
-      for (int64_t j = 0; j < size; ++j) mask[i * width + q + j] = keep[j] ? factor : 0.0f;
+      for (int64_t j = 0; j < size; ++j) mask[i * before.step + q + j] = keep[j] ? factor : 0.0f;
     }
   }
-  for (int64_t q = 0; q < b.count * width; q += L) store(dropped + q, load(from + q) * load(mask + q));
+  multiply_all(b, before, b.floats(s.hidden[l - 1]), mask, b.floats(s.dropped[l]));
 }
 
 void go_forward(const MlpBlock& b) {
@@ -112,15 +121,15 @@ void go_forward(const MlpBlock& b) {
       inputs = b.floats(s.dropped[l]);
     }
     dense_product({b.count, layer.width, l == 0 ? s.dense : layer.inputs, inputs, step, 1,
-                   b.parameters(layer.weight), layer.width, z, layer.width, s.is_ntk ? Start::zero : Start::bias,
+                   b.parameters(layer.weight), layer.step, z, layer.step, s.is_ntk ? Start::zero : Start::bias,
                    b.parameters(layer.bias)});
-    if (l == 0 && s.n_columns > 0) add_indicators(b, z, layer.width);
+    if (l == 0 && s.n_columns > 0) add_indicators(b, z);
     if (l + 1 < s.n_layers)
       activate_layer(b, layer, z);
     else if (s.is_ntk)
       add_bias(b, layer, z);
     inputs = z;
-    step = layer.width;
+    step = layer.step;
   }
 }
 
@@ -133,23 +142,20 @@ void go_backward(const MlpBlock& b) {
     const Dropping dropping = dropping_of(layer, b.call);
     const float* const inputs =
         l == 0 ? b.floats(s.scaled) : b.floats(dropping.is_on ? s.dropped[l] : s.hidden[l - 1]);
-    const int64_t step = l == 0 ? s.dense_step : s.layers[l - 1].width;
-    add_rows(delta, b.count, layer.width, layer.width, b.gradient(layer.bias));
-    if (s.is_ntk) scale_all(b.count * layer.width, layer.factor, delta);
-    dense_product({l == 0 ? s.dense : layer.inputs, layer.width, b.count, inputs, 1, step, delta, layer.width,
-                   b.gradient(layer.weight), layer.width, Start::kept, nullptr});
-    if (l == 0 && s.n_columns > 0) indicator_gradients(b, delta, layer.width);
+    const int64_t step = l == 0 ? s.dense_step : s.layers[l - 1].step;
+    add_rows(delta, b.count, layer.step, layer.width, b.gradient(layer.bias));
+    if (s.is_ntk) scale_all(b, layer, delta);
+    dense_product({l == 0 ? s.dense : layer.inputs, layer.width, b.count, inputs, 1, step, delta, layer.step,
+                   b.gradient(layer.weight), layer.step, Start::kept, nullptr});
+    if (l == 0 && s.n_columns > 0) indicator_gradients(b, delta);
     if (layer.transposed < 0) return;
     float* const by_inputs = b.floats(s.deltas[l % 2]);
-    dense_product({b.count, layer.step, layer.outputs, delta, layer.width, 1, b.call.derived + layer.transposed,
-                   layer.step, by_inputs, layer.step, Start::zero, nullptr});
+    dense_product({b.count, layer.in_width, layer.outputs, delta, layer.step, 1, b.call.derived + layer.transposed,
+                   layer.in_step, by_inputs, layer.in_step, Start::zero, nullptr});
     if (l == 0) return input_gradients(b, by_inputs);
-    const int64_t size = b.count * layer.step;
-    if (dropping.is_on) {
-      const float* const mask = b.floats(s.masks[l]);
-      for (int64_t q = 0; q < size; q += L) store(by_inputs + q, load(by_inputs + q) * load(mask + q));
-    }
-    go_through_slopes(s.activation, size, b.floats(s.hidden[l - 1]), by_inputs);
+    const MlpLayer& before = s.layers[l - 1];
+    if (dropping.is_on) multiply_all(b, before, by_inputs, b.floats(s.masks[l]), by_inputs);
+    go_through_slopes(b, before, b.floats(s.hidden[l - 1]), by_inputs);
     delta = by_inputs;
   }
 }
@@ -162,7 +168,7 @@ void lane(const void* shape, const LaneCall& call, LaneSums* sums) {
     const MlpBlock b = {s, call, first, left < at_once ? left : at_once, static_cast<char*>(call.workspace)};
     go_forward(b);
     float* const logits = b.floats(s.hidden[s.n_layers - 1]);
-    const int64_t step = s.layers[s.n_layers - 1].width;
+    const int64_t step = s.layers[s.n_layers - 1].step;
     if (call.logits)
       for (int64_t i = 0; i < b.count; ++i)
         memcpy(call.logits + (first + i) * s.n_classes, logits + i * step, size_t(s.n_classes) * sizeof(float));
@@ -177,8 +183,8 @@ void refresh(const void* shape, const float* parameters, float* derived, int64_t
   const MlpShape& s = *static_cast<const MlpShape*>(shape);
   const MlpLayer& layer = s.layers[part];
   if (layer.transposed < 0) return;
-  transpose_into(parameters + layer.weight, part == 0 ? s.dense : layer.inputs, layer.width, layer.outputs,
-                 derived + layer.transposed, layer.step);
+  transpose_into(parameters + layer.weight, part == 0 ? s.dense : layer.inputs, layer.step, layer.outputs,
+                 derived + layer.transposed, layer.in_step);
 }
 
 }  // namespace

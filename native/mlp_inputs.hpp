@@ -31,6 +31,13 @@ SOFTCLASS_INLINE void fetch_row(const float* row, int64_t size) {
 #endif
 }
 
+SOFTCLASS_INLINE void copy_row(const float* from, int64_t size, float* to) {
+  constexpr int L = Floats::lanes;
+  int64_t j = 0;
+  for (; j + L <= size; j += L) store(to + j, load(from + j));
+  if (j < size) store_first(to + j, load_first(from + j, int(size - j), broadcast(0.0f)), int(size - j));
+}
+
 // Codes of the rows; in training some become 1, "other": piece j of stream unknown_codes says so of column j.
 static void gather_codes(const MlpBlock& b) {
   const int64_t n = b.shape.n_columns;
@@ -91,7 +98,7 @@ static void make_inputs(const MlpBlock& b) {
     if (s.numbers > 0) {
       if (b.first + i + ahead < b.call.count)
         fetch_row(rows.numbers + b.indices()[i + ahead] * s.numbers, s.numbers);
-      memcpy(to, rows.numbers + b.indices()[i] * s.numbers, size_t(s.numbers) * sizeof(float));
+      copy_row(rows.numbers + b.indices()[i] * s.numbers, s.numbers, to);
     }
     if (s.has_waves) make_waves(b, i, to, b.floats(s.cosines), b.floats(s.sines));
     for (int64_t j = 0; j < s.n_columns; ++j) {
@@ -100,7 +107,7 @@ static void make_inputs(const MlpBlock& b) {
       const float* const from = b.parameters(column.table) + b.codes()[i * s.n_columns + j] * s.embedding_step;
       for (int64_t q = 0; q < s.embedding_width; ++q) to[column.input + q] = from[q];
     }
-    for (int64_t q = s.dense; q < s.dense_step; ++q) to[q] = 0.0f;
+    for (int64_t q = s.dense; q < s.dense_width; ++q) to[q] = 0.0f;
     if (!s.has_scale) continue;
     float* const scaled = b.floats(s.scaled) + i * s.dense_step;
     for (int64_t q = 0; q < s.dense; q += L) {
@@ -113,38 +120,40 @@ static void make_inputs(const MlpBlock& b) {
 }
 
 // Adds the rows of the first weight that the codes stand for.
-static void add_indicators(const MlpBlock& b, float* out, int64_t width) {
+static void add_indicators(const MlpBlock& b, float* out) {
   constexpr int L = Floats::lanes;
   const MlpShape& s = b.shape;
+  const int64_t width = s.layers[0].width, step = s.layers[0].step;
   for (int64_t i = 0; i < b.count; ++i)
     for (int64_t j = 0; j < s.n_columns; ++j) {
       if (s.columns[j].table >= 0) continue;
       const int64_t input = s.columns[j].input + b.codes()[i * s.n_columns + j];
-      const float* const weight = b.parameters(s.layers[0].weight) + input * width;
+      const float* const weight = b.parameters(s.layers[0].weight) + input * step;
       const Floats factor = broadcast(s.has_scale ? b.parameters(s.scale)[input] : 1.0f);
       for (int64_t q = 0; q < width; q += L) {
-        float* const to = out + i * width + q;
+        float* const to = out + i * step + q;
         store(to, fma(factor, load(weight + q), load(to)));
       }
     }
 }
 
-// From the gradient at the first layer's outputs, (count, width), already times its factor.
-static void indicator_gradients(const MlpBlock& b, const float* delta, int64_t width) {
+// From the gradient at the first layer's outputs, (count, step), already times its factor.
+static void indicator_gradients(const MlpBlock& b, const float* delta) {
   constexpr int L = Floats::lanes;
   const MlpShape& s = b.shape;
+  const int64_t width = s.layers[0].width, step = s.layers[0].step;
   for (int64_t i = 0; i < b.count; ++i)
     for (int64_t j = 0; j < s.n_columns; ++j) {
       if (s.columns[j].table >= 0) continue;
       const int64_t input = s.columns[j].input + b.codes()[i * s.n_columns + j];
-      const float* const weight = b.parameters(s.layers[0].weight) + input * width;
-      float* const gradient = b.gradient(s.layers[0].weight) + input * width;
+      const float* const weight = b.parameters(s.layers[0].weight) + input * step;
+      float* const gradient = b.gradient(s.layers[0].weight) + input * step;
       const Floats factor = broadcast(s.has_scale ? b.parameters(s.scale)[input] : 1.0f);
       Floats product[16 / L];
       for (int v = 0; v < 16 / L; ++v) product[v] = broadcast(0.0f);
       for (int64_t q = 0; q < width; q += 16)
         for (int v = 0; v < 16 / L; ++v) {
-          const Floats d = load(delta + i * width + q + v * L);
+          const Floats d = load(delta + i * step + q + v * L);
           store(gradient + q + v * L, fma(factor, d, load(gradient + q + v * L)));
           product[v] = fma(load(weight + q + v * L), d, product[v]);
         }

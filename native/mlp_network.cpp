@@ -14,6 +14,7 @@ constexpr float wave_rate = 0.1f, scale_rate = 6.0f, ntk_bias_rate = 0.1f;  // f
 constexpr int64_t workspace_goal = 768 * 1024, most_rows = 128, fewest_rows = 4;
 
 int64_t padded(int64_t n) { return (n + 15) / 16 * 16; }
+int64_t step_of(int64_t width) { return width % 128 == 0 ? width + 16 : width; }  // see mlp.hpp
 
 }  // namespace
 
@@ -72,7 +73,8 @@ void MlpNetwork::lay_out_inputs(const MlpOptions& options) {
     inputs += width;
   }
   s.dense = inputs;
-  s.dense_step = padded(std::max<int64_t>(inputs, 1));
+  s.dense_width = padded(std::max<int64_t>(inputs, 1));
+  s.dense_step = step_of(s.dense_width);
   for (size_t j = 0; j < columns_.size(); ++j) {
     if (options.is_embedded[j]) continue;
     columns_[j] = {options.codes[j], inputs, -1};
@@ -95,16 +97,18 @@ void MlpNetwork::lay_out_layers(const MlpOptions& options) {
     MlpLayer& layer = s.layers[l];
     if (l > 0) layer.inputs = s.layers[l - 1].outputs;
     const int64_t in = layer.inputs, out = layer.outputs = options.widths[size_t(l)];
-    const int64_t width = layer.width = padded(out);
+    layer.width = padded(out);
+    const int64_t step = layer.step = step_of(layer.width);
     const std::string name = "dense" + std::to_string(l + 1);
-    layer.weight = add((name + ".weight").c_str(), {out, in}, {1, width}, in * width, 1.0f, true);
-    layer.bias = add((name + ".bias").c_str(), {out}, {1}, width, s.is_ntk ? ntk_bias_rate : 1.0f, false);
+    layer.weight = add((name + ".weight").c_str(), {out, in}, {1, step}, in * step, 1.0f, true);
+    layer.bias = add((name + ".bias").c_str(), {out}, {1}, layer.width, s.is_ntk ? ntk_bias_rate : 1.0f, false);
     layer.factor = s.is_ntk ? float(1.0 / std::sqrt(double(in))) : 1.0f;
-    layer.step = l > 0 ? padded(in) : s.dense_step;
+    layer.in_width = l > 0 ? padded(in) : s.dense_width;
+    layer.in_step = step_of(layer.in_width);
     layer.transposed = -1;
     if (l > 0 || needs_inputs) {
       layer.transposed = network_.n_derived;
-      network_.n_derived += padded(out * layer.step);
+      network_.n_derived += padded(out * layer.in_step);
     }
     layer.dropout = l > 0 ? options.dropout[size_t(l)] : 0.0;
     layer.mask = layer.dropout > 0.0 ? masks++ : -1;
@@ -116,8 +120,8 @@ void MlpNetwork::lay_out_workspace() {
   MlpShape& s = shape_;
   int64_t widest = s.dense_step, a_row = 0, place = 0;
   for (int l = 0; l < s.n_layers; ++l) {
-    widest = std::max(widest, std::max(s.layers[l].width, s.layers[l].step));
-    a_row += 4 * s.layers[l].width * (s.layers[l].mask >= 0 ? 3 : 1);
+    widest = std::max(widest, std::max(s.layers[l].step, s.layers[l].in_step));
+    a_row += 4 * s.layers[l].step * (s.layers[l].mask >= 0 ? 3 : 1);
   }
   a_row += 4 * (s.n_columns + 2 * s.dense_step + 2 * widest) + (s.has_waves ? 8 * s.numbers * waves : 0);
   s.rows = std::clamp(workspace_goal / a_row, fewest_rows, most_rows);
@@ -132,10 +136,10 @@ void MlpNetwork::lay_out_workspace() {
   s.cosines = s.has_waves ? take(4 * s.rows * s.numbers * waves) : 0;
   s.sines = s.has_waves ? take(4 * s.rows * s.numbers * waves) : 0;
   for (int l = 0; l < s.n_layers; ++l) {
-    s.hidden[l] = take(4 * s.rows * s.layers[l].width);
+    s.hidden[l] = take(4 * s.rows * s.layers[l].step);
     if (s.layers[l].mask < 0) continue;
-    s.dropped[l] = take(4 * s.rows * s.layers[l - 1].width);
-    s.masks[l] = take(4 * s.rows * s.layers[l - 1].width);
+    s.dropped[l] = take(4 * s.rows * s.layers[l - 1].step);
+    s.masks[l] = take(4 * s.rows * s.layers[l - 1].step);
   }
   for (int64_t& deltas : s.deltas) deltas = take(4 * s.rows * widest);
   s.loss = take(loss_room(s.n_classes, s.rows, true));

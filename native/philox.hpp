@@ -78,6 +78,31 @@ static inline void keep_mask(const Philox& place, uint32_t threshold, int64_t co
   }
 }
 
+// The order of the rows in an epoch: from the last place down, place i swaps with one of 0 ... i, the upper half of
+// word (i + 1); a word whose lower half lies below 2^32 mod (i + 1) is passed over (Lemire, 2019).
+static inline void shuffled_rows(uint64_t seed, uint32_t epoch, int64_t n, int64_t* order) {
+  constexpr int64_t blocks = 64;
+  uint32_t words[4 * blocks];
+  int64_t used = 4 * blocks;
+  uint32_t block = 0;
+  for (int64_t i = 0; i < n; ++i) order[i] = i;
+  for (int64_t i = n - 1; i > 0; --i) {
+    const uint64_t places = uint64_t(i) + 1;
+    uint64_t product;
+    do {
+      if (used == 4 * blocks) {
+        philox_blocks({seed, 0, epoch, uint32_t(Stream::order)}, block, blocks, words);
+        block += uint32_t(blocks);
+        used = 0;
+      }
+      product = words[used++] * places;
+    } while (uint32_t(product) < places && uint32_t(product) < uint32_t((uint64_t(1) << 32) % places));
+    const int64_t j = int64_t(product >> 32), kept = order[i];
+    order[i] = order[j];
+    order[j] = kept;
+  }
+}
+
 // What augmentation does to a row in an epoch: word 0 flips, words 1 and 2 move it down and to the right.
 struct Augmentation {
   bool is_flipped;

@@ -63,6 +63,7 @@ mlp_network = _cpu.mlp_network
 cnn_network = _cpu.cnn_network
 network_facts = _cpu.network_facts
 network_lanes = _cpu.network_lanes
+network_order = _cpu.network_order
 network_refresh = _cpu.network_refresh
 network_train = _cpu.network_train
 network_logits = _cpu.network_logits
