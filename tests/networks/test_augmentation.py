@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from softclass.networks.augmentation import augmented, draws, permutation, philox
+from softclass.networks.training import epoch_order
 
 ONES = 0xFFFFFFFF
 
@@ -46,6 +47,14 @@ def _plain_permutation(seed: int, epoch: int, n: int) -> list[int]:
 )
 def test_permutation_is_the_shuffle_draw_by_draw(seed, epoch, n):
     assert permutation(seed, epoch, n).tolist() == _plain_permutation(seed, epoch, n)
+
+
+@pytest.mark.parametrize(
+    ("seed", "epoch", "n"),
+    [(0, 0, 0), (0, 0, 1), (1, 7, 5), (2**64 - 1, 2**32 - 1, 65_537), (5, 0, 150_000), (6, 1, 150_000)],
+)
+def test_the_order_in_compiled_code_is_the_same(seed, epoch, n):
+    assert epoch_order(seed, epoch, n).tolist() == permutation(seed, epoch, n).tolist()
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 65_537])

@@ -14,10 +14,9 @@ import numpy.typing as npt
 
 from softclass.estimators.checkpoint import CheckpointFolder, digest_of_run
 from softclass.networks.architecture import Architecture
-from softclass.networks.augmentation import permutation
 from softclass.networks.engine import EngineState, Float32, Plan, Rows
 from softclass.networks.native import NativeEngine
-from softclass.networks.training import FittedNetwork, Score, TrainingState, train_network
+from softclass.networks.training import FittedNetwork, Score, TrainingState, epoch_order, train_network
 from softclass.trust.metrics import row_log_losses
 from softclass.trust.temperature import best_temperature
 
@@ -266,7 +265,7 @@ def validation_rows(targets: npt.NDArray[Any], share: float, seed: int) -> npt.N
     """
     share = min(share, MOST_VALIDATION_ROWS / max(len(targets), 1))
     chosen = np.zeros(len(targets), dtype=np.bool_)
-    order = permutation(seed, VALIDATION_EPOCH, len(targets))
+    order = epoch_order(seed, VALIDATION_EPOCH, len(targets))
     order = order[np.argsort(targets[order], kind="stable")]
     order = order[np.bincount(targets)[targets[order]] > 1]
     # Evenly spaced along the classes: each gives its share, to within a row.

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softclass.errors import NotFiniteError
-from softclass.networks.augmentation import permutation
+from softclass.kernels import cpu
 from softclass.networks.engine import Engine, EngineState, Float32, Int64, Plan, Rows
 
 PATIENCE_EPOCHS = 20  # shorter runs follow their schedule to the end: its falling part earns the accuracy
@@ -157,6 +157,32 @@ def patience_of(epochs: int) -> int | None:
     return None if epochs < PATIENCE_EPOCHS else max(1, round(PATIENCE_SHARE * epochs))
 
 
+def epoch_order(seed: int, epoch: int, n: int) -> Int64:
+    """
+    Return the order of the rows in an epoch: `softclass.networks.augmentation.permutation`, in compiled code.
+
+    Parameters
+    ----------
+    seed, epoch : int
+        Key of the draws.
+    n : int
+        Rows, below 2**32.
+
+    Returns
+    -------
+    int64 array of shape (n,)
+        Each number from 0 to n - 1 once.
+
+    Examples
+    --------
+    >>> epoch_order(0, 0, 8)
+    array([7, 2, 6, 4, 3, 5, 0, 1])
+    """
+    order = np.empty(n, dtype=np.int64)
+    cpu.network_order(seed, epoch, order)
+    return order
+
+
 def train_network(
     engine: Engine,
     rows: Rows,
@@ -232,7 +258,7 @@ def train_network(
         plan = state.plan
         epoch = state.step // plan.steps_per_epoch
         if order is None:
-            order = permutation(seed, plan.first_epoch + epoch, plan.n_rows)
+            order = epoch_order(seed, plan.first_epoch + epoch, plan.n_rows)
         began = time.monotonic()
         report = engine.run(rows, order, state.step, (epoch + 1) * plan.steps_per_epoch, plan)
         if not report.is_finite:
