@@ -144,4 +144,6 @@ def test_a_file_that_is_not_there():
     with pytest.raises(UsageError) as caught:
         parse("train", ["x", "--config", "absent.toml"])
 
-    assert str(caught.value) == "[SC206] absent.toml: cannot be read: No such file or directory"
+    assert str(caught.value) == (
+        "[SC206] absent.toml: cannot be read: No such file or directory. Name a TOML file, such as a run's config.toml"
+    )

@@ -161,15 +161,15 @@ def test_text_is_read(
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("", {}, "[SC301] a.csv: the file is empty"),  # T01
-        ("\n\r\n\r", {}, "[SC301] a.csv: the file is empty"),
-        ("\ufeff", {}, "[SC301] a.csv: the file is empty"),
+        ("", {}, "[SC301] a.csv: the file is empty. Write it again; a table has a header and rows"),  # T01
+        ("\n\r\n\r", {}, "[SC301] a.csv: the file is empty. Write it again; a table has a header and rows"),
+        ("\ufeff", {}, "[SC301] a.csv: the file is empty. Write it again; a table has a header and rows"),
         (
             'sep=;\n\na;b\n1;"2\n',
             {},
             "[SC306] a.csv, line 4: a quote opens here and is never closed",
         ),
-        ("sep=;\n\n", {}, "[SC301] a.csv: the file is empty"),
+        ("sep=;\n\n", {}, "[SC301] a.csv: the file is empty. Write it again; a table has a header and rows"),
         (
             'a,b,c\n1,2,3\n\n"x\ny",2,3,4\n',
             {},

@@ -252,11 +252,15 @@ def test_explicit_shares_win_over_the_rules_for_small_tables():
             DataError,
             "[SC371] the fit part needs rows; none of the 20 rows is left for it. Divide the rows otherwise",
         ),
-        (lambda: parts_of([0, 1], SplitOptions(test=1.0)), UsageError, "[SC207] --test must lie in [0, 1); got 1.0"),
+        (
+            lambda: parts_of([0, 1], SplitOptions(test=1.0)),
+            UsageError,
+            "[SC207] train: --test must lie in [0, 1); got 1.0. Pass a share, such as --test 0.2",
+        ),
         (
             lambda: parts_of([0, 1], SplitOptions(calibration=float("nan"))),
             UsageError,
-            "[SC207] --calibration must lie in [0, 1); got nan",
+            "[SC207] train: --calibration must lie in [0, 1); got nan. Pass a share, such as --calibration 0.2",
         ),
         (
             lambda: parts_of([0, 1] * 60, SplitOptions(test=0.3), own=["test"] * 20 + [""] * 100),

@@ -150,9 +150,19 @@ def read_toml(path: str) -> dict[str, Any]:
         with open(path, "rb") as file:
             return tomllib.load(file)
     except OSError as error:
-        raise UsageError("SC206", f"cannot be read: {error.strerror}", where=shown(path)) from error
+        raise UsageError(
+            "SC206",
+            f"cannot be read: {error.strerror}",
+            where=shown(path),
+            hint="Name a TOML file, such as a run's config.toml",
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError("SC206", f"is not TOML: {shown(error)}", where=shown(path)) from error
+        raise UsageError(
+            "SC206",
+            f"is not TOML: {shown(error)}",
+            where=shown(path),
+            hint="A run's config.toml shows what one looks like",
+        ) from error
 
 
 def _fill(argument: Argument, value: Any, source: str) -> None:

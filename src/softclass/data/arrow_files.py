@@ -135,4 +135,5 @@ def _damage_is(kind: str, name: str) -> Iterator[None]:
 
 
 def _damaged(kind: str, name: str) -> TableError:
-    return TableError("SC331", f"the {kind} data are damaged or cut short", where=shown(name))
+    hint = "Write or fetch the file again"
+    return TableError("SC331", f"the {kind} data are damaged or cut short", where=shown(name), hint=hint)

@@ -21,6 +21,7 @@ from softclass.data.sniff import N_RECORDS, check_delimiter, named, sniff_delimi
 from softclass.data.text import BLOCK_BYTES, TextStream
 from softclass.errors import Notes, TableError, UsageError, shown
 
+EMPTY = "Write it again; a table has a header and rows"
 _SAMPLE_BYTES = 2**20
 _NUMBER = r"^\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*$"
 
@@ -76,7 +77,7 @@ class CsvReader:
         self._line = 1
         self._fill(_SAMPLE_BYTES)
         if not self._rest.strip(b"\r\n"):
-            raise TableError("SC301", "the file is empty", where=where)
+            raise TableError("SC301", "the file is empty", where=where, hint=EMPTY)
         delimiter, found_delimiter = self._take_separator_line(), True
         if options.delimiter is not None or not delimiter:
             delimiter, found_delimiter = self._find_delimiter(options)
@@ -195,7 +196,7 @@ class CsvReader:
             return ""
         self._rest, self._line = self._rest[line.end() :], self._line + 1
         if not self._rest.strip(b"\r\n"):
-            raise TableError("SC301", "the file is empty", where=self._where)
+            raise TableError("SC301", "the file is empty", where=self._where, hint=EMPTY)
         return check_delimiter(line[1].decode())
 
     def _find_delimiter(self, options: ReadOptions) -> tuple[str, bool]:

@@ -278,7 +278,12 @@ def _check_options(options: SplitOptions, marks: npt.NDArray[np.str_], both: boo
         if share is None:
             continue
         if not 0 <= share < 1:
-            raise UsageError("SC207", f"--{name} must lie in [0, 1); got {share}")
+            raise UsageError(
+                "SC207",
+                f"--{name} must lie in [0, 1); got {share}",
+                where="train",
+                hint=f"Pass a share, such as --{name} 0.2",
+            )
         count = int(np.sum(marks == name))
         if count:
             message = f"--{name} has no effect: the data bring their own {name} part ({count:,} rows)"
