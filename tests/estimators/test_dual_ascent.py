@@ -208,7 +208,7 @@ def test_bias_step_finds_the_best_bias(k):
     logits = rng.standard_normal((N, k))
     chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     mean = loss.weights @ chances
-    moved = 0.5 * loss.shares + 0.5 * mean  # near by
+    moved = 0.1 * loss.shares + 0.9 * mean  # near by
 
     step = dual_ascent.bias_step(chances.astype(np.float32), loss.weights, moved)
     after = chances * np.exp(step)

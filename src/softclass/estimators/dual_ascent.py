@@ -32,7 +32,7 @@ FURTHER = 0.05  # divergence to aim at, of that which did not suffice
 ATTEMPTS = 4  # to certify
 DUAL_BYTES = 2**30  # of the distributions of all rows
 POLISH_CLASSES = 300  # up to which the bias is polished with the whole curvature of the classes
-POLISH_TURNS = 3
+POLISH_TURNS = 2
 FARTHEST = 1.0  # step of a bias beyond which a quadratic tells nothing
 
 

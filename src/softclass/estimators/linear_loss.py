@@ -88,7 +88,7 @@ class LinearLoss:
 
     def start(self) -> Array:
         """Return the parameters of the best constant answer."""
-        theta = np.zeros((self.n_rows, self.n_columns))
+        theta = np.zeros((self.n_rows, self.n_columns), order="F" if self.is_sparse else "C")
         if self.intercept:
             logs = np.log(self.shares)
             theta[:, -1] = logs[1] - logs[0] if self.n_classes == 2 else logs - logs.mean()
@@ -288,11 +288,14 @@ class LinearLoss:
     def user_gradient(self, gradient: Array) -> tuple[Array, Array]:
         """Return the derivatives by the weights and the bias of the caller's own columns."""
         by_weight, by_bias = self.split(gradient)
-        with np.errstate(over="ignore"):
-            user = by_weight * self.features.scale
+        user = np.empty_like(by_weight)
         step = max(1, BLOCK_BYTES // (64 * len(user)))
-        for first in range(0, user.shape[1] if self.intercept else 0, step):  # no second array of that size
-            user.T[first : first + step] += self.features.mean[first : first + step, None] * by_bias
+        for first in range(0, user.shape[1], step):  # no second array of that size
+            part = slice(first, first + step)
+            with np.errstate(over="ignore"):
+                np.multiply(by_weight.T[part], self.features.scale[part, None], out=user.T[part])
+            if self.intercept:
+                user.T[part] += self.features.mean[part, None] * by_bias
         return user, by_bias
 
     def user_gradient_norm(self, gradient: Array) -> float:
