@@ -353,6 +353,75 @@ def test_odds_ratios_beyond_the_range_of_floats_are_printed():
     assert re.search(r"\de\+\d{4}", text)
 
 
+# --- information from rows given again ------------------------------------------------------------------------------
+
+
+def case_of(kind):
+    """Return rows, labels and weights of a fit."""
+    rng = np.random.default_rng(3)
+    X, y = drawn()
+    weights = rng.integers(0, 3, len(X)).astype(float)
+    if kind == "two classes":
+        return X, np.minimum(y, 1), weights
+    if kind == "a class without weight":
+        return X, y, np.where(y == 1, 0.0, weights)
+    if kind == "dependent columns":
+        return np.c_[X, X[:, 0] + X[:, 1] + 2.0, np.ones(len(X))], y, weights
+    if kind == "quasi-separated":
+        return np.c_[X, (np.arange(len(X)) % 5 == 0) & (y != 2)], y, weights
+    return X, y, None
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("covariance", ["fisher", "robust"])
+@pytest.mark.parametrize(
+    "kind", ["plain", "two classes", "a class without weight", "dependent columns", "quasi-separated"]
+)
+def test_rows_given_again_say_what_a_kept_information_matrix_does(kind, covariance, fit_intercept, monkeypatch):
+    X, y, weights = case_of(kind)
+    kept = quiet_fit(X, y, weights, fit_intercept=fit_intercept).summary(X, y, weights, covariance=covariance)
+    monkeypatch.setattr("softclass.estimators.findings.NEWTON_NUMBERS", 0)
+    model = quiet_fit(X, y, weights, fit_intercept=fit_intercept)
+
+    found = model.summary(X, y, weights, covariance=covariance)
+
+    assert_close(table(kept), table(found), rtol=1e-9, atol=1e-11)
+    assert [row.reason for row in kept.coefficients] == [row.reason for row in found.coefficients]
+    with pytest.raises(InputError, match=r"was not kept, since that takes more than the fit\. Pass the rows"):
+        model.summary()
+
+
+def test_standard_errors_of_more_parameters_than_are_kept_are_those_of_the_inverse_information():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((2500, 100))
+    y = np.argmax(X[:, :16] + rng.gumbel(scale=2.0, size=(2500, 16)), axis=1)  # 16 x 101 parameters
+    model = quiet_fit(X, y)
+    p, extended = model.predict_proba(X), np.c_[X, np.ones(2500)]
+    information = np.zeros((15, 101, 15, 101))
+    for one in range(1, 16):
+        for two in range(1, 16):
+            share = p[:, one] * ((one == two) - p[:, two])
+            information[one - 1, :, two - 1] = (extended * share[:, None]).T @ extended
+    expected = np.sqrt(np.linalg.inv(information.reshape(15 * 101, -1)).diagonal())
+
+    summary = model.summary(X, y)
+
+    assert_close(expected, table(summary, ("standard_error",))[:, 0], rtol=1e-8, atol=0)
+
+
+def test_too_many_parameters_for_standard_errors_are_refused_by_number(monkeypatch):
+    monkeypatch.setattr("softclass.estimators.findings.NEWTON_NUMBERS", 0)
+    monkeypatch.setattr("softclass.estimators.information.MOST_PARAMETERS", 11)
+    X, y = drawn()
+    message = (
+        "[SC144] SoftmaxRegression.summary: standard errors take at most 11 parameters; the fit has 12. Leave columns"
+        " out, or merge classes"
+    )
+
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        quiet_fit(X, y).summary(X, y)
+
+
 # --- errors ---------------------------------------------------------------------------------------------------------
 
 

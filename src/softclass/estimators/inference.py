@@ -9,7 +9,7 @@ columns, which are centred and scaled, and mapped to the caller's.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from scipy import linalg, sparse, special, stats
 
 from softclass.errors import InputError, OptionError, shown
 from softclass.estimators.findings import Findings, Information, regular_part
+from softclass.estimators.information import Rows, information_of
 from softclass.estimators.scaling import BLOCK_BYTES, Array
 from softclass.estimators.summary_table import Coefficient, ColumnTest, Summary
 
@@ -72,16 +73,6 @@ class Evidence:
         if not self.intercept:
             return -self.total * float(np.log(len(weights)))
         return float(np.sum(weights * np.log(weights / self.total)))
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """The rows of a fit, given again: features, class indices, weights, and the number of the cluster of each."""
-
-    features: Any
-    targets: npt.NDArray[np.int64]
-    weights: Array
-    clusters: npt.NDArray[np.int64] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +146,7 @@ def summarise(
     if not evidence.penalised:
         if rows is not None:
             _check_same(evidence, rows, weight, bias)
+        evidence = _with_information(evidence, rows, weight, finite_bias)
         joint = _covariance(evidence, coding, covariance, rows, weight, bias)
         if joint is not None:
             errors = np.sqrt(np.maximum(np.einsum("kjkj->kj", joint), 0.0))
@@ -218,6 +210,17 @@ def _map(information: Information, n_columns: int) -> Array:
     return matrix
 
 
+def _with_information(evidence: Evidence, rows: Rows | None, weight: Array, bias: Array) -> Evidence:
+    """Return the evidence with the information that a large fit does not keep."""
+    findings = evidence.findings
+    if findings is None or findings.information is not None:
+        return evidence
+    if findings.direction is not None and findings.direction.kind == "complete":
+        return evidence
+    found = information_of(rows, findings, evidence.known, weight, bias, intercept=evidence.intercept)
+    return replace(evidence, findings=replace(findings, information=found))
+
+
 def _covariance(
     evidence: Evidence, coding: Coding, covariance: str, rows: Rows | None, weight: Array, bias: Array
 ) -> Array | None:
@@ -226,13 +229,7 @@ def _covariance(
     if findings is None or (findings.direction is not None and findings.direction.kind == "complete"):
         return None
     information = findings.information
-    if information is None:
-        raise InputError(
-            "SC144",
-            "the information matrix was not kept: the fit has more than 1,500 parameters or more columns than rows",
-            where="SoftmaxRegression.summary",
-            hint="Leave columns out, or merge classes",
-        )
+    assert information is not None  # noqa: S101 - asked for before
     if findings.direction is None:
         inverse = linalg.inv(information.matrix, check_finite=False)
         inverse = 0.5 * (inverse + inverse.T)
