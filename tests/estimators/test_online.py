@@ -217,7 +217,6 @@ REFUSED = {
         AttributeError,
         "has no attribute 'partial_fit'",
     ),
-    "sparse": ({}, {"classes": CLASSES}, sparse.csr_matrix(X1), Y1, TypeError, "rows must be dense"),
     "strange label": ({}, {"classes": ["a", "c"]}, X1, Y1, ValueError, '`y` holds "b", which is not among `classes`'),
 }
 
@@ -244,3 +243,57 @@ def test_later_calls_must_fit_the_first(name):
 
     with pytest.raises(ValueError, match=re.escape(words)):
         model.partial_fit(X, y, **call)
+
+
+def text(n=3000, columns=2000, seed=0):
+    """Return sparse rows of few words out of many, and labels that some words speak for."""
+    rng = np.random.default_rng(seed)
+    words = np.minimum(rng.zipf(1.4, (n, 15)), columns) - 1
+    X = sparse.csr_matrix((np.ones(words.size), (np.repeat(np.arange(n), 15), words.ravel())), (n, columns))
+    logits = X @ (3 * rng.standard_normal((columns, 4)) * (np.arange(columns) > 5)[:, None])
+    return X, np.array(CLASSES)[np.argmax(logits + rng.gumbel(size=(n, 4)), axis=1)]
+
+
+def test_few_sparse_rows_are_fitted_exactly():
+    X, y = text(600)
+
+    model = learned(X, y, 200)
+
+    whole = SoftmaxRegression().fit(X, y)
+    assert_bit_equal(whole.coef_, model.coef_)
+    assert_bit_equal(whole.intercept_, model.intercept_)
+
+
+@pytest.mark.usefixtures("holds_little")
+@pytest.mark.parametrize("columns", [40, 2000], ids=["whole", "diagonal"])
+def test_sparse_rows_in_random_order_come_near_the_optimum(columns, monkeypatch):
+    X, y = text(4000, columns)
+    monkeypatch.setattr(online, "HELD_SPARSE", 400)
+
+    model = learned(X[:3000], y[:3000], 200)
+
+    whole = SoftmaxRegression().fit(X[:3000], y[:3000])
+    assert model.gap_kind_ == "none"
+    assert sparse.issparse(model._online._features)
+    assert model._online._features.shape[0] == model._online.most_held < 1000
+    assert log_loss(model, X[3000:], y[3000:]) <= 1.1 * log_loss(whole, X[3000:], y[3000:])
+
+
+@pytest.mark.usefixtures("holds_little")
+def test_sparse_and_dense_rows_are_learned_alike():
+    X, y = text(1500, 30)
+
+    thin, thick = learned(X, y, 100), learned(X.toarray(), y, 100)
+
+    held, kept = thin._online, thick._online
+    assert np.array_equal(held._features.toarray(), kept._features)
+    assert np.array_equal(held._weights, kept._weights)
+    assert log_loss(thin, X, y) == pytest.approx(log_loss(thick, X, y), rel=2e-3)
+
+
+def test_sparse_rows_after_dense_ones_are_refused():
+    X, y = make(50)
+    model = SoftmaxRegression().partial_fit(X, y, classes=CLASSES)
+
+    with pytest.raises(TypeError, match="got sparse and dense"):
+        model.partial_fit(sparse.csr_matrix(X), y)

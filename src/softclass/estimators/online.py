@@ -18,9 +18,11 @@ from scipy import linalg, optimize, sparse
 
 from softclass.estimators.linear_loss import LinearLoss, row_losses
 from softclass.estimators.scaling import Array, ScaledFeatures
+from softclass.functions.cross_entropy import cross_entropy
 
 FEWEST_HELD = 4000  # rows that are kept at least
 HELD_PER_PARAMETER = 20  # half of it made the sorted letters 4 to 6 % worse than the optimum, this 1.5 %
+HELD_SPARSE = 20_000  # sparse rows that are kept at most: parameters are too many to count them by
 HELD_BYTES = 512 * 2**20  # of the rows that are kept, unless that is fewer than FEWEST_HELD
 SCALING_ROWS = 4000  # rows whose spread scales the columns
 FULL_MOST = 1500  # parameters up to which the whole quadratic is kept
@@ -55,12 +57,10 @@ def remembers(model: Any) -> bool:
     return True
 
 
-def refuse_partial_fit(X: Any, classes: Any, *, is_first: bool) -> None:
+def refuse_partial_fit(classes: Any, *, is_first: bool) -> None:
     """Raise an error for what cannot be learned from one batch after the other."""
     if is_first and classes is None:
         raise ValueError("SoftmaxRegression.partial_fit: the first call needs `classes`, all labels that will come")
-    if sparse.issparse(X):
-        raise TypeError("SoftmaxRegression.partial_fit: rows must be dense; fit_batches takes sparse ones")
 
 
 @dataclass(eq=False)
@@ -77,6 +77,8 @@ class OnlineState:
         Whether there is a bias.
     random : Generator
         Draws the sample.
+    is_sparse : bool
+        Whether rows are CSR.
     weight, bias : float64 arrays of shape (rows, D) and (rows,)
         In the caller's units; one row for two classes.
     is_exact : bool
@@ -90,6 +92,7 @@ class OnlineState:
     strength: float
     intercept: bool
     random: np.random.Generator
+    is_sparse: bool = False
     weight: Array = field(init=False)
     bias: Array = field(init=False)
     is_exact: bool = True
@@ -99,10 +102,14 @@ class OnlineState:
 
     def __post_init__(self) -> None:
         parameters = self.n_classes * (self.n_features + 1)
-        by_bytes = HELD_BYTES // (8 * self.n_features + 16)
+        if self.is_sparse:
+            by_bytes = HELD_SPARSE
+            self._features: Any = sparse.csr_matrix((0, self.n_features))
+        else:
+            by_bytes = HELD_BYTES // (8 * self.n_features + 16)
+            self._features = np.empty((0, self.n_features))
         self.most_held = max(FEWEST_HELD, min(HELD_PER_PARAMETER * parameters, by_bytes))
         self._rows = 1 if self.n_classes == 2 else self.n_classes
-        self._features = np.empty((0, self.n_features))
         self._targets, self._weights = np.empty(0, np.int64), np.empty(0)
         self._seen_weight, self._has_warned = 0.0, False
         self._known = np.zeros(self.n_classes, dtype=bool)
@@ -119,15 +126,18 @@ class OnlineState:
             return True
         return False
 
-    def learn(self, features: Array, targets: Targets, weights: Array, fit: Fit) -> None:
+    def learn(self, features: Any, targets: Targets, weights: Array, fit: Fit) -> None:
         """Take a batch; rows of weight zero count for nothing."""
+        if sparse.issparse(features) != self.is_sparse:
+            raise TypeError("SoftmaxRegression: all batches must be of one kind; got sparse and dense ones")
+        features = features.tocsr() if self.is_sparse else features
         used = weights > 0
         features, targets, weights = features[used].astype(np.float64), targets[used], weights[used]
         if not len(targets):
             return
         self._known[targets] = True
         if self._precision is None and (self.n_seen == 0 or self.n_seen + len(targets) <= self.most_held):
-            features = np.concatenate([self._features, features])
+            features = _stacked([self._features, features])
             targets = np.concatenate([self._targets, targets])
             weights = np.concatenate([self._weights, weights])
             self.weight, self.bias = fit(features, targets, weights)
@@ -145,15 +155,16 @@ class OnlineState:
         self._seen_weight += float(weights.sum())
         self._keep_some(features, targets, weights)
 
-    def _settle(self, features: Array, targets: Targets, weights: Array) -> Array:
+    def _settle(self, features: Any, targets: Targets, weights: Array) -> Array:
         """Scale the columns and return the quadratic at the optimum of some rows."""
-        first = features[:SCALING_ROWS]
-        spread = first.std(axis=0)
-        self._mean = first.mean(axis=0) if self.intercept else self._mean
-        self._scale = np.where(spread > 0, spread, 1.0)
+        if not self.is_sparse:  # those of sparse rows stay as they are: centred, they would be dense
+            first = features[:SCALING_ROWS]
+            spread = first.std(axis=0)
+            self._mean = first.mean(axis=0) if self.intercept else self._mean
+            self._scale = np.where(spread > 0, spread, 1.0)
         return self._anchored(features, targets, weights)
 
-    def _anchored(self, features: Array, targets: Targets, weights: Array) -> Array:
+    def _anchored(self, features: Any, targets: Targets, weights: Array) -> Array:
         """Start from the present weights, and return the quadratic that some rows make around them."""
         theta = self.weight * self._scale
         if self.intercept:
@@ -178,13 +189,17 @@ class OnlineState:
         rows, columns = diagonal.shape
         if rows * columns <= FULL_MOST:
             return np.diag(diagonal.ravel())
-        if rows * columns**2 <= BLOCK_NUMBERS:
+        if self._keeps_blocks(rows * columns, columns):
             return diagonal[:, :, None] * np.eye(columns)
         return diagonal
 
-    def _loss(self, features: Array, targets: Targets, weights: Array) -> LinearLoss:
+    def _keeps_blocks(self, parameters: int, columns: int) -> bool:
+        """Whether the quadratic of many parameters is kept in a block a class."""
+        return not self.is_sparse and parameters * columns <= BLOCK_NUMBERS
+
+    def _loss(self, features: Any, targets: Targets, weights: Array) -> LinearLoss:
         """Return the mean loss of some rows in scaled columns, without penalty."""
-        scaled = np.ascontiguousarray((features - self._mean) / self._scale)
+        scaled = features if self.is_sparse else np.ascontiguousarray((features - self._mean) / self._scale)
         body = ScaledFeatures((scaled,), None, None, self._mean, self._scale, np.ones(self.n_features))
         nothing = np.zeros(self.n_features)
         return LinearLoss(body, targets, weights / weights.sum(), self.n_classes, nothing, self.intercept)
@@ -194,14 +209,18 @@ class OnlineState:
         if theta.size <= FULL_MOST:
             return total * loss.hessian(theta)
         block = loss.features.blocks[0]
-        chances, extended = loss.probabilities(block, theta), loss.extended(block)
+        chances = loss.probabilities(block, theta)
         weights = total * loss.weights[:, None] * chances * (1 - chances)
-        if theta.size * theta.shape[1] <= BLOCK_NUMBERS:
+        if self.is_sparse:
+            squares = np.asarray((block.multiply(block).T @ weights).T)
+            return np.column_stack([squares, weights.sum(axis=0)]) if self.intercept else squares
+        extended = loss.extended(block)
+        if self._keeps_blocks(theta.size, theta.shape[1]):
             roots = (extended * np.sqrt(weight)[:, None] for weight in weights.T)
             return np.stack([root.T @ root for root in roots])
         return np.asarray(weights.T @ (extended * extended))
 
-    def _advance(self, features: Array, targets: Targets, weights: Array, precision: Array, fit: Fit) -> None:
+    def _advance(self, features: Any, targets: Targets, weights: Array, precision: Array, fit: Fit) -> None:
         """Fit a batch in the quadratic; where the sample says that this misleads, sample and batch afresh."""
         loss, total, start = self._loss(features, targets, weights), float(weights.sum()), self._theta
         root = self._root(precision)
@@ -223,7 +242,7 @@ class OnlineState:
         else:
             self.n_refits += 1
             share = self._seen_weight / float(self._weights.sum())
-            all_features = np.concatenate([self._features, features])
+            all_features = _stacked([self._features, features])
             all_targets = np.concatenate([self._targets, targets])
             all_weights = np.concatenate([self._weights * share, weights])
             self.weight, self.bias = fit(all_features, all_targets, all_weights)
@@ -277,18 +296,35 @@ class OnlineState:
         """Return the mean loss of the sample."""
         weight = theta[:, : self.n_features] / self._scale
         bias = theta[:, -1] - weight @ self._mean if self.intercept else np.zeros(self._rows)
-        losses = row_losses(self._features, self._targets, weight, bias)
+        if self.is_sparse:
+            logits = np.asarray(self._features @ weight.T) + bias
+            logits = np.concatenate([np.zeros_like(logits), logits], axis=1) if self._rows == 1 else logits
+            losses: Array = cross_entropy(logits, self._targets, reduction="none")
+        else:
+            losses = row_losses(self._features, self._targets, weight, bias)
         return float(losses @ self._weights / self._weights.sum())
 
-    def _keep_some(self, features: Array, targets: Targets, weights: Array) -> None:
+    def _keep_some(self, features: Any, targets: Targets, weights: Array) -> None:
         """Replace rows of the sample so that every row so far is in it with one probability (Vitter's algorithm R)."""
-        free = min(len(targets), max(0, self.most_held - len(self._targets)))
-        self._features = np.concatenate([self._features, features[:free]])
-        self._targets = np.concatenate([self._targets, targets[:free]])
-        self._weights = np.concatenate([self._weights, weights[:free]])
+        held = len(self._targets)
+        free = min(len(targets), max(0, self.most_held - held))
         place = self.random.integers(0, np.arange(self.n_seen + free + 1, self.n_seen + len(targets) + 1))
-        for row in np.flatnonzero(place < self.most_held):
-            slot, source = place[row], free + row
-            self._features[slot] = features[source]
-            self._targets[slot], self._weights[slot] = targets[source], weights[source]
         self.n_seen += len(targets)
+        late = np.flatnonzero(place < self.most_held)
+        source = np.arange(held + free)
+        source[place[late]] = held + free + late  # of two for one place the later one stays
+        stays = source < held
+        fresh = source[~stays] - held
+        if self.is_sparse:
+            self._features = _stacked([self._features, features])[source]
+        else:
+            grown = np.empty((free, self.n_features))
+            self._features = np.concatenate([self._features, grown]) if free else self._features
+            self._features[~stays] = features[fresh]
+        self._targets = np.concatenate([self._targets, targets])[source]
+        self._weights = np.concatenate([self._weights, weights])[source]
+
+
+def _stacked(parts: list[Any]) -> Any:
+    """Return rows below one another."""
+    return sparse.vstack(parts, format="csr") if sparse.issparse(parts[0]) else np.concatenate(parts)

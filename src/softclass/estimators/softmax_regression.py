@@ -14,20 +14,19 @@ from scipy import sparse
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-from softclass.errors import DataWarning, InputError, RankWarning, SeparationWarning, shown
+from softclass.errors import InputError, RankWarning, SeparationWarning, shown
 from softclass.estimators.certificate import Certificate
 from softclass.estimators.foreign_parameters import refuse, refusing
-from softclass.estimators.inference import Evidence, Rows, reference_place, summarise
+from softclass.estimators.growing_classifier import AbstractGrowingClassifier, seed_of
+from softclass.estimators.inference import Evidence, reference_place, summarise
+from softclass.estimators.information import Rows
 from softclass.estimators.known_classes import solve_known, start_from
 from softclass.estimators.line_search import Limits, Progress
-from softclass.estimators.linear_classifier import AbstractLinearClassifier, feature_dtypes
-from softclass.estimators.online import SORTED, OnlineState, refuse_partial_fit, remembers
+from softclass.estimators.linear_classifier import feature_dtypes
 from softclass.estimators.remarks import (
-    Separation,
     convergence_message,
     rank_message,
     separation_message,
@@ -36,11 +35,11 @@ from softclass.estimators.remarks import (
 from softclass.estimators.row_weights import row_weights
 from softclass.estimators.scaling import Array
 from softclass.estimators.solve import Optimum
-from softclass.estimators.streaming import known_targets, read_batches
+from softclass.estimators.streaming import known_targets
 from softclass.estimators.summary_table import Summary
 
 
-class SoftmaxRegression(AbstractLinearClassifier):
+class SoftmaxRegression(AbstractGrowingClassifier):
     r"""
     Softmax regression (multinomial logistic regression) that certifies its optimum.
 
@@ -159,18 +158,7 @@ class SoftmaxRegression(AbstractLinearClassifier):
     }
 
     n_iter_: npt.NDArray[np.int32]
-    objective_: float
-    gradient_norm_: float
-    converged_: bool
-    gap_: float | None
-    gap_kind_: str
-    n_passes_: int
-    solver_: str
-    history_: tuple[tuple[int, float, float], ...]
-    separation_: Separation | None
-    rank_: int | None
     dropped_: list[str]
-    _evidence: Evidence | None
 
     @refusing
     def __init__(
@@ -279,127 +267,6 @@ class SoftmaxRegression(AbstractLinearClassifier):
             raise TypeError("SoftmaxRegression: `y` must hold labels of one type; got several") from error
         return self._fit_encoded(X, classes, targets.astype(np.int64), sample_weight, before, progress, deadline)
 
-    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def fit_batches(
-        self, batches: Any, classes: Any = None, *, progress: Progress | None = None, deadline: float | None = None
-    ) -> SoftmaxRegression:
-        """
-        Fit rows that do not fit into memory: the optimum of `fit` of all of them, with its bits, however they are cut.
-
-        The first read writes dense rows to a temporary file without a name (at most half of the free disk), and the
-        solver goes over that. Where it has no room, the batches are read again, 13 to 60 times, and compared with the
-        first read; the result may then differ within `tol`. Labels, weights and sparse rows stay in memory.
-
-        Parameters
-        ----------
-        batches : iterable of tuples (X, y) or (X, y, sample_weight)
-            Arguments as in `fit`, each with some of the rows; all X of one dtype, all dense or all sparse. An object
-            that starts again at every loop, such as a list or an instance of a class with ``__iter__``; a generator
-            is enough if the temporary file fits.
-        classes : array of shape (n_classes,), optional
-            All labels. Those without rows get probability zero. Default: the labels that come.
-        progress, deadline : optional
-            As in `fit_watched`.
-
-        Returns
-        -------
-        SoftmaxRegression
-            Itself, fitted.
-
-        Raises
-        ------
-        DataError
-            SC373, if a later read gives other rows than the first one.
-        TooLargeError
-            SC606, if the temporary file has no room and the batches cannot be read again.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from softclass import SoftmaxRegression
-        >>> batches = [([[0.0], [1.0]], [0, 1]), ([[2.0], [3.0]], [2, 1])]
-        >>> model = SoftmaxRegression().fit_batches(batches)
-        >>> np.round(model.coef_.ravel(), 6)
-        array([-0.685699,  0.388585,  0.297114])
-        """
-        before = getattr(self, "classes_", None) if self.warm_start else None
-        with read_batches(batches, self._checked, classes) as read:
-            kept = read.features, read.classes, read.targets, read.sample_weight
-            return self._fit_encoded(*kept, before, progress, deadline)
-
-    @available_if(remembers)  # type: ignore[untyped-decorator]
-    @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> SoftmaxRegression:
-        """
-        Learn from some more rows, in memory that does not grow with the number of calls.
-
-        As long as at most ``max(4000, 20 * n_classes * (n_features + 1))`` rows have come, the result is that of `fit`
-        of all of them. Then new rows are fitted together with a quadratic that stands for the old ones (recursive
-        Laplace), which is checked on a uniform sample of the rows so far; where it misleads, sample and new rows are
-        fitted afresh. Rows in random order cost little against `fit_batches`, which is exact; sorted ones more.
-
-        Parameters
-        ----------
-        X : array or frame of shape (n_samples, n_features)
-            Dense numbers, all finite.
-        y : array of shape (n_samples,)
-            Labels, all among `classes`.
-        classes : array of shape (n_classes,), optional
-            All labels that will ever come; needed in the first call unless `fit` saw them, the same or None later.
-        sample_weight : array of shape (n_samples,), optional
-            As in `fit`.
-
-        Returns
-        -------
-        SoftmaxRegression
-            Itself. What `fit` learned before is forgotten; `fit` forgets what `partial_fit` learned.
-
-        Warns
-        -----
-        DataWarning
-            SC848, if the quadratic misleads in most calls: the rows come sorted.
-
-        Examples
-        --------
-        >>> from softclass import SoftmaxRegression
-        >>> model = SoftmaxRegression().partial_fit([[0.0], [1.0]], [0, 1], classes=[0, 1, 2])
-        >>> model.partial_fit([[2.0], [3.0]], [2, 1]).coef_.round(6).ravel()
-        array([-0.685699,  0.388585,  0.297114])
-        """
-        state = getattr(self, "_online", None)
-        if state is None and classes is None:
-            classes = getattr(self, "classes_", None)
-        refuse_partial_fit(X, classes, is_first=state is None)
-        X, y = self._checked(X, y, state is None)
-        if state is None:
-            self.classes_ = np.unique(classes)
-            random = np.random.default_rng(_seed(self.random_state))
-            state = OnlineState(X.shape[1], len(self.classes_), float(self.C), self.fit_intercept, random)
-        targets = known_targets(y, self.classes_, classes)
-        weights = row_weights(self.class_weight, self.classes_, targets, targets, sample_weight)
-
-        def fit(features: Array, targets: npt.NDArray[np.int64], weights: Array) -> tuple[Array, Array]:
-            self._fit_weighted(features, self.classes_, targets, weights, None, None, None)
-            return self.coef_, self.intercept_
-
-        state.learn(X, targets, weights, fit)
-        self._online = state
-        self.coef_, self.intercept_ = state.weight, state.bias
-        if not state.is_exact:
-            self.objective_ = self.gradient_norm_ = np.nan
-            self.converged_, self.gap_, self.gap_kind_ = False, None, "none"
-            self.solver_, self.n_passes_, self.history_ = "partial_fit", 0, ()
-            self.separation_ = self.rank_ = self._evidence = None
-        if state.warns:
-            warnings.warn(SORTED, DataWarning, stacklevel=2)
-        return self
-
-    def _checked(self, X: Any, y: Any, is_first: bool) -> tuple[Any, npt.NDArray[Any]]:
-        """Return features and labels of a batch as the solver takes them."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], dtype=feature_dtypes(X), reset=is_first)
-        return X, y
-
     def _fit_encoded(
         self,
         X: Any,
@@ -440,7 +307,7 @@ class SoftmaxRegression(AbstractLinearClassifier):
         limits = Limits(self.tol, True, int(self.max_iter), self._told(progress), deadline, [])
         optimum = solve_known(
             X, targets, weights, known, start, limits, C=float(self.C), l1_ratio=float(self.l1_ratio),
-            intercept=self.fit_intercept, seed=_seed(self.random_state), threads=_threads(self.n_jobs),
+            intercept=self.fit_intercept, seed=seed_of(self.random_state), threads=_threads(self.n_jobs),
         )  # fmt: skip
         self.classes_ = classes
         self.coef_, self.intercept_ = optimum.weight, optimum.bias
@@ -515,12 +382,13 @@ class SoftmaxRegression(AbstractLinearClassifier):
 
         Without a penalty (``C=numpy.inf``). With one there are only coefficients and odds ratios, since a penalty
         biases them. The estimator never keeps rows: `fit` keeps the information matrix of up to 1,500 parameters, from
-        which all of ``covariance="fisher"`` follows; for ``"robust"`` pass the rows of the fit again.
+        which all of ``covariance="fisher"`` follows. For ``"robust"``, and for up to 6,000 parameters, pass the rows of
+        the fit again.
 
         Parameters
         ----------
         X : array, CSR or CSC matrix, or frame of shape (n_samples, n_features), optional
-            The rows of the fit, needed for robust standard errors only.
+            The rows of the fit, needed for robust standard errors and above 1,500 parameters.
         y : array of shape (n_samples,), optional
             Their labels.
         sample_weight : array of shape (n_samples,), optional
@@ -587,11 +455,3 @@ def _threads(n_jobs: int | None) -> int | None:
     if n_jobs is None or n_jobs > 0:
         return n_jobs
     return max(1, (os.cpu_count() or 1) + 1 + n_jobs)
-
-
-def _seed(random_state: Any) -> int:
-    if random_state is None:
-        return 0
-    if isinstance(random_state, Integral):
-        return int(random_state)
-    return int(random_state.randint(2**31 - 1))
