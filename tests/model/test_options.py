@@ -43,7 +43,7 @@ def given(**options: Any) -> dict[str, Any]:
         (
             {"model": "sofmax"},
             "table",
-            '[SC207] train: --model must be one of auto, softmax; got "sofmax". Did you mean softmax?',
+            '[SC207] train: --model must be one of auto, softmax, mlp, cnn; got "sofmax". Did you mean softmax?',
         ),
         (
             {"C": 0},

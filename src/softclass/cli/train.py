@@ -193,9 +193,8 @@ def run_training(
         from softclass.model.limits import check_metric_names, parse_limits
 
         check_metric_names(parse_limits(options["fail_under"]))
-    if options["resume"] is not None:
+    if options["resume"] is not None and options["output"] is None:
         options["output"] = options["resume"]
-    options["resume"] = options["resume"] is not None
     if options["output"] is None and not options["dry_run"]:
         options["output"] = next_run(data[0])
 
@@ -257,11 +256,6 @@ def next_run(data: str, root: str = "runs") -> str:
 
 def _check(options: dict[str, Any]) -> None:
     """Refuse what can be seen to be wrong before any data are read."""
-    if options["resume"] is not None and options["output"] not in (None, options["resume"]):
-        raise UsageError(
-            "SC203", "--resume names the run directory, and --output another one", where="softclass train",
-            hint="Leave --output out",
-        )  # fmt: skip
     if options["overwrite"] and options["output"] is None:
         raise UsageError(
             "SC202", "--overwrite has no effect without --output", where="softclass train",

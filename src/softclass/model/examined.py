@@ -203,6 +203,9 @@ def examine_data(session: Session, manifest: Manifest, data: Any, title: str, no
     )
 
 
+TOLD = ("fit", "choice", "learning", "path", "odds_ratios")
+
+
 def told_of_run(path: Path) -> dict[str, Any]:
     """Read what ``metrics.json`` says of the fit beyond the figures; nothing where there is no such file."""
     if not path.is_file():
@@ -212,7 +215,7 @@ def told_of_run(path: Path) -> dict[str, Any]:
     except ValueError:
         return {}
     facts = found if isinstance(found, dict) else {}
-    return {name: facts[name] for name in ("fit", "path", "odds_ratios") if isinstance(facts.get(name), dict)}
+    return {name: facts[name] for name in TOLD if isinstance(facts.get(name), dict)}
 
 
 def examined_of_run(path: Path, classes: Sequence[str], evaluation: Evaluation | None, temperature: float) -> Examined:

@@ -126,6 +126,13 @@ class FittedNet:
 
     path: None = None  # there are no other strengths of a penalty to chart
 
+    def curves(self) -> dict[str, list[float | None]]:
+        """Loss of each epoch: on the rows it learned from, and on the others after the best single temperature."""
+        return {
+            "learned_from": [row["train_loss"] for row in self.history],
+            "held_out": [row["validation_log_loss_scaled"] for row in self.history],
+        }
+
     def logits(self, preprocessing: AnyPreprocessing, inputs: Inputs) -> npt.NDArray[np.float32]:
         """Logits of some rows from the engine itself."""
         engine = network_of(self.architecture, self.network.parameters, 0)
@@ -343,7 +350,7 @@ class NetworkFitting:
         if self.options.architecture == "auto":
             small = max(pixels.height, pixels.width) <= LARGEST_HIDDEN_SIDE
             names = CANDIDATES if small else CANDIDATES[1:]
-            if self.options.budget is None and self.options.epochs is None:
+            if self.options.budget is None:
                 names = names[-1:]
         n_rows = len(cut.fit)
         for name in names:

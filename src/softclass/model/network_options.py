@@ -167,9 +167,13 @@ def _check_values(given: Mapping[str, Any], task: str) -> None:
         raise UsageError("SC203", "--hidden and --architecture both say what the layers are", where="train")
     _hidden(given["hidden"])
     _augment(given["augment"])
-    if (given["resume"] or given["keep_checkpoints"]) and given["output"] is None:
-        name = "resume" if given["resume"] else "keep_checkpoints"
-        raise UsageError("SC202", f"{option_name(name)} has no effect without an output directory", where="train",
+    if given["resume"] is not None and str(given["output"]) != str(given["resume"]):
+        raise UsageError(
+            "SC203", "--resume names the run directory, and --output another one", where="train",
+            hint="Leave --output out",
+        )  # fmt: skip
+    if given["keep_checkpoints"] and given["output"] is None:
+        raise UsageError("SC202", "--keep-checkpoints has no effect without an output directory", where="train",
                          hint="Pass output=")  # fmt: skip
 
 

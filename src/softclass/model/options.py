@@ -44,13 +44,13 @@ _TYPES: dict[str, tuple[Any, str]] = {
     **dict.fromkeys(("model", "calibrate", "bad_rows", "resize", "group", "time", "split_column", "delimiter",
                      "decimal", "thousands", "encoding", "date_format", "input_format", "architecture"), (str, _TEXT)),
     **dict.fromkeys(("overwrite", "report", "predictions", "stratify", "header", "drop_missing_target", "force_classes",
-                     "follow_links", "strict", "path", "odds_ratios", "resume", "keep_checkpoints"), (bool, _TRUTH)),
+                     "follow_links", "strict", "path", "odds_ratios", "keep_checkpoints"), (bool, _TRUTH)),
     "C": (str | Real, 'a positive number or "auto"'),
     "time_limit": (str | Real, "a positive time such as 60s, 10m or 2h"),
     "budget": (str | Real, "a positive time such as 60s, 10m or 2h"),
     "memory_limit": (str | Real, _SIZE),
     "fail_under": (str | Mapping, "limits such as accuracy=0.9"),
-    "output": (str | PathLike, "a path"),
+    **dict.fromkeys(("output", "resume"), (str | PathLike, "a path")),
 }  # fmt: skip
 LISTS = ("number", "category", "boolean", "datetime", "drop", "id", "na_values")
 

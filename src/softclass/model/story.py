@@ -16,11 +16,14 @@ from softclass.data.schema import Column
 from softclass.functions.softmax import softmax
 from softclass.model.layers import read_layers
 from softclass.networks.architecture import Dense
+from softclass.networks.fitted_layers import FittedConvolution
 from softclass.report.facts import (
+    ChoiceFacts,
     CoefficientTable,
     ColumnFacts,
     DroppedColumn,
     FitFacts,
+    NetworkFacts,
     OddsRow,
     OddsTable,
     PathFacts,
@@ -95,6 +98,8 @@ def report_facts(
         worst=_worst(examined, None if schema is None else schema.target) if examples and examined is not None else (),
         coefficients=_coefficients(model),
         fit=_fit(told.get("fit", {})),
+        network=_network(model, told),
+        choice=_choice(told.get("choice")),
         path=_path(told.get("path", {})),
         odds=_odds(told.get("odds_ratios", {})),
         facts=_making(model) + ([] if config is None else [("configuration", config)]),
@@ -209,6 +214,35 @@ def _fit(told: Mapping[str, Any]) -> FitFacts | None:
         weights=int(told.get("weights", 0)),
         nonzero=int(told.get("nonzero", 0)),
     )
+
+
+def _network(model: Model, told: Mapping[str, Any]) -> NetworkFacts | None:
+    """What the file says of the network, and the curves where the run is known."""
+    manifest = model.manifest
+    if manifest.kind == "softmax":
+        return None
+    fit, curves = manifest.fit, told.get("learning") or {}
+    first = read_layers(model.body, manifest.preprocessing())[0]
+    judged = [loss for loss in curves.get("held_out", ()) if loss is not None]
+    return NetworkFacts(
+        name=str(fit["name"]),
+        parameters=manifest.n_parameters,
+        epochs=int(fit["epochs"]),
+        best_epoch=int(fit["best_epoch"]),
+        batch=int(fit["batch"]),
+        validation=int(fit["validation"]),
+        train=curves.get("learned_from", ()),
+        judged=judged,
+        filters=first.weight if isinstance(first, FittedConvolution) else None,
+    )
+
+
+def _choice(told: Mapping[str, Any] | None) -> ChoiceFacts | None:
+    if not told:
+        return None
+    losses = {kind: one["log_loss"] for kind, one in told["tried"].items()}
+    network = next(loss for kind, loss in losses.items() if kind != "softmax")
+    return ChoiceFacts(told["chosen"] != "softmax", losses["softmax"], network, told["standard_error"])
 
 
 def _path(told: Mapping[str, Any]) -> PathFacts | None:

@@ -113,7 +113,7 @@ def train(
     weight_decay: float | None = None,
     patience: int | None = None,
     budget: str | float | None = None,
-    resume: bool = False,
+    resume: str | Path | None = None,
     keep_checkpoints: bool = False,
     path: bool = False,
     odds_ratios: bool = False,
@@ -220,8 +220,8 @@ def train(
         Highest learning rate; weight decay.
     budget : float seconds or str such as "60s", optional
         Time for which the run of a network is planned. "auto" has 30 s for tables and 60 s for images.
-    resume : bool, default False
-        Go on from the checkpoints of an interrupted run with the same `output`, data and options.
+    resume : path, optional
+        Run directory of an interrupted run of the same data and options, to go on with it; instead of `output`.
     keep_checkpoints : bool, default False
         Leave the checkpoints beside the run directory.
     path : bool, default False
@@ -272,6 +272,7 @@ def train(
     say = progress or quiet
     watch = Stopwatch()
     limit = None if time_limit is None else clock.monotonic() + parse_duration(time_limit)
+    given["output"] = output = resume if output is None else output
     run = None if output is None else check_output(output, overwrite=overwrite)
     with _limited(threads):
         planned = make_plan(given, DEFAULTS, notes, say)
@@ -296,6 +297,8 @@ def train(
             more["cross_validation"] = {"folds": cv, **folds.to_dict(details=False)}
         if choice is not None:
             more["choice"] = choice
+        if isinstance(fitted, FittedNet):
+            more["learning"] = fitted.curves()
         if fitted.path is not None:
             more["path"] = fitted.path
         if odds_ratios:
@@ -407,13 +410,13 @@ def _choosing(
     )  # fmt: skip
     task = "images" if planned.examples.images is not None else "table"
     options = network_options(given, task, planned=len(planned.kinds) > 1)
-    if unfinished is not None and given["resume"]:
+    if unfinished is not None and given["resume"] is not None:
         options = unfinished.planned(options)
     elif unfinished is not None:
         unfinished.begin(config_text(given, DEFAULTS, {}, __version__))
     network = NetworkFitting(
         options, weights, given["seed"], given["stratify"], deadline, given["threads"] or 0, say,
-        checkpoints=None if unfinished is None else unfinished.folder, resume=given["resume"],
+        checkpoints=None if unfinished is None else unfinished.folder, resume=given["resume"] is not None,
         keep_plan=None if unfinished is None else unfinished.keep_plan,
     )  # fmt: skip
     return Choosing(planned.kinds, softmax, network)

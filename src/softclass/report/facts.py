@@ -161,6 +161,53 @@ class FitFacts:
 
 
 @dataclass(frozen=True)
+class ChoiceFacts:
+    """Which of two classifiers was kept, and what each was worth on rows that neither had seen.
+
+    Attributes
+    ----------
+    is_network : bool
+        Whether the network was kept.
+    softmax, network : float
+        Log losses in nats, each after its best single temperature.
+    standard_error : float
+        Of their difference.
+    """
+
+    is_network: bool
+    softmax: float
+    network: float
+    standard_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkFacts:
+    """How a network was trained.
+
+    Attributes
+    ----------
+    name : str
+        Of its architecture.
+    parameters, epochs, best_epoch, batch, validation : int
+        Numbers that were learned; passes over the rows; the one that was kept; rows a step; rows that judged.
+    train, judged : sequence of float
+        Loss of each epoch on the rows it learned from, and on the others, after the best single temperature.
+    filters : float array of shape (maps, channels, kernel, kernel), or None
+        Of the first convolution.
+    """
+
+    name: str
+    parameters: int
+    epochs: int
+    best_epoch: int
+    batch: int
+    validation: int
+    train: Sequence[float] = ()
+    judged: Sequence[float] = ()
+    filters: npt.NDArray[np.floating[Any]] | None = None
+
+
+@dataclass(frozen=True)
 class PathFacts:
     """What other strengths of the penalty would have done.
 
@@ -297,6 +344,10 @@ class ReportFacts:
         What the model learnt.
     fit : FitFacts or None
         How near the weights are to the optimum; None where only the model file is known.
+    network : NetworkFacts or None
+        How a network was trained.
+    choice : ChoiceFacts or None
+        What softmax regression and a network were worth, where both were tried.
     path : PathFacts or None
         Other strengths of the penalty, if they were asked for.
     odds : OddsTable or None
@@ -324,6 +375,8 @@ class ReportFacts:
     worst: Sequence[WorstRow] = ()
     coefficients: CoefficientTable | WeightPictures | None = None
     fit: FitFacts | None = None
+    network: NetworkFacts | None = None
+    choice: ChoiceFacts | None = None
     path: PathFacts | None = None
     odds: OddsTable | None = None
     facts: Sequence[tuple[str, str]] = ()

@@ -13,10 +13,12 @@ from softclass.data.writing import atomic_write
 from softclass.errors import OptionError, shown
 from softclass.report import sections
 from softclass.report.facts import (
+    ChoiceFacts,
     CoefficientTable,
     ColumnFacts,
     DroppedColumn,
     FitFacts,
+    NetworkFacts,
     OddsRow,
     OddsTable,
     PathFacts,
@@ -31,10 +33,12 @@ from softclass.report.verdict import verdict_on
 from softclass.report.words import LANGUAGES, fact_name, note_title
 
 __all__ = [
+    "ChoiceFacts",
     "CoefficientTable",
     "ColumnFacts",
     "DroppedColumn",
     "FitFacts",
+    "NetworkFacts",
     "OddsRow",
     "OddsTable",
     "PathFacts",

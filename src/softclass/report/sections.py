@@ -19,6 +19,7 @@ from softclass.report.figures import (
     small_reliability_figure,
     strip_figure,
 )
+from softclass.report.learning_figure import learning_figure
 from softclass.report.numbers import count, figure, percent, tiny, with_value
 from softclass.report.path_figures import loss_path_figure, weight_path_figure
 from softclass.report.svg import clipped
@@ -40,6 +41,7 @@ MAX_NOTES = 6  # of one kind; the rest is behind a fold
 COEFFICIENT_CLASSES = 12
 COEFFICIENTS = 8
 MAX_PICTURES = 40
+MAX_FILTERS = 64
 ODDS_CLASSES = 12
 ODDS_ROWS = 60  # of a class
 
@@ -71,6 +73,8 @@ def all_sections(facts: ReportFacts, words: Words) -> dict[str, Any]:
         "reliability": _reliability(evaluation, words, rows) if evaluation else None,
         "weights": _weights(facts, words),
         "fit": _fit(facts, words),
+        "network": _network(facts, words, rows),
+        "choice": _choice(facts, words),
         "path": _path(facts, words, rows),
         "odds": _odds(facts, words, rows),
     }
@@ -327,6 +331,67 @@ def _fit(facts: ReportFacts, words: Words) -> dict[str, Any] | None:
         if fit.l1_ratio
         else "",
     }
+
+
+def _network(facts: ReportFacts, words: Words, rows: Callable[[int], Markup]) -> dict[str, Any] | None:
+    """What was trained, the curves of its epochs, the filters of its first layer."""
+    network = facts.network
+    if network is None:
+        return None
+    judged = "learning_judged_by" if network.validation else "learning_not_judged"
+    said = "; ".join(
+        f"{epoch}: {figure(loss)}" + (f", {figure(network.judged[epoch - 1])}" if network.judged else "")
+        for epoch, loss in enumerate(network.train, start=1)
+    )
+    filters = network.filters
+    pictures: list[dict[str, Any]] = []
+    if filters is not None:
+        grey = np.asarray(filters, dtype=np.float64).mean(axis=1)
+        scale = float(np.abs(grey).max())
+        pictures = [
+            {"uri": data_uri(weight_png(one, scale)), "label": words("filter_alt", number=number)}
+            for number, one in enumerate(grey[:MAX_FILTERS], start=1)
+        ]
+    return {
+        "about": words(
+            "learning_about",
+            name=clipped(network.name, 40),
+            parameters=with_value(network.parameters, count(network.parameters)),
+            epochs=with_value(network.epochs, count(network.epochs)),
+            batch=with_value(network.batch, count(network.batch)),
+        ),
+        "judged": words(judged, rows=rows(network.validation), epoch=network.best_epoch),
+        "figure": learning_figure(
+            network.train,
+            network.judged,
+            network.best_epoch,
+            str(words("learning_alt", list=said).unescape()),
+            words,
+        )
+        if network.train
+        else None,
+        "table": [
+            (epoch, loss, network.judged[epoch - 1] if network.judged else None)
+            for epoch, loss in enumerate(network.train, start=1)
+        ],
+        "filters": pictures,
+        "n_filters": 0 if filters is None else len(filters),
+        "side": 0 if filters is None else filters.shape[-1],
+        "colour": filters is not None and filters.shape[1] > 1,
+    }
+
+
+def _choice(facts: ReportFacts, words: Words) -> Markup | None:
+    """The sentence on softmax regression against the network."""
+    choice = facts.choice
+    if choice is None:
+        return None
+    return words(
+        "choice_network" if choice.is_network else "choice_softmax",
+        softmax=with_value(choice.softmax, figure(choice.softmax)),
+        network=with_value(choice.network, figure(choice.network)),
+        error=with_value(choice.standard_error, tiny(choice.standard_error)),
+    )
 
 
 def _path(facts: ReportFacts, words: Words, rows: Callable[[int], Markup]) -> dict[str, Any] | None:
