@@ -22,6 +22,8 @@ def row_weights(
     sample_weight: Any,
 ) -> Array:
     """Return the weight of each row: its own times that of its class."""
+    if sample_weight is None and class_weight is None:  # the ordinary case, without what scikit-learn looks at
+        return np.ones(len(targets))
     weights: Array = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
