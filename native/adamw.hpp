@@ -30,6 +30,11 @@ SOFTCLASS_INLINE Floats square_root(Floats x) {
 }
 #endif
 
+// 0 in place of what is smaller than `least`; a NaN stays.
+SOFTCLASS_INLINE Floats without_least(Floats x, float least) {
+  return zero_where(less(greater_of(x, broadcast(0.0f) - x), broadcast(least)), x);
+}
+
 // m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;  w = shrink w - pace m / (sqrt(v / (1 - beta2^t)) + epsilon)
 struct AdamStep {
   float beta1, rest1;  // rest = 1 - beta
@@ -43,6 +48,8 @@ struct AdamStep {
 // Moments below these become 0: without gradient 0.9 m would never reach 0 but stick at 6e-45, and subnormal numbers are
 // slow.
 constexpr float least_first_moment = 1e-30f, least_second_moment = 1e-36f;
+// Gradients below this count as 0: their squares would be subnormal.
+constexpr float least_gradient = 1e-17f;
 
 // `size` is a multiple of 16. The gradient is lane 0 + lane 1 + ... , `lane_step` floats apart; the lanes are 0 afterwards.
 // Returns the sum of its squares, element j in partial sum j mod 16.
@@ -61,13 +68,13 @@ static double adamw_block(float* w, float* m, float* v, float* lanes, int64_t n_
         g = g + load(lanes + lane * lane_step + at);
         store(lanes + lane * lane_step + at, zero);
       }
+      g = without_least(g, least_gradient);
       squares[2 * i] = fma(low_half(g), low_half(g), squares[2 * i]);
       squares[2 * i + 1] = fma(high_half(g), high_half(g), squares[2 * i + 1]);
-      Floats first = fma(broadcast(step.rest1), g, broadcast(step.beta1) * load(m + at));
-      Floats second = fma(broadcast(step.rest2) * g, g, broadcast(step.beta2) * load(v + at));
-      const Floats size_of_first = greater_of(first, zero - first);
-      first = zero_where(less(size_of_first, broadcast(least_first_moment)), first);
-      second = zero_where(less(second, broadcast(least_second_moment)), second);
+      const Floats first =
+          without_least(fma(broadcast(step.rest1), g, broadcast(step.beta1) * load(m + at)), least_first_moment);
+      const Floats second =
+          without_least(fma(broadcast(step.rest2) * g, g, broadcast(step.beta2) * load(v + at)), least_second_moment);
       const Floats divisor = square_root(second * broadcast(step.correction2)) + broadcast(step.epsilon);
       store(m + at, first);
       store(v + at, second);

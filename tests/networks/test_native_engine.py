@@ -238,6 +238,20 @@ def test_moments_without_gradient_become_zero() -> None:
     assert not state.second_moments["dense1.weight"].any()
 
 
+def test_rows_that_are_sure_leave_no_subnormal_numbers() -> None:
+    """Probabilities of 2e-27 and 1e-42: products with them would be slow, and move no weight."""
+    engine = started(PLAIN)
+    start = engine.state()
+    sure = {name: value.copy() for name, value in start.parameters.items()}
+    sure["dense3.bias"][:] = [0, -61, -96]
+    engine.load_state(replace(start, parameters=sure))
+    rows = replace(rows_of(PLAIN), targets=np.zeros(N_ROWS, np.int32))
+    loss, gradients = engine.loss_and_gradients(rows, np.arange(BATCH))
+
+    assert 0 < loss < 1e-20
+    assert not any(gradient.any() for gradient in gradients.values())
+
+
 def test_steps_are_adamw() -> None:
     """Against the formula in float64, with the engine's own gradients."""
     rows, engine, reference = rows_of(PLAIN), started(PLAIN), started(PLAIN)
