@@ -256,3 +256,11 @@ def test_no_rows_have_no_targets():
 @pytest.mark.parametrize(("columns", "found"), [({"y": ["1"]}, True), ({"x": ["1"]}, False)])
 def test_has_target(columns, found):
     assert has_target(text_table(columns), WORDS) is found
+
+
+def test_the_example_of_a_target_is_a_column_of_words_if_there_is_one() -> None:
+    columns = {"kind": ["A", "B", "A"], "width": ["1", "2", "1"], "height": ["3", "3", "4"]}
+    table = text_table(columns)
+
+    with pytest.raises(TableError, match="for example --target kind"):
+        find_target(table, None, SchemaOptions())

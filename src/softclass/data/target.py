@@ -72,7 +72,8 @@ def find_target(table: Table, target: str | None, options: SchemaOptions) -> str
     found = f"several look like it: {_listed(usual)}" if usual else "no column has a usual name for it"
     listed = f"; columns with few distinct values: {_listed(few)}" if few and not usual else ""
     message = f"the target column must be named; {found}{listed}"
-    example = (usual or few or candidates or ["NAME"])[-1]
+    words = [name for name in few if _has_words(table.columns[name])]  # classes are seldom numbers
+    example = (usual or words or few or candidates or ["NAME"])[-1]
     hint = f"Pass --target, for example --target {shell_word(example)}"
     raise TableError("SC311", message, where=shown(table.name), hint=hint)
 
@@ -282,6 +283,12 @@ def _distinct_count(column: pa.ChunkedArray) -> int:
         return 0
     found = cells.distinct(cells.typed_to_text(column), _FEW_VALUES)
     return _FEW_VALUES + 1 if found is None else len(found[0])
+
+
+def _has_words(column: pa.ChunkedArray) -> bool:
+    """Return whether the first cells of a column are no numbers."""
+    texts = cells.typed_to_text(column.slice(0, _FEW_VALUES))
+    return bool(cells.text_to_numbers(texts, missing=cells.MISSING_TOKENS)[2].all())
 
 
 def _unlabelled(table: Table, missing: npt.NDArray[np.int64]) -> str:
