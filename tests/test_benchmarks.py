@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 NUMERICAL = ("softmax", "cross_entropy", "linear_cross_entropy", "small_calls", "accuracy")
-OTHERS = ("cold_start", "elastic_net", "softmax_regression", "streaming")
+OTHERS = ("cold_start", "elastic_net", "softmax_regression", "sparse_text", "streaming")
 
 
 def run(name: str, *options: str) -> str:
@@ -70,8 +70,20 @@ def test_streaming_smokes() -> None:
 
 
 @pytest.mark.slow
+def test_softmax_mlp_smokes() -> None:
+    assert re.search(r"torch in memory +[\d.]+ +[\d.]+", run("softmax_mlp", "--smoke"))
+
+
+@pytest.mark.slow
 def test_elastic_net_smokes() -> None:
     assert "saga 2 epochs" in run("elastic_net", "--smoke")
+
+
+def test_sparse_text_smokes() -> None:
+    printed = run("sparse_text", "--smoke")
+
+    assert re.search(r"in turn: [\d.]+ CPU s, 1.00 x softclass", printed)
+    assert "lbfgs" in printed
 
 
 @pytest.mark.slow
