@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 NUMERICAL = ("softmax", "cross_entropy", "linear_cross_entropy", "small_calls", "accuracy")
-OTHERS = ("cold_start", "elastic_net", "softmax_regression", "sparse_text", "streaming")
+OTHERS = ("cold_start", "elastic_net", "softmax_mlp", "softmax_regression", "sparse_text", "streaming")
 
 
 def run(name: str, *options: str) -> str:
