@@ -116,7 +116,19 @@ def test_a_run_ends_when_nothing_better_has_come_for_so_many_epochs():
     assert (len(fitted.history), fitted.best_epoch, fitted.reason) == (8, 2, "patience")
 
 
-@pytest.mark.parametrize(("epochs", "expected"), [(1, None), (19, None), (20, 4), (60, 12)])
+def test_a_run_whose_epochs_are_nearly_as_good_goes_on():
+    planted = [3, 2, *[2.09] * 4, 2.2, *[2.11] * 23]
+
+    fitted = train_network(
+        _engine(), _rows(), _rows(1), replace(PLAN, epochs=30),
+        seed=0, score=_planted(*planted), patience=4, margin=0.05,
+    )  # fmt: skip
+
+    # 2.1 is 5 % above 2: the four epochs after the last 2.09 are worse than that.
+    assert (len(fitted.history), fitted.best_epoch) == (10, 2)
+
+
+@pytest.mark.parametrize(("epochs", "expected"), [(1, None), (19, None), (20, 7), (60, 20)])
 def test_only_long_runs_have_patience(epochs, expected):
     assert patience_of(epochs) == expected
 

@@ -32,7 +32,7 @@ from softclass.functions.softmax import log_softmax, softmax
 from softclass.networks.architecture import Architecture
 from softclass.networks.engine import EngineState, Float32, Plan, Rows
 from softclass.networks.plans import Chosen
-from softclass.networks.training import PATIENCE_EPOCHS, FittedNetwork, patience_of
+from softclass.networks.training import PATIENCE_EPOCHS, PATIENCE_MARGIN, FittedNetwork, patience_of
 
 Array = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
@@ -204,6 +204,7 @@ class AbstractNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
             seed=seed,
             threads=allowed_threads(self.n_jobs),
             patience=self._patience(self.plan_.epochs) if validation is not None else None,
+            margin=PATIENCE_MARGIN if self.patience == "auto" else 0.0,
             watch=watch,
             start=self._state if goes_on else None,
         )

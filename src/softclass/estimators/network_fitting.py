@@ -96,6 +96,7 @@ def fit_network(
     seed: int,
     threads: int,
     patience: int | None,
+    margin: float = 0.0,
     watch: Watch | None = None,
     start: EngineState | None = None,
 ) -> FittedNetwork:
@@ -114,8 +115,8 @@ def fit_network(
         Decides every draw.
     threads : int
         Most threads; no bit of the result depends on it. 0: the kernels decide.
-    patience : int, optional
-        Epochs without a better one after which the run ends.
+    patience, margin
+        When the run ends early, as `train_network` takes it.
     watch : Watch, optional
         Who is told, and where checkpoints stand.
     start : EngineState, optional
@@ -159,6 +160,7 @@ def fit_network(
         seed=seed,
         score=scaled_log_loss,
         patience=patience,
+        margin=margin,
         on_epoch=on_epoch,
         on_steps=watch.on_steps,
         on_state=None if folder is None else on_state,

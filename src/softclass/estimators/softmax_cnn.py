@@ -59,8 +59,8 @@ class SoftmaxCNN(AbstractNetworkClassifier):
         Share of the images, at most 5,000, that rank the epochs and are not learned from. Where they would be fewer
         than 10 there are none, and the last epoch is kept.
     patience : int, "auto" or None, default "auto"
-        Epochs without a better one after which the run ends; only for runs of at least 20 epochs. "auto": a fifth of
-        them. None: never.
+        Epochs without a better one after which the run ends; only for runs of at least 20 epochs. "auto": a third of
+        them, all at least 5 % worse than the best. None: never.
     warm_start : bool, default False
         Whether `fit` goes on from the weights, moments and constants of the last fit.
     callbacks : sequence of callables, optional
@@ -112,7 +112,7 @@ class SoftmaxCNN(AbstractNetworkClassifier):
     >>> from softclass import SoftmaxCNN
     >>> digits = load_digits()
     >>> images, labels = digits.images.astype("uint8"), digits.target
-    >>> model = SoftmaxCNN(epochs=5).fit(images[:1200], labels[:1200])
+    >>> model = SoftmaxCNN(epochs=12).fit(images[:1200], labels[:1200])
     >>> model.score(images[1200:], labels[1200:]) > 0.9
     True
     """

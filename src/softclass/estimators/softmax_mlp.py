@@ -43,9 +43,9 @@ class SoftmaxMLP(AbstractNetworkClassifier):
     epochs : int or "auto", default "auto"
         Passes over the rows; by default 1.2 million rows in all, at least 15 passes and at most 100.
     batch_size : int or "auto", default "auto"
-        Rows a step; by default about a 200th of them, a power of two from 32 to 512.
+        Rows a step; by default about a 100th of them, a power of two from 32 to 512.
     learning_rate : float or "auto", default "auto"
-        Peak of the cycle; by default 0.01 for one hidden layer and 0.005 for more, times the root of batch / 128.
+        Peak of the cycle; by default 0.015 for one hidden layer and 0.005 for more, times the root of batch / 128.
     weight_decay : float or "auto", default "auto"
         Decoupled, of AdamW; by default 0.02.
     class_weight : dict or "balanced", optional
@@ -54,8 +54,8 @@ class SoftmaxMLP(AbstractNetworkClassifier):
         Share of the rows, at most 5,000, that rank the epochs and are not learned from. Where they would be fewer than
         10 there are none, and the last epoch is kept.
     patience : int, "auto" or None, default "auto"
-        Epochs without a better one after which the run ends; only for runs of at least 20 epochs. "auto": a fifth of
-        them. None: never.
+        Epochs without a better one after which the run ends; only for runs of at least 20 epochs. "auto": a third of
+        them, all at least 5 % worse than the best. None: never.
     warm_start : bool, default False
         Whether `fit` goes on from the weights, moments and constants of the last fit.
     callbacks : sequence of callables, optional

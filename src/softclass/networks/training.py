@@ -19,7 +19,8 @@ from softclass.kernels import cpu
 from softclass.networks.engine import Engine, EngineState, Float32, Int64, Plan, Rows
 
 PATIENCE_EPOCHS = 20  # shorter runs follow their schedule to the end: its falling part earns the accuracy
-PATIENCE_SHARE = 0.2
+PATIENCE_SHARE = 1 / 3
+PATIENCE_MARGIN = 0.05  # that much worse than the best are runs that overfit; others find their best at the end
 RESTART_FACTOR, MOST_RESTARTS = 0.3, 2
 STATE_SECONDS = 60.0
 SLICE_STEPS = 1 << 30  # an engine comes back by itself, after about 50 ms
@@ -192,6 +193,7 @@ def train_network(
     seed: int,
     score: ScoreFunction,
     patience: int | None = None,
+    margin: float = 0.0,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
     on_steps: Callable[[int, int], None] | None = None,
     on_state: Callable[[TrainingState], None] | None = None,
@@ -217,6 +219,8 @@ def train_network(
         Judges the validation rows.
     patience : int, optional
         Epochs without a better one after which the run ends.
+    margin : float, default=0.0
+        Share by which all of them must be worse than the best, to end it.
     on_epoch : callable (row), optional
         Told the row of history of each epoch.
     on_steps : callable (step, steps), optional
@@ -254,7 +258,7 @@ def train_network(
     reason = "finished"
     saved_at = time.monotonic()
     order: Int64 | None = None
-    while not _is_over(state, patience):
+    while not _is_over(state, patience, margin):
         plan = state.plan
         epoch = state.step // plan.steps_per_epoch
         if order is None:
@@ -295,7 +299,7 @@ def train_network(
             state = replace(state, engine=engine.state())
             on_state(state)
             saved_at = time.monotonic()
-        if should_stop is not None and not _is_over(state, patience) and should_stop():
+        if should_stop is not None and not _is_over(state, patience, margin) and should_stop():
             reason = "stopped"
             if on_state is not None:
                 on_state(replace(state, engine=engine.state()))
@@ -305,12 +309,14 @@ def train_network(
     return _fitted(state, engine, reason)
 
 
-def _is_over(state: TrainingState, patience: int | None) -> bool:
+def _is_over(state: TrainingState, patience: int | None, margin: float) -> bool:
     """Whether the last step is done, or too many epochs have brought nothing better."""
     if state.step >= state.plan.steps:
         return True
-    waited = len(state.history) - (state.best.epoch if state.best is not None else 0)
-    return patience is not None and state.best is not None and waited >= patience
+    if patience is None or state.best is None or len(state.history) - state.best.epoch < patience:
+        return False
+    values = [row["validation_log_loss_scaled"] for row in state.history[-patience:]]
+    return all(value is not None and value >= (1 + margin) * state.best.value for value in values)
 
 
 def _epoch_ended(state: TrainingState, engine: Engine, judged: Score | None) -> TrainingState:
