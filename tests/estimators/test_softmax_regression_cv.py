@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn import config_context
 from sklearn.datasets import load_iris, make_classification
 from sklearn.metrics import log_loss
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import GroupKFold, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from asserts import assert_close
@@ -96,6 +99,81 @@ def test_other_scorers_see_the_held_out_rows():
     assert model.scores_.shape == (1, 2, 3)
     assert model.C_ == 1.0
     assert model.scores_[0, 1].mean() > 0.9
+
+
+def test_a_function_may_score():
+    X, y = IRIS
+
+    def share_right(model, rows, labels):
+        return float(np.mean(model.predict(rows) == labels))
+
+    named = SoftmaxRegressionCV(Cs=[1e-3, 0.1], cv=3, scoring="accuracy").fit(X, y)
+    own = SoftmaxRegressionCV(Cs=[1e-3, 0.1], cv=3, scoring=share_right).fit(X, y)
+
+    assert_close(named.scores_, own.scores_, rtol=0, atol=1e-15)
+
+
+def test_scores_of_scorers_are_weighted():
+    X, y = IRIS
+    weights = np.random.default_rng(0).integers(1, 4, 150).astype(float)
+    folds = list(StratifiedKFold(3).split(X, y))
+
+    model = SoftmaxRegressionCV(Cs=[1e-3], cv=folds, scoring="accuracy").fit(X, y, weights)
+
+    kept, held = folds[1]
+    single = SoftmaxRegression(C=1e-3).fit(X[kept], y[kept], weights[kept])
+    assert model.scores_[0, 0, 1] == pytest.approx(single.score(X[held], y[held], weights[held]), rel=1e-12)
+
+
+def test_groups_stay_together():
+    X, y = IRIS
+    groups = np.arange(150) % 5
+
+    model = SoftmaxRegressionCV(Cs=[0.1], cv=GroupKFold(5)).fit(X, y, groups=groups)
+    split = SoftmaxRegressionCV(Cs=[0.1], cv=list(GroupKFold(5).split(X, y, groups))).fit(X, y)
+
+    assert_close(split.scores_, model.scores_, rtol=1e-12, atol=0)
+
+
+def test_weights_and_groups_are_routed_through_a_pipeline():
+    X, y = IRIS
+    weights, groups = np.random.default_rng(0).uniform(0.5, 2, 150), np.arange(150) % 3
+
+    with config_context(enable_metadata_routing=True):
+        inner = SoftmaxRegressionCV(Cs=[0.1, 1.0], cv=GroupKFold(3)).set_fit_request(sample_weight=True, groups=True)
+        pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), inner)
+        pipeline.fit(X, y, sample_weight=weights, groups=groups)
+    plain = SoftmaxRegressionCV(Cs=[0.1, 1.0], cv=GroupKFold(3))
+    plain.fit(StandardScaler().fit_transform(X), y, weights, groups=groups)
+
+    assert_close(plain.scores_, pipeline[1].scores_, rtol=1e-12, atol=0)
+
+
+def test_class_weights_count_in_fits_and_not_in_scores():
+    X, y = IRIS
+    folds = list(StratifiedKFold(3).split(X, y))
+    class_weight = {0: 1.0, 1: 5.0, 2: 1.0}
+
+    model = SoftmaxRegressionCV(Cs=[0.1], l1_ratios=[0.5], cv=folds, class_weight=class_weight).fit(X, y)
+
+    expected = []
+    for kept, held in folds:
+        single = SoftmaxRegression(C=0.1, l1_ratio=0.5, class_weight=class_weight).fit(X[kept], y[kept])
+        expected.append(-log_loss(y[held], single.predict_proba(X[held])))
+    assert_close([[expected]], model.scores_, rtol=1e-6, atol=0)
+
+
+def test_one_standard_error_chooses_a_stronger_penalty_and_refits_it():
+    X, y = make_classification(300, 20, n_informative=3, n_classes=3, random_state=1)
+
+    best = SoftmaxRegressionCV(Cs=15, l1_ratios=[1.0], cv=5).fit(X, y)
+    sparser = SoftmaxRegressionCV(Cs=15, l1_ratios=[1.0], cv=5, selection="one_standard_error").fit(X, y)
+
+    means, errors = best.scores_[0].mean(axis=1), best.scores_[0].std(axis=1, ddof=1) / np.sqrt(5)
+    top = means.argmax()
+    assert np.array_equal(best.scores_, sparser.scores_)
+    assert sparser.C_ == best.Cs_[0, np.flatnonzero(means >= means[top] - errors[top])[0]] < best.C_
+    assert np.count_nonzero(sparser.coef_) < np.count_nonzero(best.coef_)
 
 
 def test_a_class_missing_from_a_fold_is_left_out_of_its_loss():

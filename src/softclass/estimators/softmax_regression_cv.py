@@ -45,7 +45,8 @@ class SoftmaxRegressionCV(AbstractLinearClassifier):
     cv : int, splitter or iterable of splits, default 5
         As in scikit-learn; a number means stratified folds.
     scoring : str or callable, default "neg_log_loss"
-        A scorer of scikit-learn; larger is better. Scores are weighted by `sample_weight`.
+        A scorer of scikit-learn, or a function of estimator, X and y; larger is better. Scores are weighted by
+        `sample_weight`, which a function then has to take.
     selection : {"best", "one_standard_error"}, default "best"
         The best mean score; or the strongest penalty, for the same `l1_ratio`, whose mean score is within one standard
         error of it.
@@ -133,7 +134,7 @@ class SoftmaxRegressionCV(AbstractLinearClassifier):
         self.tol = tol
 
     @_fit_context(prefer_skip_nested_validation=True)  # type: ignore[untyped-decorator]
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SoftmaxRegressionCV:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, groups: Any = None) -> SoftmaxRegressionCV:
         """
         Choose the penalty and fit the weights.
 
@@ -145,6 +146,8 @@ class SoftmaxRegressionCV(AbstractLinearClassifier):
             Labels: text, integers or booleans, of at least two classes.
         sample_weight : array of shape (n_samples,), optional
             Not negative and not all zero. A row of weight 2 counts as two rows, in fits and in scores.
+        groups : array of shape (n_samples,), optional
+            For a `cv` that keeps groups of rows together, such as ``GroupKFold``.
 
         Returns
         -------
@@ -168,14 +171,14 @@ class SoftmaxRegressionCV(AbstractLinearClassifier):
             raise ValueError("SoftmaxRegressionCV: `l1_ratios` must be a list of numbers in [0, 1]")
         given = self.Cs if isinstance(self.Cs, Integral) else checked_grid(self.Cs)
         grids = [strengths(X, targets, weights, given, float(ratio), bool(self.fit_intercept)) for ratio in ratios]
-        folds = list(check_cv(self.cv, y, classifier=True).split(X, y))
+        folds = list(check_cv(self.cv, y, classifier=True).split(X, y, groups))
         self.classes_ = classes
         scores = np.full((len(ratios), len(grids[0]), len(folds)), np.nan)
         for one, (ratio, grid) in enumerate(zip(ratios, grids, strict=True)):
             for fold, (kept, held) in enumerate(folds):
                 if held_weights[held].any() and weights[kept].any():
                     scores[one, :, fold] = self._scored(
-                        X, y, targets, weights, held_weights, kept, held, grid, float(ratio)
+                        X, y, targets, weights, held_weights, kept, held, grid, float(ratio), sample_weight
                     )
         self.Cs_, self.l1_ratios_, self.scores_ = np.stack(grids), ratios, scores
         totals = np.array([held_weights[held].sum() for _, held in folds])
@@ -203,6 +206,7 @@ class SoftmaxRegressionCV(AbstractLinearClassifier):
         held: npt.NDArray[np.int64],
         grid: Array,
         ratio: float,
+        sample_weight: Any,
     ) -> Array:
         """Return the score of each strength on the held-out rows of a fold."""
         limits = Limits(self.tol, True, 1000)
@@ -215,12 +219,13 @@ class SoftmaxRegressionCV(AbstractLinearClassifier):
             rows, labels, shares = X[seen], targets[seen], held_weights[seen]
             return np.array([-_mean_loss(point, rows, labels, shares) for point in points])
         scorer = get_scorer(self.scoring)
+        options = {} if sample_weight is None else {"sample_weight": held_weights[held]}
         found = []
         for point in points:
             model = SoftmaxRegression()
             model.classes_, model.coef_, model.intercept_ = self.classes_, point.weight, point.bias
             model.n_features_in_ = X.shape[1]
-            found.append(scorer(model, X[held], y[held], sample_weight=held_weights[held]))
+            found.append(scorer(model, X[held], y[held], **options))
         return np.array(found)
 
 
