@@ -38,6 +38,8 @@ from softclass.estimators.solve import Optimum
 from softclass.estimators.streaming import known_targets
 from softclass.estimators.summary_table import Summary
 
+WHOLE_LABELS = "iubUS"  # dtypes of labels that cannot be anything else
+
 
 class SoftmaxRegression(AbstractGrowingClassifier):
     r"""
@@ -261,7 +263,8 @@ class SoftmaxRegression(AbstractGrowingClassifier):
             X = X.tocsr()
         before = getattr(self, "classes_", None) if self.warm_start else None
         try:
-            check_classification_targets(y)
+            if y.dtype.kind not in WHOLE_LABELS:
+                check_classification_targets(y)
             classes, targets = np.unique(y, return_inverse=True)
         except TypeError as error:
             raise TypeError("SoftmaxRegression: `y` must hold labels of one type; got several") from error
