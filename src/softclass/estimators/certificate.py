@@ -293,9 +293,9 @@ def certify(
 
     A bound is taken if it is within `tolerance` of the objective. Where the solver trusted an estimate and no bound is
     within, the solution is improved until one is, or until an estimate by conjugate gradients is a hundredth of that.
-    Then the gap is a hundred times the estimate, which is no bound: at a tolerance of 1e-2 the excess was up to 1.7 times
-    that in 2 of 40 tables with far rows and no Hessian. With `l1` the value of the solution has it, and the gradient is
-    that of the rest.
+    Then the gap is a hundred times the estimate, which is no bound: at a tolerance of 1e-2 the excess was larger for 2
+    of 40 tables with far rows, without a Hessian. With `l1` the value of the solution has it, and its gradient is that
+    of the rest.
     """
     if solution.reason == "separated":
         return NOTHING, None, solution
