@@ -61,6 +61,20 @@ def test_batches_have_the_bits_of_a_fit_in_memory(is_large, sizes, dtype, offset
     assert whole.classes_.tolist() == model.classes_.tolist()
 
 
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
+def test_cuts_and_threads_change_no_bit(is_large, l1_ratio):
+    X, y = make(np.float32, offset=1e4)
+
+    one, *others = (
+        SoftmaxRegression(l1_ratio=l1_ratio, n_jobs=threads).fit_batches(cut(sizes, X, y))
+        for sizes, threads in ((CUTS["one"], 1), (CUTS["uneven"], 2), (CUTS["even"], 1), (CUTS["rows"], 2))
+    )
+
+    for other in others:
+        assert_bit_equal(one.coef_, other.coef_)
+        assert_bit_equal(one.intercept_, other.intercept_)
+
+
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 @pytest.mark.parametrize("C", [1.0, np.inf])
 def test_without_room_for_a_file_the_source_is_read_again_with_the_same_bits(is_large, monkeypatch, offset, C):
