@@ -34,6 +34,7 @@ def gradient_of(loss):
 @pytest.fixture(autouse=True)
 def exact(monkeypatch):
     monkeypatch.setattr(preconditioners, "DIAGONAL_SHARE", 0.0)
+    monkeypatch.setattr(preconditioners, "FULL_SHARE", 0.0)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 6])

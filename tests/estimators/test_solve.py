@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.datasets import make_classification
 
 from asserts import assert_bit_equal, assert_close
-from softclass.estimators import parallel, scaling, solve
+from softclass.estimators import lbfgs, parallel, scaling, solve
 from softclass.estimators.softmax_regression import SoftmaxRegression
 
 
@@ -47,6 +47,11 @@ def staged(patch):
     patch.setattr(solve, "STAGE_GAIN", 1)
 
 
+def sampled(patch):
+    never_newton(patch)
+    patch.setattr(lbfgs, "SLOW_WINDOW", 1)  # blocks give up at once
+
+
 WAYS = {
     "full": full,
     "patient": patient,
@@ -54,6 +59,7 @@ WAYS = {
     "kronecker": kronecker,
     "diagonal": diagonal,
     "staged": staged,
+    "sampled": sampled,
 }
 
 
@@ -82,6 +88,15 @@ def test_every_solver_reaches_newtons_optimum(way, name, intercept, monkeypatch)
 
     assert model.converged_
     assert model.objective_ == pytest.approx(expected.objective_, rel=1e-9)
+
+
+def test_blocks_that_get_nowhere_leave_it_to_whole_hessians_of_samples(monkeypatch):
+    X, y = problem("four")
+    sampled(monkeypatch)
+
+    model = SoftmaxRegression().fit(X, y)
+
+    assert model.solver_ == "lbfgs-block, lbfgs-full"
 
 
 @pytest.mark.parametrize("way", WAYS)

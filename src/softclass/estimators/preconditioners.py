@@ -16,13 +16,14 @@ Apply = Callable[[Array], Array]
 
 INVERTED_COLUMNS = 128  # columns up to which blocks are inverted: a product of small matrices instead of many solves
 DIAGONAL_SHARE = 1e-4  # of the diagonal added, so that what the sample misses keeps some curvature
+FULL_SHARE = 1e-6  # the same for whole Hessians, whose smallest directions are what they are wanted for
 
 
 def full_inverse(loss: LinearLoss, theta: Array, variance: Array, shrink: float) -> Apply:
     """Return the inverse of the whole Hessian on the rows of a sample."""
     hessian = loss.hessian(theta)
     diagonal = hessian.diagonal().copy()
-    np.fill_diagonal(hessian, diagonal * (1 + DIAGONAL_SHARE) + 1e-10 * diagonal.max())
+    np.fill_diagonal(hessian, diagonal * (1 + FULL_SHARE) + 1e-10 * diagonal.max())
     factor = _factor(hessian)
 
     def apply(gradients: Array) -> Array:

@@ -45,8 +45,11 @@ STAGE_ROWS = 10  # rows a parameter of the sample that is solved first, where th
 STAGE_GAIN = 4  # the sample must be so many times smaller than the data
 STAGE_TOLERANCE = 1e-2
 SAMPLE_ROWS = 4000  # at least so many rows make an approximate Hessian
-LEAST_TOLERANCE = 1e-9  # of the objective: a tolerance below asks for what rounding allows
-REFRESH = frozenset({3, 10, 30, 65, 140, 300, 600})  # iterations; blocks of 785 columns cost a dozen passes each
+LEAST_TOLERANCE = 1e-8  # of the objective: a hundred times the estimate at which rounding may end a fit
+REFRESH = frozenset({6, 30, 140, 300, 600})  # iterations; blocks of 785 columns cost a dozen passes each
+SAMPLED_MOST = 4000  # parameters up to which the Hessian of a sample is factorised where blocks of it get nowhere
+SAMPLED_ROWS = 2  # of that sample, a parameter; five times as many took as many iterations
+SAMPLED_EVERY = 3  # iterations
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,7 +276,21 @@ def minimise(loss: LinearLoss, start: Array, limits: Limits, seed: int, *, is_co
         rest = replace(limits, max_iter=max(1, limits.max_iter - found.iterations))
         again = newton(loss, found.theta, rest)
         return replace(again, iterations=found.iterations + again.iterations, solver=f"{found.solver}, newton")
+    if found.reason == "stalled" and is_dense and p <= SAMPLED_MOST:
+        rest = replace(limits, max_iter=max(1, limits.max_iter - found.iterations))
+        again = _sampled_newton(loss, found.theta, rest, rng)
+        return replace(again, iterations=found.iterations + again.iterations, solver=f"{found.solver}, lbfgs-full")
     return found
+
+
+def _sampled_newton(loss: LinearLoss, start: Array, limits: Limits, rng: np.random.Generator) -> Solution:
+    """Run L-BFGS from the whole Hessian of samples drawn anew every few steps: the curvature moves fast."""
+    size = max(SAMPLE_ROWS, SAMPLED_ROWS * start.size)
+
+    def refreshed(theta: Array) -> Apply:
+        return full_inverse(loss.curved_sample(theta, size, rng), theta, loss.features.variance, 0.0)
+
+    return lbfgs(loss, start, limits, refreshed, refresh_at=frozenset(range(2, limits.max_iter, SAMPLED_EVERY)))
 
 
 def _quasi_newton(loss: LinearLoss, start: Array, limits: Limits, rng: np.random.Generator) -> Solution:
@@ -292,7 +309,7 @@ def _quasi_newton(loss: LinearLoss, start: Array, limits: Limits, rng: np.random
         shrink = min(0.5, 0.3 * d / len(sample.targets)) if len(sample.targets) < n else 0.0
         return make(sample, theta, loss.features.variance, shrink)
 
-    found = lbfgs(loss, start, limits, refreshed, refresh_at=REFRESH, may_give_up=p <= NEWTON_MOST)
+    found = lbfgs(loss, start, limits, refreshed, refresh_at=REFRESH, may_give_up=p <= SAMPLED_MOST)
     return replace(found, solver=name)
 
 
