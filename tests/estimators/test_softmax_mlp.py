@@ -270,12 +270,12 @@ def test_warm_start_goes_on():
     X, y = IRIS
     model = _model(warm_start=True, epochs=3).fit(X, y)
     first = model.history_[-1]["train_loss"]
-    constants = model._encoding
+    constants = model.encoding_
 
     model.fit(X, y)
 
     assert model.history_[-1]["train_loss"] < first
-    assert model._encoding is constants
+    assert model.encoding_ is constants
     assert model._state.step == 2 * 3 * model.plan_.steps_per_epoch
 
 
@@ -358,14 +358,14 @@ def test_gaps_are_filled_and_flagged():
 
     # That a cell is missing is all there is to know: 0.05 of all rows hide it.
     assert model.score(X, y) > 0.92
-    assert model._encoding.input.numbers == 3
+    assert model.encoding_.input.numbers == 3
 
 
 def test_gaps_where_the_fit_had_none_count_as_medians():
     X, y = IRIS
     model = _model().fit(X, y)
     gaps, medians = X.copy(), X.copy()
-    gaps[:, 2], medians[:, 2] = np.nan, model._encoding.median[2]
+    gaps[:, 2], medians[:, 2] = np.nan, model.encoding_.median[2]
 
     assert_bit_equal(model.predict_proba(medians), model.predict_proba(gaps))
 
@@ -413,7 +413,7 @@ def test_categories_of_pandas_are_learned(kind):
     model = _model(epochs=40).fit(kind(frame), y)
 
     assert model.score(*_frame(seed=1)) > 0.95
-    assert model._encoding.categories[0] == tuple(frame["colour"].value_counts().index)
+    assert model.encoding_.categories[0] == tuple(frame["colour"].value_counts().index)
     assert model.feature_names_in_.tolist() == ["colour", "size", "old"]
 
 
@@ -447,7 +447,7 @@ def test_rare_categories_are_merged_into_other():
     frame["colour"] = frame["colour"].astype(str)
     frame.loc[0, "colour"] = "violet"
 
-    assert "violet" not in _model().fit(frame, y)._encoding.categories[0]
+    assert "violet" not in _model().fit(frame, y).encoding_.categories[0]
 
 
 def test_many_categories_are_embedded():
@@ -466,7 +466,7 @@ def test_nullable_numbers_of_pandas_are_taken():
     frame, y = _frame()
     frame["size"] = frame["size"].round(2).astype("Float64").mask(np.arange(400) % 7 == 0)
 
-    assert _model().fit(frame, y)._encoding.flagged.tolist() == [0]
+    assert _model().fit(frame, y).encoding_.flagged.tolist() == [0]
 
 
 @pytest.mark.parametrize(

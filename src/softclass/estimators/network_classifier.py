@@ -76,7 +76,7 @@ class AbstractNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
     history_: list[dict[str, Any]]
     best_epoch_: int
     n_iter_: int
-    _encoding: Any
+    encoding_: Any
     _parameters: dict[str, Float32]
     _state: EngineState
 
@@ -176,7 +176,7 @@ class AbstractNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
             held = validation_rows(targets[used], float(self.validation_fraction), seed)
         fitted, judged = used[~held], used[held]
         if not goes_on:
-            self._encoding = self._fit_encoding(cells[fitted] if len(fitted) < len(weights) else cells)
+            self.encoding_ = self._fit_encoding(cells[fitted] if len(fitted) < len(weights) else cells)
         mean = float(weights[fitted].mean())
         rows = self._rows(cells, targets, weights, fitted, mean)
         validation = self._rows(cells, targets, weights, judged, mean) if len(judged) else None
@@ -252,7 +252,7 @@ class AbstractNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
         cells, targets, weights = self._checked(X, y, sample_weight, reset=is_first, classes=known)
         used = np.flatnonzero(weights > 0)
         if is_first:
-            self._encoding = self._fit_encoding(cells[used])
+            self.encoding_ = self._fit_encoding(cells[used])
             self.architecture_ = self._choose_architecture(len(used), len(known))
         rows = self._rows(cells, targets, weights, used, float(weights[used].mean()))
         before = 0 if is_first else self.plan_.first_epoch + self.plan_.epochs
@@ -374,7 +374,7 @@ class AbstractNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
         engine = self.__dict__.get("_engine")
         if engine is None:
             self._engine = engine = network_of(self.architecture_, self._parameters, allowed_threads(self.n_jobs))
-        rows = self._encoding.apply(cells, np.zeros(len(cells), dtype=np.int32), None)
+        rows = self.encoding_.apply(cells, np.zeros(len(cells), dtype=np.int32), None)
         return np.asarray(engine.logits(rows), dtype=np.float64)
 
     def _checked(
@@ -410,7 +410,7 @@ class AbstractNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
             cells, targets, weights = cells[chosen], targets[chosen], weights[chosen]
         is_even = bool((weights == mean).all())
         scaled = None if is_even else (weights / mean).astype(np.float32)
-        rows: Rows = self._encoding.apply(cells, targets.astype(np.int32), scaled)
+        rows: Rows = self.encoding_.apply(cells, targets.astype(np.int32), scaled)
         return rows
 
     def _chosen(self) -> Chosen:

@@ -80,6 +80,8 @@ class SoftmaxCNN(AbstractNetworkClassifier):
         Height, width and channels of the images.
     architecture_ : Architecture
         The network.
+    encoding_ : PixelEncoding
+        ``offset`` and ``scale`` of each channel: the network reads ``(pixel - offset) * scale``.
     plan_ : Plan
         The constants of the run.
     history_ : list of dict
@@ -125,7 +127,7 @@ class SoftmaxCNN(AbstractNetworkClassifier):
     }
 
     image_shape_: tuple[int, ...]
-    _encoding: PixelEncoding
+    encoding_: PixelEncoding
 
     def __init__(
         self,
@@ -172,7 +174,7 @@ class SoftmaxCNN(AbstractNetworkClassifier):
         return fit_pixels(cells)
 
     def _choose_architecture(self, n_rows: int, n_classes: int) -> Architecture:
-        pixels, chosen = self._encoding.input, self.architecture
+        pixels, chosen = self.encoding_.input, self.architecture
         if isinstance(chosen, Architecture):
             if self.dropout != "auto":
                 rule = "`dropout` has no effect where `architecture` is a whole network"
@@ -203,7 +205,7 @@ class SoftmaxCNN(AbstractNetworkClassifier):
     def _gains_by_flips(self, rows: Rows, validation: Rows) -> bool:
         """Return whether two short runs of the smallest network say that mirrored images help."""
         few = _first(rows, TRIAL_ROWS)
-        network = image_architecture("classic", self._encoding.input, len(self.classes_))
+        network = image_architecture("classic", self.encoding_.input, len(self.classes_))
         losses = []
         for flip in (False, True):
             plan = image_plan(network, len(few), Chosen(epochs=TRIAL_EPOCHS), flip=flip)

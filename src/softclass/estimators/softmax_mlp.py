@@ -73,6 +73,8 @@ class SoftmaxMLP(AbstractNetworkClassifier):
         Labels in sorted order, the order of the probabilities.
     architecture_ : Architecture
         The network.
+    encoding_ : TableEncoding
+        Medians and scales of the numbers, and the categories.
     plan_ : Plan
         The constants of the run.
     history_ : list of dict
@@ -120,7 +122,7 @@ class SoftmaxMLP(AbstractNetworkClassifier):
         **SHARED_CONSTRAINTS,
     }
 
-    _encoding: TableEncoding
+    encoding_: TableEncoding
 
     def __init__(
         self,
@@ -177,7 +179,7 @@ class SoftmaxMLP(AbstractNetworkClassifier):
         return fit_encoding(cells)
 
     def _choose_architecture(self, n_rows: int, n_classes: int) -> Architecture:
-        columns, sizes = self._encoding.input, self.hidden_layer_sizes
+        columns, sizes = self.encoding_.input, self.hidden_layer_sizes
         if isinstance(sizes, Architecture) or sizes == "realmlp":
             self._refuse_beside("a whole network" if isinstance(sizes, Architecture) else '"realmlp"')
         if isinstance(sizes, Architecture):
