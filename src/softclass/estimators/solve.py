@@ -316,7 +316,8 @@ def _quasi_newton(loss: LinearLoss, start: Array, limits: Limits, rng: np.random
 def _is_far(loss: LinearLoss) -> bool:
     """Whether the rows are decoded in every pass, so that it costs much more than what is done between two.
 
-    Not so for rows in a spill file, which are read as they are: there a fit has the bits of a fit in memory.
+    Not so for rows in a spill file, which are read as they are: there a fit has the bits of a fit in memory, unless
+    memory holds them as compact rows.
     """
     return not isinstance(loss.features.blocks, tuple | Windows | CompactBlocks)
 
