@@ -174,21 +174,22 @@ class AbstractNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
         held = np.zeros(len(used), dtype=np.bool_)
         if eval_set is None and self.validation_fraction > 0:
             held = validation_rows(targets[used], float(self.validation_fraction), seed)
-        fitted, judged = used[~held], used[held]
+        taken = _taken(cells, targets, weights, used[~held])
         if not goes_on:
-            self.encoding_ = self._fit_encoding(cells[fitted] if len(fitted) < len(weights) else cells)
-        mean = float(weights[fitted].mean())
-        rows = self._rows(cells, targets, weights, fitted, mean)
-        validation = self._rows(cells, targets, weights, judged, mean) if len(judged) else None
+            self.encoding_ = self._fit_encoding(taken[0])
+        mean = float(taken[2].mean())
+        rows = self._rows(*taken, mean)
+        validation = self._rows(*_taken(cells, targets, weights, used[held]), mean) if held.any() else None
         if eval_set is not None:
             validation = self._eval_rows(eval_set, mean)
-        architecture = self._choose_architecture(len(fitted), len(self.classes_))
+        architecture = self._choose_architecture(len(rows), len(self.classes_))
         if goes_on and architecture != self.architecture_:
             raise ValueError(
                 f"{self._name}: warm_start goes on with the network of the last fit; this would be another"
             )
         self.architecture_ = architecture
-        self.plan_ = self._choose_plan(rows, validation)
+        before = self.plan_.first_epoch + self.plan_.epochs if goes_on else 0
+        self.plan_ = replace(self._choose_plan(rows, validation), first_epoch=before)
         watch = Watch(
             on_epoch=self._told,
             on_steps=on_steps,
@@ -251,10 +252,11 @@ class AbstractNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
             raise ValueError(f"{self._name}: `classes` must be those of the first call")
         cells, targets, weights = self._checked(X, y, sample_weight, reset=is_first, classes=known)
         used = np.flatnonzero(weights > 0)
+        taken = _taken(cells, targets, weights, used)
         if is_first:
-            self.encoding_ = self._fit_encoding(cells[used])
+            self.encoding_ = self._fit_encoding(taken[0])
             self.architecture_ = self._choose_architecture(len(used), len(known))
-        rows = self._rows(cells, targets, weights, used, float(weights[used].mean()))
+        rows = self._rows(*taken, float(taken[2].mean()))
         before = 0 if is_first else self.plan_.first_epoch + self.plan_.epochs
         plan = self._choose_plan(rows, None)
         batch = plan.batch if is_first else self.plan_.batch
@@ -400,14 +402,11 @@ class AbstractNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
         check_consistent_length(cells, y)
         targets = _targets(y, self.classes_, f"{self._name}, `eval_set`")
         given = eval_set[2] if len(eval_set) == 3 else None
-        by_class = self.class_weight if isinstance(self.class_weight, dict) else None
-        weights = row_weights(by_class, self.classes_, targets, targets, given)
-        return self._rows(cells, targets, weights, np.flatnonzero(weights > 0), mean)
+        weights = row_weights(self.class_weight, self.classes_, targets, targets, given)
+        return self._rows(*_taken(cells, targets, weights, np.flatnonzero(weights > 0)), mean)
 
-    def _rows(self, cells: Any, targets: Int64, weights: Array, chosen: Int64, mean: float) -> Rows:
-        """Return some rows as an engine reads them, their weights scaled; equal weights are none."""
-        if len(chosen) < len(targets):
-            cells, targets, weights = cells[chosen], targets[chosen], weights[chosen]
+    def _rows(self, cells: Any, targets: Int64, weights: Array, mean: float) -> Rows:
+        """Return rows as an engine reads them, their weights scaled; equal weights are none."""
         is_even = bool((weights == mean).all())
         scaled = None if is_even else (weights / mean).astype(np.float32)
         rows: Rows = self.encoding_.apply(cells, targets.astype(np.int32), scaled)
@@ -459,6 +458,11 @@ class AbstractNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
                 DataWarning,
                 stacklevel=4,
             )
+
+
+def _taken(cells: Any, targets: Int64, weights: Array, rows: Int64) -> tuple[Any, Int64, Array]:
+    """Return some rows; all of them without a copy."""
+    return (cells, targets, weights) if len(rows) == len(targets) else (cells[rows], targets[rows], weights[rows])
 
 
 def _targets(y: npt.NDArray[Any], classes: npt.NDArray[Any], where: str) -> Int64:

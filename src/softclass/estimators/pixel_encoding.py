@@ -12,7 +12,7 @@ from sklearn.utils.validation import validate_data
 from softclass.networks.engine import Float32, Rows
 from softclass.networks.layers import Pixels
 
-BLOCK_ROWS = 1024
+BLOCK_ROWS = 64  # stay within a second-level cache
 Array = npt.NDArray[Any]
 
 
@@ -45,7 +45,7 @@ def read_pixels(estimator: Any, X: Any, *, reset: bool) -> Array:
     if not 2 <= X.ndim <= 4:
         raise ValueError(f"X must have 2, 3 or 4 axes; got {X.ndim}")
     pixels = X[:, None, :, None] if X.ndim == 2 else X[..., None] if X.ndim == 3 else X
-    if not np.isfinite(pixels).all():
+    if pixels.dtype != np.uint8 and not np.isfinite(pixels).all():
         raise ValueError("Input X contains infinity or a value too large for dtype('float32').")
     if not reset and pixels.shape[1:] != estimator.image_shape_:
         raise ValueError(f"X must hold images of shape {estimator.image_shape_}; got {pixels.shape[1:]}")
@@ -112,17 +112,16 @@ def fit_pixels(pixels: Array) -> PixelEncoding:
     """
     n, height, width, channels = pixels.shape
     if pixels.dtype == np.uint8:
-        counts = np.zeros((channels, 256), dtype=np.int64)
+        total, squares = [0] * channels, [0] * channels
         for first in range(0, n, BLOCK_ROWS):
             for channel in range(channels):
-                block = pixels[first : first + BLOCK_ROWS, :, :, channel].ravel()
-                counts[channel] += np.bincount(block, minlength=256)
-        values = np.arange(256)
-        total, squares = counts @ values, counts @ values**2
+                block = pixels[first : first + BLOCK_ROWS, :, :, channel].astype(np.uint32)
+                total[channel] += int(block.sum(dtype=np.uint64))
+                squares[channel] += int(np.square(block).sum(dtype=np.uint64))
         number = n * height * width
-        mean = total / number
+        mean = np.array(total) / number
         # One subtraction of whole numbers: nothing cancels.
-        variance = [(number * int(q) - int(s) ** 2) / number**2 for s, q in zip(total, squares, strict=True)]
+        variance = [(number * q - s**2) / number**2 for s, q in zip(total, squares, strict=True)]
         spread = np.sqrt(np.array(variance))
     else:
         flat = pixels.reshape(-1, channels)
