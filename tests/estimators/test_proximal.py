@@ -11,7 +11,7 @@ from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
 
 from asserts import assert_bit_equal, assert_close
-from softclass.estimators import proximal, softmax_regression
+from softclass.estimators import growing_classifier, proximal
 from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.proximal import Penalty, loss_hessians, minimum_of_model
 from softclass.estimators.scaling import column_moments, scale_features
@@ -188,7 +188,7 @@ def test_sparse_rows_give_the_dense_answer():
 def test_batches_on_disk_have_the_bits_of_memory(ratio, has_room, monkeypatch):
     X, y = problem(30_000, 12, 4)
     if not has_room:
-        monkeypatch.setattr(softmax_regression, "read_batches", partial(read_batches, room=0))
+        monkeypatch.setattr(growing_classifier, "read_batches", partial(read_batches, room=0))
 
     whole = SoftmaxRegression(C=1e-3, l1_ratio=ratio).fit(X, y)
     batches = [(X[first : first + 999], y[first : first + 999]) for first in range(0, len(y), 999)]
