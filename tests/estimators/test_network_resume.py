@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from softclass.errors import ModelFileError
+from softclass.errors import ModelFileError, UsageError
 from softclass.estimators import checkpoint
 from softclass.estimators.softmax_cnn import SoftmaxCNN
 from softclass.estimators.softmax_mlp import SoftmaxMLP
@@ -147,6 +147,11 @@ def test_a_run_of_other_settings_is_not_gone_on_with(tmp_path, change):
 
     with pytest.raises(ModelFileError, match=re.escape("the checkpoint belongs to other data or other settings")):
         SoftmaxMLP(**({"epochs": 3, "n_jobs": 1} | change)).fit_watched(X, Y, checkpoints=tmp_path, resume=True)
+
+
+def test_resume_without_checkpoints_is_refused():
+    with pytest.raises(UsageError, match=re.escape("[SC202] SoftmaxMLP: `resume` has no effect without `checkpoints`")):
+        SoftmaxMLP(epochs=3, n_jobs=1).fit_watched(X, Y, resume=True)
 
 
 def test_threads_are_no_setting(tmp_path):

@@ -161,9 +161,12 @@ class AbstractNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
 
         Raises
         ------
-        ModelFileError
-            SC411, if every checkpoint is damaged; SC412, if they are of other data or settings.
+        ModelFileError, UsageError
+            SC411, if every checkpoint is damaged; SC412, if they are of other data or settings; SC202, for `resume`
+            without `checkpoints`.
         """
+        if resume and checkpoints is None:
+            raise UsageError("SC202", "`resume` has no effect without `checkpoints`", where=self._name)
         goes_on = self.warm_start and hasattr(self, "_state")
         cells, targets, weights = self._checked(X, y, sample_weight, reset=not goes_on)
         seed = seed_of(self.random_state)
