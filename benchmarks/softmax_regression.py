@@ -53,6 +53,7 @@ class Case:
     scaled: bool = False
     goals: tuple[float, ...] = GOALS
     limits: Mapping[str, float] = field(default_factory=dict)  # of CPU seconds, by solver
+    if_named: bool = False  # left out unless --cases names it
 
 
 def _table(file: str, target: str, rows: int | None = None) -> Callable[[Path], made_data.Data]:
@@ -97,12 +98,13 @@ CASES = (
     ),
     Case("forest, raw", lambda _: made_data.forest(), ("newton-cholesky", "lbfgs"), limits={"lbfgs": 10.0}),
     Case("forest, standardised", lambda _: made_data.forest(), ("lbfgs", "newton-cg"), scaled=True),
-    Case("mnist", _mnist, ("newton-cg", "lbfgs"), 0.23211769, limits={"newton-cg": 150.0, "lbfgs": 240.0}),
+    Case("mnist", _mnist, ("newton-cg", "lbfgs"), 0.23211769, limits={"newton-cg": 120.0, "lbfgs": 150.0}),
     Case(
         "kddcup",
         _kddcup,
         ("newton-cholesky", "lbfgs", "newton-cg"),
         limits={"newton-cholesky": 200.0, "lbfgs": 60.0, "newton-cg": 60.0},
+        if_named=True,  # minutes each, and nobody's minimum is proved
     ),
 )
 SMALL = (
@@ -130,7 +132,7 @@ def own_fit(features: np.ndarray, targets: np.ndarray, tol: float) -> Fit:
     from softclass import SoftmaxRegression
 
     def fit() -> tuple[np.ndarray, np.ndarray]:
-        model = SoftmaxRegression(tol=tol, max_iter=3000).fit(features, targets)
+        model = SoftmaxRegression(tol=tol, max_iter=2000).fit(features, targets)
         return model.coef_, model.intercept_
 
     return fit
@@ -228,7 +230,7 @@ def measure(case: Case, data: Path, rounds: int) -> dict[str, Any]:
     if case.scaled:
         deviation = features.std(axis=0)
         features = (features - features.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)
-    best = min(case.best_known, _best(features, targets))
+    best = case.best_known if math.isfinite(case.best_known) else _best(features, targets)
     tolerances, nearest = _own_tolerances(case, features, targets, best)
     fits = {goal: own_fit(features, targets, tol) for goal, tol in tolerances.items()}
     taken: dict[str, dict[float, list[float]]] = {"softclass": {goal: [] for goal in fits}}
@@ -403,7 +405,7 @@ def _part(threads: int, names: Sequence[str], data: Path, rounds: int) -> dict[s
     """What one process measures, with so many threads; fits with one thread only."""
     warnings.simplefilter("ignore")
     document: dict[str, Any] = {"cases": [], "passes": passes(data, rounds, threads)}
-    for case in (case for case in CASES if threads == 1 and (not names or case.name in names)):
+    for case in (case for case in CASES if threads == 1 and (case.name in names or not (names or case.if_named))):
         try:
             document["cases"].append(measure(case, data, rounds))
         except FileNotFoundError as error:
