@@ -3,7 +3,8 @@
 Each fit is a process of its own on one thread, taken in turns. `first read`: decoding the file and writing the
 temporary one, or decoding it into one array. `passes`: all that follows, which reads every row `n_passes_` times; the
 ratio of the two is the speed of a pass from disk. `memory`: anonymous memory at its peak, above what the imports took;
-pages of a mapped file belong to the system and are not counted. Both fits must give the same bits.
+pages of a mapped file belong to the system and are not counted. Both fits must reach the same objective; large rows in
+memory of which most numbers are at rest take a pass of their own, whose sums differ in the last bits.
 """
 
 from __future__ import annotations
@@ -102,6 +103,7 @@ def child(way: str, path: str, tol: float) -> dict[str, Any]:
         "wall_passes_s": end[1] - batches.read_at[1],
         "passes": int(model.n_passes_),
         "memory_mib": (largest[0] - before) / 2**20,
+        "objective": float(model.objective_),
         "bits": hashlib.sha256(model.coef_.tobytes() + model.intercept_.tobytes()).hexdigest(),
     }
 
@@ -182,14 +184,16 @@ def main() -> int:
     for name, values in ratios.items():
         print(f"speed from disk / in memory, {name:10} {statistics.median(values):6.1%}")
     bits = {one["bits"] for ones in found.values() for one in ones}
-    print("the bits of all fits are equal" if len(bits) == 1 else f"{len(bits)} different results")
+    reached = [one["objective"] for ones in found.values() for one in ones]
+    spread = (max(reached) - min(reached)) / min(reached)
+    print(f"objectives differ by {spread:.1e}, bits are {'equal' if len(bits) == 1 else 'not equal'}")
     if not arguments.smoke:
         sizes = {"rows": n_rows, "file_bytes": file_size, "memory_bytes": size, "limit_bytes": limit}
         facts = {**sizes, "tol": arguments.tol}
         lines = [one for ones in found.values() for one in ones]
         written = harness.write("streaming", {**machine.facts(), **facts, "ratios": ratios, "lines": lines})
         print("wrote", written)
-    return 0 if len(bits) == 1 else 1
+    return 0 if spread <= arguments.tol else 1
 
 
 if __name__ == "__main__":

@@ -235,7 +235,9 @@ def train(
         Stop fitting in time and keep the best so far.
     memory_limit : float bytes or str such as "2GiB", optional
         Memory for the cells of the table and their features; beyond it both go to temporary files and are read from
-        there in blocks, which changes no bit of the model. By default half of the machine's memory.
+        there in blocks. That changes no bit of the model, but for large tables of 3 to 32 classes of whose features
+        most are zero: in memory those take sums of their own, and the weights agree within `tol`. By default half of
+        the machine's memory.
     fail_under : mapping of metric to limit, or "accuracy=0.9,...", optional
         Raise if a metric is worse, after everything is written.
     strict : bool, default False
