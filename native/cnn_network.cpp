@@ -11,6 +11,8 @@ namespace {
 
 constexpr int64_t row_bytes_at_once = 2 << 20;  // of the rows that go through together: they stay in the second cache
 constexpr int64_t most_rows_at_once = 16;
+// Where the weights of a dense layer are as large as that cache, more rows share a pass over them.
+constexpr int64_t large_layer_bytes = 1 << 20, most_rows_of_large = 64;
 constexpr int64_t smallest_winners = 8 / 4;     // bytes of Winners for a channel, where vectors are shortest
 
 template <class Whole>
@@ -203,7 +205,11 @@ class Plan {
     const int64_t image = 4 * int64_t(first.in_height) * first.in_row;
     int64_t row = image;
     for (int s = 0; s < shape_.n_stages; ++s) row += 4 * shape_.stages[s].out_size;
-    room.rows = std::clamp(row_bytes_at_once / row, int64_t(1), most_rows_at_once);
+    bool is_large = false;
+    for (int d = 0; d < shape_.n_dense; ++d)
+      is_large = is_large || 4 * shape_.dense[d].inputs * shape_.dense[d].outputs >= large_layer_bytes;
+    room.rows = std::clamp((is_large ? 2 : 1) * row_bytes_at_once / row, int64_t(1),
+                           is_large ? most_rows_of_large : most_rows_at_once);
     room.images = take(room.rows * image);
     for (int s = 0; s < shape_.n_stages; ++s) {
       const CnnStage& stage = shape_.stages[s];
