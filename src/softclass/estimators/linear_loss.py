@@ -285,10 +285,10 @@ class LinearLoss:
             hessian += part
         return hessian
 
-    def user_gradient(self, gradient: Array) -> tuple[Array, Array]:
+    def user_gradient(self, gradient: Array, *, in_place: bool = False) -> tuple[Array, Array]:
         """Return the derivatives by the weights and the bias of the caller's own columns."""
         by_weight, by_bias = self.split(gradient)
-        user = np.empty_like(by_weight)
+        user = by_weight if in_place else np.empty_like(by_weight)
         step = max(1, BLOCK_BYTES // (64 * len(user)))
         for first in range(0, user.shape[1], step):  # no second array of that size
             part = slice(first, first + step)

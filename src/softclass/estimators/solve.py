@@ -89,8 +89,8 @@ class Optimum:
     @property
     def gradient_norm(self) -> float:
         """Largest partial derivative of the objective."""
-        by_bias = np.max(np.abs(self.gradient_bias), initial=0.0)
-        return float(max(np.max(np.abs(self.gradient_weight), initial=0.0), by_bias))
+        both = self.gradient_weight, self.gradient_bias  # their sizes as arrays would be as large again
+        return float(max(max(np.max(one, initial=0.0), -np.min(one, initial=0.0)) for one in both))
 
     @property
     def converged(self) -> bool:
@@ -213,7 +213,7 @@ def _optimum(
     certified = certificate.kind != "none" and certificate.gap <= max(tolerance, LEAST_TOLERANCE) * found.value
     believed = certified or found.reason not in ("decrement", "duality") or loss.watch_margin
     reason = found.reason if believed else "stalled"  # the solver was content, a closer look is not
-    derivatives = loss.user_gradient(gradient)
+    derivatives = loss.user_gradient(gradient, in_place=loss.is_sparse)
     return Optimum(weight, bias, found.value, *derivatives, found.iterations, reason, findings, certified)
 
 
