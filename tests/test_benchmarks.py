@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 NUMERICAL = ("softmax", "cross_entropy", "linear_cross_entropy", "small_calls", "accuracy")
-OTHERS = ("cold_start", "elastic_net", "softmax_mlp", "softmax_regression", "sparse_text", "streaming")
+OTHERS = ("cold_start", "elastic_net", "softmax_cnn", "softmax_mlp", "softmax_regression", "sparse_text", "streaming")
 
 
 def run(name: str, *options: str) -> str:
@@ -72,6 +72,12 @@ def test_streaming_smokes() -> None:
 @pytest.mark.slow
 def test_softmax_mlp_smokes() -> None:
     assert re.search(r"torch in memory +[\d.]+ +[\d.]+", run("softmax_mlp", "--smoke"))
+
+
+def test_softmax_cnn_smokes() -> None:
+    printed = run("softmax_cnn", "--smoke")
+
+    assert re.search(r"torch DataLoader, batch 128 +[\d.]+ CPU s +[\d.]+ x softclass", printed)
 
 
 @pytest.mark.slow

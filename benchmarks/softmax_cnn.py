@@ -1,0 +1,169 @@
+"""Image -> CNN -> softmax: CPU seconds of an epoch against tf.keras and PyTorch, and how right the models are.
+
+Every contestant is a process of its own, with its own Python if `--python` names one, pinned to one core with one
+thread; `cnn_peers.py` holds them. They take turns, round by round, and a ratio is a quotient inside a round. The table
+of epochs compares equal batches; PyTorch's best pipeline (indexed tensors, fused Adam, pool before relu, channels last,
+bfloat16 or float32) has the batch of 256 that suits it. Two epochs are trained and the second counts: the first of
+TensorFlow holds its tracing. The table of models trains ours with its own plan over three seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import harness
+import machine
+
+PEERS = Path(__file__).parent / "cnn_peers.py"
+ROUNDS = 5
+EPOCH_S = {  # contestant, batch
+    "softclass, batch 128": ("softclass", 128),
+    "softclass, batch 32": ("softclass", 32),
+    "tf.keras fit, batch 128": ("keras", 128),
+    "tf.keras fit, batch 32": ("keras", 32),
+    "torch DataLoader, batch 128": ("torch-loader", 128),
+    "torch DataLoader, batch 32": ("torch-loader", 32),
+    "torch best, bfloat16": ("torch-best", 256),
+    "torch best, float32": ("torch-best-float32", 256),
+}
+OURS = {128: "softclass, batch 128", 32: "softclass, batch 32", 256: "softclass, batch 128"}
+MODELS = (  # set, architecture, epochs
+    ("fashion_mnist", "classic", 3),
+    ("mnist", "classic", 3),
+    ("fashion_mnist", "two-hidden", 8),
+    ("mnist", "two-hidden", 8),
+)
+MULTIPLICATIONS = 25_350 * 16  # of an image of the reference network, forward and back, as vectors of 16 are filled
+
+
+def train(python: str, peer: str, data: Path | None, options: Mapping[str, object]) -> dict[str, Any]:
+    """Run one contestant; return its line, or why there is none."""
+    command = [python, str(PEERS), peer, *([str(data)] if data else [])]
+    for option, value in options.items():
+        command += [f"--{option}", str(value)]
+    threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "SOFTCLASS_NUM_THREADS")
+    one = dict.fromkeys(threads, "1")
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    done = subprocess.run(command, env={**os.environ, **one, **quiet}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return {"peer": peer, "failed": done.stderr.strip().splitlines()[-1:]}
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def epochs(
+    contestants: Mapping[str, tuple[str, int]],
+    pythons: Mapping[str, str],
+    data: Path | None,
+    rounds: int,
+    options: Mapping[str, object],
+) -> list[dict[str, Any]]:
+    """Seconds of an epoch, all contestants in turn; ratios inside a round."""
+    seconds: dict[str, list[float]] = {}
+    rows = {}
+    for _ in range(rounds):
+        for name, (peer, batch) in contestants.items():
+            if peer == "keras" and peer not in pythons:
+                continue
+            line = train(pythons.get(peer, sys.executable), peer, data, {**options, "batch": batch, "epochs": 2})
+            if "failed" in line:
+                print(f"{name}: {line['failed']}", file=sys.stderr)
+                continue
+            seconds.setdefault(name, []).append(line["cpu_s"][-1])
+            rows[name] = line
+    found = []
+    for name, line in rows.items():
+        ours = seconds.get(OURS[line["batch"]], [])
+        ratios = [theirs / own for theirs, own in zip(seconds[name], ours, strict=False)]
+        found.append(
+            {
+                **line,
+                "name": name,
+                "cpu_s": statistics.median(seconds[name]),
+                "spread_s": [min(seconds[name]), max(seconds[name])],
+                "over_ours": statistics.median(ratios) if ratios else None,
+            }
+        )
+    return found
+
+
+def models(sets: Path, seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """What our models reach with their own plan."""
+    found = []
+    for name, architecture, n in MODELS:
+        if not (sets / name).is_dir():
+            print(f"{name}: left out, it is not there", file=sys.stderr)
+            continue
+        for seed in seeds:
+            options = {"architecture": architecture, "epochs": n, "seed": seed, "core": min(machine.allowed_cores())}
+            found.append({"set": name, **train(sys.executable, "softclass", sets / name, options)})
+            print(*lines({"models": found[-1:]}), sep="\n", file=sys.stderr, flush=True)
+    return found
+
+
+def fma_peak() -> float:
+    """Products with additions a second, of float32, by one core: half the best rate of a product of matrices."""
+    return float(machine.speeds(1)["product_gflop_per_s"]) * 1e9 / 2
+
+
+def lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """Tables for the terminal."""
+    for title in ("epochs", "two-hidden"):
+        for row in document.get(title, ()):
+            ratio = "" if row["over_ours"] is None else f"{row['over_ours']:7.2f} x softclass"
+            seconds = f"{row['cpu_s']:9.3f} CPU s{ratio}"
+            yield f"{row['architecture']:12}{row['name']:30}{seconds}  accuracy {row['accuracy']:.4f}"
+    for row in document.get("models", ()):
+        scores = {key: f"{row[key]:.4f}" for key in ("accuracy", "log_loss_scaled", "ece_scaled")}
+        text = "  ".join(f"{key} {value}" for key, value in scores.items())
+        run = f"{row['epochs']} epochs  seed {row['seed']}  {sum(row['cpu_s']):7.2f} CPU s"
+        yield f"{row['set']:15}{row['architecture']:12}{run}  {text}"
+    if "of_peak" in document:
+        yield f"an epoch of the reference network at {document['of_peak']:.0%} of the multipliers' measured peak"
+
+
+def main() -> int:
+    """Measure epochs, then models."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, nargs="?", default=Path("shared/data"), help="folder of the data sets")
+    own_python = "the Python of a contestant: keras, torch-loader, torch-best, torch-best-float32"
+    parser.add_argument("--python", nargs=2, action="append", default=[], metavar=("PEER", "PATH"), help=own_python)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--smoke", action="store_true", help="1,280 made images once, nothing written")
+    arguments = parser.parse_args()
+    pythons = dict(arguments.python)
+    core = {"core": min(machine.allowed_cores())}
+    if arguments.smoke:
+        options = {**core, "rows": 1280}
+        few = {name: EPOCH_S[name] for name in ("softclass, batch 128", "torch DataLoader, batch 128")}
+        print(*lines({"epochs": epochs(few, pythons, None, 1, options)}), sep="\n")
+        return 0
+    facts = {**machine.facts(), "load": os.getloadavg()}
+    fashion = arguments.data / "fashion_mnist"
+    table = epochs(EPOCH_S, pythons, fashion, arguments.rounds, core)
+    own = next(row["cpu_s"] / row["rows"] for row in table if row["name"] == OURS[128])
+    two = {name: EPOCH_S[name] for name in ("softclass, batch 128", "torch best, bfloat16", "torch best, float32")}
+    document = {
+        "facts": {**facts, "load_after": os.getloadavg()},
+        "of_peak": MULTIPLICATIONS / own / fma_peak(),
+        "epochs": table,
+        "two-hidden": epochs(
+            two, pythons, fashion, max(1, arguments.rounds // 2), {**core, "architecture": "two-hidden"}
+        ),
+        "models": models(arguments.data, arguments.seeds),
+    }
+    print(*lines(document), sep="\n")
+    print("wrote", harness.write("softmax_cnn", document))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
