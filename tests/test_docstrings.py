@@ -25,7 +25,7 @@ METHOD = {"EX01"}  # the example of a class shows its methods
 def _public_names() -> dict[str, bool]:
     """Return dotted names, and whether each is a member of a class."""
     names: dict[str, bool] = {}
-    for name in softclass.__all__:
+    for name in (*softclass.__all__, *softclass._EXTRA_ROOM_OF):
         found = getattr(softclass, name)
         if name != "errors":
             names[f"softclass.{name}"] = False

@@ -23,7 +23,8 @@ def test_the_lists_of_the_door_agree() -> None:
         for alias in node.names
     }
 
-    assert typed == {*softclass._ROOM_OF, "errors"} == set(softclass.__all__)
+    assert typed - set(softclass._EXTRA_ROOM_OF) == {*softclass._ROOM_OF, "errors"} == set(softclass.__all__)
+    assert set(softclass._EXTRA_ROOM_OF) < typed
 
 
 def test_a_star_brings_the_public_names_and_no_others() -> None:
@@ -34,7 +35,7 @@ def test_a_star_brings_the_public_names_and_no_others() -> None:
     assert dir(softclass) == sorted([*softclass.__all__, "__version__"])
 
 
-@pytest.mark.parametrize("name", sorted(softclass.__all__))
+@pytest.mark.parametrize("name", sorted([*softclass.__all__, *softclass._EXTRA_ROOM_OF]))
 def test_every_public_name_opens(name: str) -> None:
     script = f"import softclass; print(bool(softclass.{name}.__doc__))"
 
@@ -46,6 +47,28 @@ def test_every_public_name_opens(name: str) -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'softclass' has no attribute 'sotfmax'"):
         _ = softclass.sotfmax
+
+
+def test_without_its_library_an_extra_says_how_to_install_it() -> None:
+    script = """
+import sys
+class Absent:
+    def find_spec(self, name, *_):
+        if name == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name=name)
+sys.meta_path.insert(0, Absent())
+from softclass import *
+import softclass
+try:
+    softclass.LastLayer
+except ImportError as error:
+    print(type(error).__name__, error)
+"""
+
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+
+    assert said.startswith("MissingExtraError [SC601] LastLayer: ")
+    assert said.endswith("pip install 'softclass[torch]'\n")
 
 
 def test_import_loads_nothing_heavy() -> None:

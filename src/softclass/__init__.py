@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .functions.derivatives import softmax_jacobian as softmax_jacobian
     from .functions.derivatives import softmax_jvp as softmax_jvp
     from .functions.derivatives import softmax_vjp as softmax_vjp
+    from .functions.last_layer import LastLayer as LastLayer
     from .functions.linear_cross_entropy import linear_cross_entropy as linear_cross_entropy
     from .functions.log_partition import LogPartition as LogPartition
     from .functions.softmax import log_softmax as log_softmax
@@ -68,6 +69,11 @@ _ROOM_OF = {
     "train": "model.train",
 }
 
+# Names that need an extra: a star does not bring them, since that would load its library, or fail without it.
+_EXTRA_ROOM_OF = {
+    "LastLayer": "functions.last_layer",
+}
+
 
 __all__ = [
     "Evaluation",
@@ -99,8 +105,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name in _ROOM_OF:
-        found = globals()[name] = getattr(import_module(f"{__name__}.{_ROOM_OF[name]}"), name)
+    room = _ROOM_OF.get(name) or _EXTRA_ROOM_OF.get(name)
+    if room is not None:
+        found = globals()[name] = getattr(import_module(f"{__name__}.{room}"), name)
         return found
     if name == "errors":
         return import_module(f"{__name__}.errors")

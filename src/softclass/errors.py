@@ -21,6 +21,7 @@ the command line. No code is ever used for two things.
     ├── ModelFileError (ValueError)           SC4xx
     ├── CheckFailedError                      SC5xx
     └── MachineError (RuntimeError)           SC6xx
+        ├── MissingExtraError (ImportError)   SC601
         ├── PathError (OSError)               SC603-605
         └── TooLargeError (MemoryError)       SC606
 """
@@ -138,6 +139,10 @@ class CheckFailedError(SoftclassError):
 
 class MachineError(SoftclassError, RuntimeError):
     """The machine cannot do what was asked."""
+
+
+class MissingExtraError(MachineError, ImportError):
+    """A library that an extra of softclass brings is not installed."""
 
 
 class PathError(MachineError, OSError):
