@@ -69,6 +69,20 @@ def test_features_of_one_column_alone(step):
     assert_ulp(preprocessing.apply(columns), features_of_graph(preprocessing, columns), ulps=1)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_smoothly_bounded_numbers_of_the_graph_are_those_of_training_bit_for_bit(layout):
+    preprocessing = Preprocessing(EXACT_STEPS, layout, smooth=True)
+    columns = rows_of(EXACT_STEPS, 300, seed=3)
+    cells = next(cells for name, cells in columns.items() if cells.dtype != object)
+    cells[:6] = [1e308, -1e308, 1e200, 0.0, np.nan, -1e-320]
+
+    features = preprocessing.apply(columns)
+
+    assert_bit_equal(features, features_of_graph(preprocessing, columns))
+    assert np.abs(features).max() <= 3.0
+    assert np.isfinite(features).all()
+
+
 def test_dates_before_1970_and_far_away_have_their_cycles():
     preprocessing = Preprocessing((STEPS[3],))
     columns = {"seen": np.array([-1.0, -1e9, 0.0, 4e11, np.nan])}
@@ -248,6 +262,7 @@ def test_operators_are_those_of_the_closed_list_both_ways():
         for one in ACTIVATIONS.values()
     ]
     networks.append(make_table_network(lambda columns: realmlp(columns, 3))[0])
+    networks.append(make(smooth := Preprocessing(STEPS, smooth=True), smooth.n_features))
     for model in (make_table(), make_table("matrix"), make_images(), *networks):
         for node in onnx.load_from_string(model.body).graph.node:
             written.setdefault((node.domain, node.op_type), []).append({a.name: value(node, a) for a in node.attribute})

@@ -117,6 +117,15 @@ def test_weights_of_classes_and_rows_reach_the_network(rings):
     assert heavy.predict_proba(rings)[:, 0].mean() > 0.5
 
 
+def test_an_extreme_number_does_not_spoil_a_network(rings):
+    spoiled = {name: column.copy() for name, column in rings.items()}
+    spoiled["x"][::97] = 1e12
+    model = train(spoiled, "ring", model="mlp", epochs=40)
+
+    assert model.manifest.preprocessing().smooth
+    assert model.evaluation.accuracy > 0.8
+
+
 def test_the_configuration_of_a_run_repeats_it_to_the_byte(rings, tmp_path):
     first = train(rings, "ring", budget="3s", output=tmp_path / "first", **QUIET)
     text = (tmp_path / "first" / "config.toml").read_text(encoding="utf-8")

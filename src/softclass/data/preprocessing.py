@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from hashlib import blake2b
 from typing import Any, ClassVar, TypeAlias
 
@@ -21,12 +21,13 @@ from softclass.data import facts
 from softclass.data.blocks import MOST_ROWS
 from softclass.data.column import Column, Schema
 from softclass.data.row_order import splitmix64
-from softclass.data.statistics import centre_and_scale, median
+from softclass.data.statistics import centre_and_scale, median, middle_and_spread
 from softclass.errors import ModelFileError, Notes, TableError, shown
 
 # Beyond this a scaled number would become an infinite float32, and two of those make the logits NaN. Rows of the fit
 # part stay below the square root of their number, so training never meets it.
 FEATURE_LIMIT = 1e30
+SMOOTH_LIMIT, SMOOTH_SHARE = 1e100, 1 / 3  # of numbers that are bounded smoothly: their squares stay finite
 CYCLE_SECONDS = {"day": 86_400.0, "week": 604_800.0, "year": 31_556_952.0}  # 365.2425 days
 CYCLE_SPANS = {"day": 2 * 86_400.0, "week": 14 * 86_400.0, "year": 400 * 86_400.0}
 MAX_COLUMN_INPUTS = 512
@@ -154,6 +155,8 @@ class Preprocessing:
         One a column, in the order of the schema.
     layout : {"columns", "matrix"}
         Whether the graph has one input a column, or all numbers together and all texts together.
+    smooth : bool
+        Whether a scaled number y becomes ``y / sqrt(1 + (y/3)**2)``, between -3 and 3: networks read them so.
 
     Examples
     --------
@@ -166,6 +169,7 @@ class Preprocessing:
 
     steps: tuple[Step, ...]
     layout: str = "columns"
+    smooth: bool = False
 
     @property
     def n_features(self) -> int:
@@ -193,7 +197,7 @@ class Preprocessing:
                     numbers = np.array([codes[step.input].get(text, 1) for text in cells.tolist()], dtype=np.int64)
                     block[np.arange(len(cells)), first + numbers] = 1.0
                 else:
-                    _write_numbers(step, cells, block, first)
+                    _write_numbers(step, cells, block, first, self.smooth)
                 first += n_features_of(step)
         return features
 
@@ -214,17 +218,20 @@ class Preprocessing:
             found = {field.name: getattr(step, field.name) for field in fields(step)}
             lists = {name: list(value) for name, value in found.items() if isinstance(value, tuple)}
             steps.append({"kind": step.kind, **found, **lists})
-        return {"layout": self.layout, "steps": steps}
+        return {"layout": self.layout, "steps": steps, **({"smooth": True} if self.smooth else {})}
 
     @classmethod
     def from_dict(cls, stored: Any) -> Preprocessing:
         """Return what `to_dict` wrote; anything else is a ModelFileError (SC405)."""
-        found = facts.checked(stored, {"layout": facts.one_of("columns", "matrix"), "steps": facts.is_list}, "steps")
+        checks: dict[str, facts.Check] = {"layout": facts.one_of("columns", "matrix"), "steps": facts.is_list}
+        if isinstance(stored, Mapping) and "smooth" in stored:
+            checks["smooth"] = lambda value: value is True
+        found = facts.checked(stored, checks, "steps")
         steps = tuple(_step_of(step, f"steps[{i}]") for i, step in enumerate(found["steps"]))
         inputs = [step.input for step in steps]
         if len(set(inputs)) < len(inputs):
             raise ModelFileError("SC405", "each column has one step; one has two", where="steps")
-        return cls(steps, found["layout"])
+        return cls(steps, found["layout"], found.get("smooth", False))
 
 
 def fit_preprocessing(
@@ -260,6 +267,43 @@ def fit_preprocessing(
     """
     steps = tuple(_fit_step(columns[column.input][rows], column, notes, max_categories) for column in schema.columns)
     return Preprocessing(steps, "columns" if len(steps) <= MAX_COLUMN_INPUTS else "matrix")
+
+
+def smooth_preprocessing(columns: Columns, preprocessing: Preprocessing, rows: npt.NDArray[np.int64]) -> Preprocessing:
+    """
+    Return a preprocessing that extreme values do not move, for networks.
+
+    Parameters
+    ----------
+    columns : dict of arrays of shape (n_rows,)
+        What `encode_columns` gave.
+    preprocessing : Preprocessing
+        Fitted on the same rows; its categories, fillings and flags stay.
+    rows : int64 array
+        Rows of the fit part.
+
+    Returns
+    -------
+    Preprocessing
+        Numbers are centred on the median, scaled by the distance between the quartiles, and bounded smoothly.
+
+    Examples
+    --------
+    >>> plain = Preprocessing((NumberStep("width", 2.0, 2e8, 4e8, False, 0),))
+    >>> columns = {"width": np.array([0.0, 1.0, 2.0, 3.0, 1e9])}
+    >>> smooth = smooth_preprocessing(columns, plain, np.arange(5))
+    >>> smooth.apply(columns).round(3).ravel().tolist()
+    [-0.949, -0.493, 0.0, 0.493, 3.0]
+    """
+    steps: list[Step] = []
+    for step in preprocessing.steps:
+        if isinstance(step, NumberStep | DatetimeStep):
+            cells = np.asarray(columns[step.input][rows])
+            middle, spread = middle_and_spread(cells[~np.isnan(cells)])
+            steps.append(replace(step, mean=middle, scale=spread))
+        else:
+            steps.append(step)
+    return Preprocessing(tuple(steps), preprocessing.layout, smooth=True)
 
 
 def count_unseen(
@@ -385,13 +429,20 @@ def n_features_of(step: Step) -> int:
     return 1 + step.flag + (2 * len(step.cycles) if isinstance(step, DatetimeStep) else 0)
 
 
-def _write_numbers(step: NumberStep | BooleanStep | DatetimeStep, cells: Float64, block: Any, first: int) -> None:
+def _write_numbers(
+    step: NumberStep | BooleanStep | DatetimeStep, cells: Float64, block: Any, first: int, smooth: bool
+) -> None:
     """Write the features of one column that is not text into a block of rows."""
     fill, mean, scale = (0.5, 0.5, 0.5) if isinstance(step, BooleanStep) else (step.fill, step.mean, step.scale)
     missing = np.isnan(cells)
     filled = np.where(missing, fill, cells)
     with np.errstate(over="ignore", invalid="ignore"):  # the graph does not warn either
-        block[:, first] = np.clip((filled - mean) / scale, -FEATURE_LIMIT, FEATURE_LIMIT)
+        scaled = (filled - mean) / scale
+        if smooth:
+            scaled = np.clip(scaled, -SMOOTH_LIMIT, SMOOTH_LIMIT)
+            share = scaled * SMOOTH_SHARE
+            scaled = scaled / np.sqrt(share * share + 1.0)
+        block[:, first] = np.clip(scaled, -FEATURE_LIMIT, FEATURE_LIMIT)
     if isinstance(step, BooleanStep):
         return
     if step.flag:

@@ -37,6 +37,38 @@ def median(values: Float64) -> float:
     return float(low / 2 + high / 2 if max(abs(low), abs(high)) > 1 else (low + high) / 2)
 
 
+def middle_and_spread(values: Float64) -> tuple[float, float]:
+    """
+    Return the median and the distance between the quartiles: what extreme values do not move.
+
+    Parameters
+    ----------
+    values : float64 array of shape (n,)
+        Finite.
+
+    Returns
+    -------
+    middle : float
+        The median; 0 of no values.
+    spread : float
+        The upper quartile less the lower one; where they are equal half the range; 1 where that is 0 or not finite.
+
+    Examples
+    --------
+    >>> middle_and_spread(np.array([0.0, 1.0, 2.0, 3.0, 1e9]))
+    (2.0, 2.0)
+    >>> middle_and_spread(np.array([5.0, 5.0, 5.0, 5.0, 9.0]))
+    (5.0, 2.0)
+    """
+    if not len(values):
+        return 0.0, 1.0
+    # Values that occur, so that nothing is interpolated between 1e308 and -1e308.
+    low, high = np.quantile(values, [0.25, 0.75], method="inverted_cdf").tolist()
+    with np.errstate(over="ignore"):
+        spread = high - low if high > low else 0.5 * float(values.max()) - 0.5 * float(values.min())
+    return median(values), spread if 0 < spread < np.inf else 1.0
+
+
 def centre_and_scale(values: Float64) -> tuple[float, float]:
     """
     Return mean and standard deviation.

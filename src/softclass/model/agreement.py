@@ -112,6 +112,8 @@ def _check_constants(graph: Graph, manifest: Manifest) -> None:
         _check_numbers(graph, "std", constants.std)
         return
     numeric = [step for step in constants.steps if not isinstance(step, CategoryStep)]
+    if any(node.operator == "Sqrt" for node in graph.nodes) != (constants.smooth and bool(numeric)):
+        raise _differ("the bound of numbers")
     if numeric:
         half = (0.5, 0.5, 0.5)
         values = [half if isinstance(step, BooleanStep) else (step.fill, step.mean, step.scale) for step in numeric]

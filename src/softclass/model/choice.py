@@ -108,7 +108,8 @@ class Choosing:
         self, examples: Examples, rows: Int64, preprocessing: AnyPreprocessing, notes: Notes
     ) -> tuple[Fitted | FittedNet, dict[str, Any] | None]:
         """Fit softmax regression without the validation rows, then a network; keep the network if it is better."""
-        cut = self.network.rows(examples, rows, preprocessing)
+        own = self.network.preprocessing(examples, rows, preprocessing)
+        cut = self.network.rows(examples, rows, own)
         if cut.validation is None:
             return self.softmax.fit(examples, rows, preprocessing, notes), None
         say = self.network.say
@@ -116,10 +117,10 @@ class Choosing:
         simple_notes, network_notes = Notes(), Notes()
         simple = replace(self.softmax, folds=0, with_path=False).fit(examples, inside, preprocessing, simple_notes)
         held_out = take_inputs(examples.inputs, cut.kept)
-        first, losses = _judged("softmax", simple.logits(preprocessing, held_out), cut.validation, simple.seconds)
+        first, losses = _judged("softmax", simple.logits(held_out), cut.validation, simple.seconds)
         say("candidate", {**vars(first), "rows": len(cut.kept)})
-        network = self.network.fit_rows(cut, examples, preprocessing, network_notes)
-        logits = network.logits(preprocessing, held_out)
+        network = self.network.fit_rows(cut, examples, own, network_notes)
+        logits = network.logits(held_out)
         second, network_losses = _judged(self.kinds[1], logits, cut.validation, network.seconds)
         say("candidate", {**vars(second), "rows": len(cut.kept)})
         weight = cut.validation.weight

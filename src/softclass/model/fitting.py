@@ -42,6 +42,8 @@ class Fitted:
     ----------
     layers : tuple of Dense
         The fitted layers, the last of which gives the logits.
+    preprocessing : Preprocessing or PixelPreprocessing
+        What they take features from.
     C : float
         Inverse strength of the penalty.
     tried : dict of C to held-out log loss, or None
@@ -69,6 +71,7 @@ class Fitted:
     """
 
     layers: tuple[Dense, ...]
+    preprocessing: AnyPreprocessing
     C: float
     tried: dict[float, float] | None
     iterations: int
@@ -98,9 +101,9 @@ class Fitted:
             **({"l1_ratio": self.l1_ratio} if self.l1_ratio else {}),
         }
 
-    def logits(self, preprocessing: AnyPreprocessing, inputs: Inputs) -> npt.NDArray[np.float64]:
+    def logits(self, inputs: Inputs) -> npt.NDArray[np.float64]:
         """Logits of some rows from the weights themselves, in float64."""
-        found = features_of(preprocessing, inputs).astype(np.float64)
+        found = features_of(self.preprocessing, inputs).astype(np.float64)
         for layer in self.layers:
             found = found @ layer.weight.T + layer.bias
         return found
@@ -238,6 +241,7 @@ class Fitting:
                 )
         return Fitted(
             layers=estimator.layers_,
+            preprocessing=preprocessing,
             C=strength,
             tried=dict(choice.losses) if choice is not None and self.C == "auto" else None,
             iterations=int(estimator.n_iter_[0]),

@@ -35,8 +35,8 @@ def cross_validate(
         inside, outside = within[fold != number], within[fold == number]
         preprocessing = preprocessing_of(examples, inside, Notes(), max_categories)
         fitted, _ = choosing.quiet().fit(examples, inside, preprocessing, Notes())
-        body = build_graph(preprocessing, fitted.layers, examples.class_names(), image=examples.spec)
-        logits[fold == number] = logits_of(Session(body), preprocessing, chosen_inputs(examples.inputs, outside))
+        body = build_graph(fitted.preprocessing, fitted.layers, examples.class_names(), image=examples.spec)
+        logits[fold == number] = logits_of(Session(body), fitted.preprocessing, chosen_inputs(examples.inputs, outside))
     return evaluate(
         logits,
         examples.targets[within],

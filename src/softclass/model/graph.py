@@ -22,6 +22,8 @@ from softclass.data.pixels import PixelPreprocessing
 from softclass.data.preprocessing import (
     CYCLE_SECONDS,
     FEATURE_LIMIT,
+    SMOOTH_LIMIT,
+    SMOOTH_SHARE,
     BooleanStep,
     CategoryStep,
     DatetimeStep,
@@ -199,13 +201,13 @@ def _column_features(work: _Nodes, preprocessing: Preprocessing) -> str:
     """
     numeric = [step for step in preprocessing.steps if not isinstance(step, CategoryStep)]
     categories = [step for step in preprocessing.steps if isinstance(step, CategoryStep)]
-    blocks = _numeric_features(work, numeric, preprocessing.layout) if numeric else []
+    blocks = _numeric_features(work, numeric, preprocessing) if numeric else []
     truth = work.constant("truth", [0.0, 1.0], np.float32) if categories else ""
     blocks += [_one_hot(work, step, number, truth, preprocessing.layout) for number, step in enumerate(categories)]
     return work.add("Concat", blocks, "softclass/features", axis=1)
 
 
-def _numeric_features(work: _Nodes, steps: Sequence[_NumericStep], layout: str) -> list[str]:
+def _numeric_features(work: _Nodes, steps: Sequence[_NumericStep], preprocessing: Preprocessing) -> list[str]:
     """Fill, centre and scale all numeric columns at once; return the blocks of features that come out."""
     constants = [
         (0.5, 0.5, 0.5) if isinstance(step, BooleanStep) else (step.fill, step.mean, step.scale) for step in steps
@@ -215,12 +217,14 @@ def _numeric_features(work: _Nodes, steps: Sequence[_NumericStep], layout: str) 
         for name, values in zip(("fill", "mean", "scale"), zip(*constants, strict=True), strict=True)
     )
     numbers = "numbers"
-    if layout == "columns":
+    if preprocessing.layout == "columns":
         numbers = work.add("Concat", [step.input for step in steps], "softclass/numbers", axis=1)  # (N, columns)
     missing = work.add("IsNaN", [numbers], "softclass/missing")
     filled = work.add("Where", [missing, fill, numbers], "softclass/filled")
     centred = work.add("Sub", [filled, mean], "softclass/centred")
     scaled = work.add("Div", [centred, scale], "softclass/scaled")
+    if preprocessing.smooth:
+        scaled = _smoothly_bounded(work, scaled)
     # Without a bound 1e300 becomes an infinite float32, and two of those make the logits NaN.
     bounds = [work.constant("lowest", -FEATURE_LIMIT, np.float64), work.constant("highest", FEATURE_LIMIT, np.float64)]
     clipped = work.add("Clip", [scaled, *bounds], "softclass/clipped")
@@ -250,6 +254,18 @@ def _numeric_features(work: _Nodes, steps: Sequence[_NumericStep], layout: str) 
             wave = work.add(operator, [angle], f"softclass/{operator.lower()}_64")
             blocks.append(work.add("Cast", [wave], f"softclass/{operator.lower()}", to=TensorProto.FLOAT))
     return blocks
+
+
+def _smoothly_bounded(work: _Nodes, scaled: str) -> str:
+    """Return y / sqrt(1 + (y/3)^2), in double: in float32 the square of 1e20 would be infinite."""
+    bounds = [work.constant(f"smooth/{name}", value, np.float64) for name, value in
+              (("lowest", -SMOOTH_LIMIT), ("highest", SMOOTH_LIMIT))]  # fmt: skip
+    within = work.add("Clip", [scaled, *bounds], "softclass/smooth/within")
+    share = work.add("Mul", [within, work.constant("smooth/share", SMOOTH_SHARE, np.float64)], "softclass/smooth/third")
+    square = work.add("Mul", [share, share], "softclass/smooth/square")
+    more = work.add("Add", [square, work.constant("smooth/one", 1.0, np.float64)], "softclass/smooth/more")
+    root = work.add("Sqrt", [more], "softclass/smooth/root")
+    return work.add("Div", [within, root], "softclass/smooth/values")
 
 
 def _one_hot(work: _Nodes, step: CategoryStep, number: int, truth: str, layout: str) -> str:

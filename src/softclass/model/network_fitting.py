@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softclass.data.pixels import PixelPreprocessing
-from softclass.data.preprocessing import Preprocessing
+from softclass.data.preprocessing import Preprocessing, smooth_preprocessing
 from softclass.data.split import SplitOptions, split
 from softclass.errors import Notes
 from softclass.estimators.network_fitting import Watch, fit_network, network_of
@@ -97,6 +97,8 @@ class FittedNet:
     ----------
     layers : tuple of fitted layers
         As the model file holds them.
+    preprocessing : Preprocessing or PixelPreprocessing
+        What they take features from.
     architecture : Architecture
         What was trained.
     name : str
@@ -112,6 +114,7 @@ class FittedNet:
     """
 
     layers: tuple[FittedLayer, ...]
+    preprocessing: AnyPreprocessing
     architecture: Architecture
     name: str
     plan: Plan
@@ -133,10 +136,10 @@ class FittedNet:
             "held_out": [row["validation_log_loss_scaled"] for row in self.history],
         }
 
-    def logits(self, preprocessing: AnyPreprocessing, inputs: Inputs) -> npt.NDArray[np.float32]:
+    def logits(self, inputs: Inputs) -> npt.NDArray[np.float32]:
         """Logits of some rows from the engine itself."""
         engine = network_of(self.architecture, self.network.parameters, 0)
-        return engine.logits(_rows_of(preprocessing, inputs))
+        return engine.logits(_rows_of(self.preprocessing, inputs))
 
     def resolved(self) -> dict[str, Any]:
         """What ``config.toml`` says in the place of "auto"."""
@@ -247,6 +250,12 @@ class NetworkFitting:
         """Return the same without words to the user and checkpoints, for the fit of a fold."""
         return replace(self, say=lambda event, facts: None, checkpoints=None, resume=False, keep_plan=None)
 
+    def preprocessing(self, examples: Examples, rows: Int64, plain: AnyPreprocessing) -> AnyPreprocessing:
+        """Return what networks read: numbers of a table are bounded, so that extreme ones do not decide."""
+        if isinstance(plain, PixelPreprocessing) or isinstance(examples.inputs, np.ndarray):
+            return plain
+        return smooth_preprocessing(examples.inputs, plain, rows)
+
     def rows(self, examples: Examples, rows: Int64, preprocessing: AnyPreprocessing) -> NetworkRows:
         """Cut the fit rows into those to learn from and those to judge by, and encode both."""
         judged = self._validation_rows(examples, rows)
@@ -260,8 +269,9 @@ class NetworkFitting:
         return NetworkRows(_encode(examples, inside, preprocessing, weight), validation, judged)
 
     def fit(self, examples: Examples, rows: Int64, preprocessing: AnyPreprocessing, notes: Notes) -> FittedNet:
-        """Fit a network on some rows."""
-        return self.fit_rows(self.rows(examples, rows, preprocessing), examples, preprocessing, notes)
+        """Fit a network on some rows; `preprocessing` is that of softmax regression."""
+        own = self.preprocessing(examples, rows, preprocessing)
+        return self.fit_rows(self.rows(examples, rows, own), examples, own, notes)
 
     def fit_rows(
         self, cut: NetworkRows, examples: Examples, preprocessing: AnyPreprocessing, notes: Notes
@@ -289,7 +299,8 @@ class NetworkFitting:
             notes.add("SC843", "the time limit ended the fit; the best weights so far are kept",
                       hint="Raise --time-limit")  # fmt: skip
         layers = layers_of(architecture, network.parameters, preprocessing)
-        return FittedNet(layers, architecture, name, plan, network, len(cut.kept), time.monotonic() - started)
+        seconds = time.monotonic() - started
+        return FittedNet(layers, preprocessing, architecture, name, plan, network, len(cut.kept), seconds)
 
     def _run(self, architecture: Architecture, cut: NetworkRows, plan: Plan) -> FittedNetwork:
         patience = self.options.patience or patience_of(plan.epochs)

@@ -279,6 +279,7 @@ _RULES: dict[str, Callable[[_Walk], Shape]] = {
     "Sigmoid": _activation,
     "Sin": _same,
     "Softmax": _softmax,
+    "Sqrt": _same,
     "Sub": _arithmetic,
     "Tanh": _activation,
     "Transpose": _transpose,

@@ -293,6 +293,7 @@ def train(
                                  where="train")  # fmt: skip
             folds = cross_validate(examples, within, choosing, cv, max_categories)
         fitted, choice = _fit(choosing, planned, notes, unfinished)
+        preprocessing = fitted.preprocessing
         say("fit", fitted.facts())
         more: dict[str, Any] = {"fit": {**fitted.facts(), "tried": fitted.tried_by_name()}}
         if folds is not None:
@@ -315,7 +316,7 @@ def train(
 
         body = graph(1.0)
         session = Session(body, threads=threads)
-        _check_same_logits(session, preprocessing, fitted, examples, parts.fit[:COMPARED_ROWS])
+        _check_same_logits(session, fitted, examples, parts.fit[:COMPARED_ROWS])
         say("phase", {"name": "evaluating", "done": 0, "total": None})
         temperature = _calibrate(session, preprocessing, examples, parts.calibration, calibrate, seed)
         say("calibration", {"temperature": temperature})
@@ -438,17 +439,11 @@ def _fit(
     return found
 
 
-def _check_same_logits(
-    session: Session,
-    preprocessing: AnyPreprocessing,
-    fitted: Fitted | FittedNet,
-    examples: Examples,
-    rows: Int64,
-) -> None:
+def _check_same_logits(session: Session, fitted: Fitted | FittedNet, examples: Examples, rows: Int64) -> None:
     """The graph must give the logits of the estimator, up to the rounding of float32 (SC502)."""
     inputs = take_inputs(examples.inputs, rows)
-    expected = fitted.logits(preprocessing, inputs)
-    found = logits_of(session, preprocessing, inputs)
+    expected = fitted.logits(inputs)
+    found = logits_of(session, fitted.preprocessing, inputs)
     worst = float(np.max(np.abs(found - expected), initial=0.0))
     allowed = LOGIT_TOLERANCE * (1 + float(np.max(np.abs(expected), initial=0.0)))
     if not worst <= allowed:

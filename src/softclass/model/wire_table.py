@@ -144,6 +144,7 @@ OPERATORS: dict[str, dict[str, ATTRIBUTES]] = {
         "Sigmoid": {},
         "Sin": {},
         "Softmax": {"axis": (-1,)},
+        "Sqrt": {},
         "Sub": {},
         "Tanh": {},
         "Transpose": {"perm": ((0, 3, 1, 2),)},
