@@ -23,7 +23,8 @@ TABLE_WIDTHS = ((100,), (256, 256), (512, 512))
 TABLE_STEPS, TABLE_BATCHES = 100, (32, 512)  # steps an epoch; range of the batch
 TABLE_RATES = (1.5e-2, 5e-3)  # of one hidden layer, and of more
 TABLE_DECAY, TABLE_BETA2, TABLE_DROPOUT = 0.02, 0.95, 0.1
-TABLE_ROWS, TABLE_EPOCHS = 1_200_000, (15, 100)
+TABLE_ROWS = (1_200_000, 500_000)  # learned from in all: one hidden layer, and more
+TABLE_EPOCHS = (15, 100)
 UNKNOWN = 0.01  # codes that become "other", so that its weights are learned
 
 NTK_RATE, NTK_BATCH, NTK_EPOCHS = 0.04, 256, (30, 60)
@@ -120,7 +121,8 @@ def table_plan(architecture: Architecture, n_rows: int, chosen: Chosen) -> Plan:
     Returns
     -------
     Plan
-        1.2 million rows, at least 15 epochs and at most 100, about 100 steps each.
+        1.2 million rows for one hidden layer and 500,000 for more, at least 15 epochs and at most 100, about 100 steps
+        each.
 
     Examples
     --------
@@ -136,12 +138,13 @@ def table_plan(architecture: Architecture, n_rows: int, chosen: Chosen) -> Plan:
     batch = chosen.batch or (NTK_BATCH if has_ntk else min(max(near, low), high))
     rate = TABLE_RATES[0] if len(architecture.hidden) == 2 else TABLE_RATES[1]
     rate = NTK_RATE if has_ntk else rate * math.sqrt(batch / RATE_BATCH)
+    in_all = TABLE_ROWS[len(architecture.hidden) > 2]
     fewest, most = NTK_EPOCHS if has_ntk else TABLE_EPOCHS
     codes = () if isinstance(architecture.input, Pixels) else architecture.input.codes
     return Plan(
         n_rows=n_rows,
         batch=batch,
-        epochs=chosen.epochs or min(max(math.ceil(TABLE_ROWS / n_rows), fewest), most),
+        epochs=chosen.epochs or min(max(math.ceil(in_all / n_rows), fewest), most),
         peak_rate=rate if chosen.peak_rate is None else chosen.peak_rate,
         schedule="coslog4" if has_ntk else "one-cycle",
         decay=TABLE_DECAY if chosen.decay is None else chosen.decay,
