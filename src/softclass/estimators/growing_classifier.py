@@ -76,7 +76,10 @@ class AbstractGrowingClassifier(AbstractLinearClassifier):
         self, batches: Any, classes: Any = None, *, progress: Progress | None = None, deadline: float | None = None
     ) -> Self:
         """
-        Fit rows that do not fit into memory: the optimum of `fit` of all of them, with its bits, however they are cut.
+        Fit rows that do not fit into memory: the optimum of `fit` of all of them, the same bits however they are cut.
+
+        They are those of `fit` too, but for large tables of 3 to 32 classes of which most numbers are at rest: in
+        memory these are kept as what differs from rest, and the last digits differ.
 
         The first read writes dense rows to a temporary file without a name (at most half of the free disk), and the
         solver goes over that. Where it has no room, the batches are read again, 13 to 60 times, and compared with the

@@ -1,7 +1,7 @@
 """Rows that do not fit into memory: what a solver asks of them, and a temporary file that gives it.
 
 The file is row-major behind a header of 64 bytes, in the caller's own precision, so that a fit from it has the bits of
-a fit in memory. It has no name once it is open: a crash leaves nothing behind.
+a fit of dense rows in memory. It has no name once it is open: a crash leaves nothing behind.
 """
 
 from __future__ import annotations
