@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from softclass.cli.layout import duration, figure, jsonable
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 PATIENCE_S = 0.5
 # Facts that are objects with files of their own, not progress.
 HEAVY_FACTS = ("schema", "preprocessing", "evaluation")
+BARS = "▁▂▃▄▅▆▇█"
+CURVE_CELLS = 16
 LINE_EVERY_S = {"iteration": 2.0, "phase": 5.0, "epoch": 0.5}
 
 
@@ -39,6 +41,7 @@ class Progress:
         self.mode = "none" if screen.quiet else mode
         self.begin = time.monotonic()
         self.last_line: dict[str, float] = {}
+        self.losses: list[float] = []  # of the epochs so far
         self._bar: _Bar | None = None
         if self.mode == "json":
             screen.emit = self.emit
@@ -59,7 +62,10 @@ class Progress:
             )
             self._show(event, "fitting   ", text, None, None)
         elif event == "epoch":
-            self._show(event, "fitting   ", epoch_words(facts), facts["epoch"], facts["epochs"])
+            loss = facts["validation_log_loss_scaled"]
+            self.losses = [*(self.losses if facts["epoch"] > 1 else []), facts["train_loss"] if loss is None else loss]
+            curve = f"{sparkline(self.losses)} " if self._bar is not None else ""
+            self._show(event, "fitting   ", curve + epoch_words(facts), facts["epoch"], facts["epochs"])
 
     def emit(self, event: str, facts: Mapping[str, Any]) -> None:
         """Write an event as one line of JSON."""
@@ -162,6 +168,22 @@ def epoch_words(facts: Mapping[str, Any]) -> str:
         words += f", accuracy {figure(facts['validation_accuracy'])}{best}"
     left = (facts["epochs"] - facts["epoch"]) * facts["seconds"]
     return f"{words} · {duration(left)} left" if left else words
+
+
+def sparkline(losses: Sequence[float]) -> str:
+    """
+    Return a curve of losses that fits into a line: the last of them, high ones high.
+
+    Examples
+    --------
+    >>> sparkline([2.0, 1.2, 0.9, 0.8, 0.8])
+    '█▃▂▁▁'
+    """
+    shown = list(losses[-CURVE_CELLS:])
+    low, high = min(shown), max(shown)
+    if not high > low:
+        return BARS[0] * len(shown)
+    return "".join(BARS[round((len(BARS) - 1) * (loss - low) / (high - low))] for loss in shown)
 
 
 def _counted(done: int, total: int | None) -> str:

@@ -21,7 +21,9 @@ from softclass.errors import InternalError, MachineError, ModelFileError, shown
 
 MAX_BLOCK_ROWS = 8192
 MAX_BLOCK_NUMBERS = 2**24  # float32 features of a block; the runtime holds about four such arrays, 256 MiB
+CONVOLUTION_ROWS = 32  # of a convolutional network: larger blocks leave the caches, at twice the time an image
 MAX_THREADS = 16  # one product a call: more only wait for each other
+POOLED = b"softclass/layer/0/pooled"  # a value that convolutional networks have
 _TRAIN_AGAIN = "Train the model again, or install another version of onnxruntime"
 OLDEST_RUNTIME = (1, 23)  # as in pyproject.toml; nothing older is tested
 
@@ -90,7 +92,8 @@ class Session:
         self.n_classes = int(self._session.get_outputs()[0].shape[-1])
         # The weights take 4 bytes a feature and class, so the size of the file bounds the number of features.
         widest = max([len(body) // (4 * self.n_classes), *(math.prod(tail) for _, _, tail in self._inputs)])
-        self.block_rows = max(1, min(MAX_BLOCK_ROWS, MAX_BLOCK_NUMBERS // max(1, widest)))
+        most = CONVOLUTION_ROWS if POOLED in body else MAX_BLOCK_ROWS
+        self.block_rows = max(1, min(most, MAX_BLOCK_NUMBERS // max(1, widest)))
 
     def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> Outputs:
         """Return what the model says about some rows.
