@@ -1,4 +1,4 @@
-"""The tutorial on digits: its code runs and prints what is shown, its links lead somewhere."""
+"""The tutorials on networks: their code runs and prints what is shown, their links lead somewhere."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import doctest
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "tutorials" / "digits.md"
-TEXT = PAGE.read_text(encoding="utf-8")
+import pytest
+
+TUTORIALS = Path(__file__).resolve().parents[1] / "docs" / "tutorials"
+each_page = pytest.mark.parametrize("page", [TUTORIALS / "digits.md", TUTORIALS / "mlp.md"], ids=lambda page: page.stem)
 
 
-def test_the_code_of_the_tutorial_prints_what_is_shown() -> None:
-    code = "\n".join(re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL))
-    test = doctest.DocTestParser().get_doctest(code, {}, PAGE.name, str(PAGE), 0)
+@each_page
+def test_the_code_of_the_tutorial_prints_what_is_shown(page: Path) -> None:
+    code = "\n".join(re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL))
+    test = doctest.DocTestParser().get_doctest(code, {}, page.name, str(page), 0)
     said: list[str] = []
 
     doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test, out=said.append)
@@ -21,8 +24,10 @@ def test_the_code_of_the_tutorial_prints_what_is_shown() -> None:
     assert len(test.examples) > 30
 
 
-def test_links_of_the_tutorial_lead_somewhere_and_its_lines_are_short() -> None:
-    links = re.findall(r"\]\(([^)#]+)\)", TEXT)
+@each_page
+def test_links_of_the_tutorial_lead_somewhere_and_its_lines_are_short(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#]+)\)", text)
 
-    assert [link for link in links if not (PAGE.parent / link).exists()] == []
-    assert [line for line in TEXT.splitlines() if len(line) > 120] == []
+    assert [link for link in links if not (page.parent / link).exists()] == []
+    assert [line for line in text.splitlines() if len(line) > 120] == []
