@@ -124,7 +124,6 @@ SOFTCLASS_INLINE void send_head_back(const float* deltas, int64_t delta_step, in
     float* const feature = features + r * feature_step;
     const float* const delta = deltas + r * delta_step;
     const Floats h = load(feature);
-    fetch_line(feature + 2 * 16);  // rows lie too far apart for the processor to see what comes next
     Floats back = is_first ? broadcast(0.0f) : load(passed + r * L);
     SOFTCLASS_UNROLL
     for (int k = 0; k < classes; ++k) {

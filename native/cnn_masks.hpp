@@ -20,7 +20,10 @@ SOFTCLASS_INLINE Choice choice_of(unsigned right, unsigned below) {
   return {_mm512_mask_or_epi32(down, __mmask16(right), down, _mm512_set1_epi32(2))};
 }
 SOFTCLASS_INLINE Floats chosen(const float* four, Choice c) {
-  return {_mm512_permutevar_ps(_mm512_broadcast_f32x4(_mm_loadu_ps(four)), c.v)};
+  // By hand: GCC would keep what the next window loads again, and spread it with the port that permutes.
+  __m512 x;
+  __asm__("vbroadcastf32x4 %1, %0" : "=v"(x) : "m"(*reinterpret_cast<const float(*)[4]>(four)));
+  return {_mm512_permutevar_ps(x, c.v)};
 }
 SOFTCLASS_INLINE unsigned bits_of_bytes(const uint8_t* p) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
