@@ -113,7 +113,7 @@ def test_error_as_json(command, fake):
 
 
 def test_wrong_command_line_with_json_is_one_document_too(command):
-    ran = command("train", "p.csv", "--epochs", "3", "--json")
+    ran = command("train", "p.csv", "--momentum", "3", "--json")
 
     assert ran.out.count("\n") == 1
     assert ran.out.startswith('{"error": {"code": "SC201"')
