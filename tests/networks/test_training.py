@@ -14,7 +14,7 @@ from softclass.errors import NotFiniteError
 from softclass.networks.engine import Plan, Rows
 from softclass.networks.known_architectures import table_architecture
 from softclass.networks.layers import Columns
-from softclass.networks.training import Score, TrainingState, patience_of, train_network
+from softclass.networks.training import Patience, Score, TrainingState, patience_of, train_network
 
 N_ROWS, N_NUMBERS = 90, 4
 
@@ -121,14 +121,16 @@ def test_a_run_whose_epochs_are_nearly_as_good_goes_on():
 
     fitted = train_network(
         _engine(), _rows(), _rows(1), replace(PLAN, epochs=30),
-        seed=0, score=_planted(*planted), patience=4, margin=0.05,
+        seed=0, score=_planted(*planted), patience=Patience(4, 0.05),
     )  # fmt: skip
 
     # 2.1 is 5 % above 2: the four epochs after the last 2.09 are worse than that.
     assert (len(fitted.history), fitted.best_epoch) == (10, 2)
 
 
-@pytest.mark.parametrize(("epochs", "expected"), [(1, None), (19, None), (20, 7), (60, 20)])
+@pytest.mark.parametrize(
+    ("epochs", "expected"), [(1, None), (19, None), (20, Patience(7, 0.05)), (60, Patience(20, 0.05))]
+)
 def test_only_long_runs_have_patience(epochs, expected):
     assert patience_of(epochs) == expected
 

@@ -32,7 +32,7 @@ from softclass.functions.softmax import log_softmax, softmax
 from softclass.networks.architecture import Architecture
 from softclass.networks.engine import EngineState, Float32, Plan, Rows
 from softclass.networks.plans import Chosen
-from softclass.networks.training import PATIENCE_EPOCHS, PATIENCE_MARGIN, FittedNetwork, patience_of
+from softclass.networks.training import PATIENCE_EPOCHS, FittedNetwork, Patience, patience_of
 
 Array = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
@@ -208,7 +208,6 @@ class AbstractNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
             seed=seed,
             threads=allowed_threads(self.n_jobs),
             patience=self._patience(self.plan_.epochs) if validation is not None else None,
-            margin=PATIENCE_MARGIN if self.patience == "auto" else 0.0,
             watch=watch,
             start=self._state if goes_on else None,
         )
@@ -425,13 +424,13 @@ class AbstractNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
         }
         return Chosen(**{name: value for name, value in given.items() if value != "auto"})  # type: ignore[arg-type]
 
-    def _patience(self, epochs: int) -> int | None:
+    def _patience(self, epochs: int) -> Patience | None:
         if self.patience == "auto":
             return patience_of(epochs)
         if self.patience is not None and epochs < PATIENCE_EPOCHS:
             rule = f"`patience` has no effect in runs of fewer than {PATIENCE_EPOCHS} epochs; this one has {epochs}"
             raise UsageError("SC202", rule, where=self._name, hint="Leave it out, or raise epochs")
-        return None if self.patience is None else int(self.patience)
+        return None if self.patience is None else Patience(int(self.patience))
 
     def _told(self, row: dict[str, Any]) -> bool:
         """Print an epoch and tell the callbacks; return whether one of them ends the run."""

@@ -16,7 +16,7 @@ from softclass.estimators.checkpoint import CheckpointFolder, digest_of_run
 from softclass.networks.architecture import Architecture
 from softclass.networks.engine import EngineState, Float32, Plan, Rows
 from softclass.networks.native import NativeEngine
-from softclass.networks.training import FittedNetwork, Score, TrainingState, epoch_order, train_network
+from softclass.networks.training import FittedNetwork, Patience, Score, TrainingState, epoch_order, train_network
 from softclass.trust.metrics import row_log_losses
 from softclass.trust.temperature import best_temperature
 
@@ -95,8 +95,7 @@ def fit_network(
     *,
     seed: int,
     threads: int,
-    patience: int | None,
-    margin: float = 0.0,
+    patience: Patience | int | None,
     watch: Watch | None = None,
     start: EngineState | None = None,
 ) -> FittedNetwork:
@@ -115,8 +114,8 @@ def fit_network(
         Decides every draw.
     threads : int
         Most threads; no bit of the result depends on it. 0: the kernels decide.
-    patience, margin
-        When the run ends early, as `train_network` takes it.
+    patience : Patience or int, optional
+        When the run ends early; a number stands for so many epochs without a better one.
     watch : Watch, optional
         Who is told, and where checkpoints stand.
     start : EngineState, optional
@@ -160,7 +159,6 @@ def fit_network(
         seed=seed,
         score=scaled_log_loss,
         patience=patience,
-        margin=margin,
         on_epoch=on_epoch,
         on_steps=watch.on_steps,
         on_state=None if folder is None else on_state,

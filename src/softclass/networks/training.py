@@ -153,9 +153,45 @@ class FittedNetwork:
     reason: str
 
 
-def patience_of(epochs: int) -> int | None:
-    """Return after how many epochs without a better one a run ends; None for short runs, which never end early."""
-    return None if epochs < PATIENCE_EPOCHS else max(1, round(PATIENCE_SHARE * epochs))
+@dataclass(frozen=True)
+class Patience:
+    """When a run ends before its plan does.
+
+    Attributes
+    ----------
+    epochs : int
+        So many epochs in a row must bring nothing better.
+    margin : float
+        By this share each of them must be worse than the best.
+    """
+
+    epochs: int
+    margin: float = 0.0
+
+
+def patience_of(epochs: int) -> Patience | None:
+    """
+    Return the patience of a run that nobody gave one.
+
+    Parameters
+    ----------
+    epochs : int
+        Of the plan.
+
+    Returns
+    -------
+    Patience or None
+        A third of the epochs, all clearly worse: the falling rate earns most at the end, so only runs that overfit
+        should end early. None for short runs, which follow their schedule to its end.
+
+    Examples
+    --------
+    >>> patience_of(60)
+    Patience(epochs=20, margin=0.05)
+    """
+    if epochs < PATIENCE_EPOCHS:
+        return None
+    return Patience(max(1, round(PATIENCE_SHARE * epochs)), PATIENCE_MARGIN)
 
 
 def epoch_order(seed: int, epoch: int, n: int) -> Int64:
@@ -192,8 +228,7 @@ def train_network(
     *,
     seed: int,
     score: ScoreFunction,
-    patience: int | None = None,
-    margin: float = 0.0,
+    patience: Patience | int | None = None,
     on_epoch: Callable[[dict[str, Any]], None] | None = None,
     on_steps: Callable[[int, int], None] | None = None,
     on_state: Callable[[TrainingState], None] | None = None,
@@ -217,10 +252,8 @@ def train_network(
         Decides the order of the rows.
     score : callable (logits, targets, weight) -> Score
         Judges the validation rows.
-    patience : int, optional
-        Epochs without a better one after which the run ends.
-    margin : float, default=0.0
-        Share by which all of them must be worse than the best, to end it.
+    patience : Patience or int, optional
+        When the run ends early; a number stands for so many epochs without a better one.
     on_epoch : callable (row), optional
         Told the row of history of each epoch.
     on_steps : callable (step, steps), optional
@@ -255,10 +288,12 @@ def train_network(
             engine.load_state(start)
         now = engine.state()
         state = TrainingState(plan, 0, now, now)
+    if isinstance(patience, int):
+        patience = Patience(patience)
     reason = "finished"
     saved_at = time.monotonic()
     order: Int64 | None = None
-    while not _is_over(state, patience, margin):
+    while not _is_over(state, patience):
         plan = state.plan
         epoch = state.step // plan.steps_per_epoch
         if order is None:
@@ -299,7 +334,7 @@ def train_network(
             state = replace(state, engine=engine.state())
             on_state(state)
             saved_at = time.monotonic()
-        if should_stop is not None and not _is_over(state, patience, margin) and should_stop():
+        if should_stop is not None and not _is_over(state, patience) and should_stop():
             reason = "stopped"
             if on_state is not None:
                 on_state(replace(state, engine=engine.state()))
@@ -309,14 +344,14 @@ def train_network(
     return _fitted(state, engine, reason)
 
 
-def _is_over(state: TrainingState, patience: int | None, margin: float) -> bool:
+def _is_over(state: TrainingState, patience: Patience | None) -> bool:
     """Whether the last step is done, or too many epochs have brought nothing better."""
     if state.step >= state.plan.steps:
         return True
-    if patience is None or state.best is None or len(state.history) - state.best.epoch < patience:
+    if patience is None or state.best is None or len(state.history) - state.best.epoch < patience.epochs:
         return False
-    values = [row["validation_log_loss_scaled"] for row in state.history[-patience:]]
-    return all(value is not None and value >= (1 + margin) * state.best.value for value in values)
+    values = [row["validation_log_loss_scaled"] for row in state.history[-patience.epochs :]]
+    return all(value is not None and value >= (1 + patience.margin) * state.best.value for value in values)
 
 
 def _epoch_ended(state: TrainingState, engine: Engine, judged: Score | None) -> TrainingState:
