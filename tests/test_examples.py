@@ -1,0 +1,46 @@
+"""Every script of examples/ runs and learns what it should."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+CASES = [
+    ("last_layer", "torch", {}),
+    pytest.param("keras_loss", "torch", {"KERAS_BACKEND": "torch"}, marks=pytest.mark.slow),
+    pytest.param("keras_loss", "jax", {"KERAS_BACKEND": "jax"}, marks=pytest.mark.slow),
+]
+LIBRARIES = {"last_layer": ("torch",), "keras_loss": ("keras",)}
+
+
+def test_every_example_is_run_here() -> None:
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(LIBRARIES)
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_an_example_is_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 40
+
+
+@pytest.mark.parametrize(("name", "backend", "environment"), CASES)
+def test_an_example_classifies_digits(name: str, backend: str, environment: dict[str, str]) -> None:
+    for library in {*LIBRARIES[name], backend}:
+        if importlib.util.find_spec(library) is None:
+            pytest.skip(f"examples/{name}.py needs {library}, which is not installed")
+    told = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **environment}
+
+    done = subprocess.run([sys.executable, EXAMPLES / f"{name}.py"], env=told, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    [log_loss] = re.findall(r"^log loss (\S+)$", done.stdout, re.MULTILINE)
+    [accuracy] = re.findall(r"^accuracy (\S+)$", done.stdout, re.MULTILINE)
+    assert float(log_loss) < 0.25
+    assert float(accuracy) > 0.95
+    assert f"backend {backend}\n" in done.stdout or not environment
