@@ -20,7 +20,7 @@ from softclass.errors import OptionError, ShapeError, TargetError
 from softclass.kernels import _cpu
 from softclass.networks import native
 from softclass.networks.architecture import Architecture
-from softclass.networks.augmentation import philox
+from softclass.networks.augmentation import permutation, philox
 from softclass.networks.engine import EngineState, Plan, Rows
 from softclass.networks.layers import (
     Columns,
@@ -314,6 +314,14 @@ def test_dropout_and_unknown_codes_are_drawn_by_place() -> None:
     assert (codes != rows.codes).any()
     for name, moment in engine.state().first_moments.items():
         assert_bit_equal(np.float32(1 - 0.9) * gradients[name], moment)  # the first one is (1 - beta1) g
+
+
+@pytest.mark.parametrize(("seed", "epoch", "n"), [(0, 0, 1), (3, 9, 2), (2**64 - 1, 4, 1000), (7, 0, 65_537)])
+def test_the_order_of_an_epoch_is_that_of_the_plain_one(seed: int, epoch: int, n: int) -> None:
+    order = np.empty(n, np.int64)
+    _cpu.network_order(seed, epoch, order)
+
+    assert_bit_equal(permutation(seed, epoch, n), order)
 
 
 def test_the_plan_scales_dropout() -> None:

@@ -20,7 +20,7 @@ from softclass.networks.row_arrays import WHERE, check_rows, column_arrays, coun
 from softclass.networks.start_weights import start_weights
 
 RUN_SECONDS = 0.05  # then a run comes back, so that Ctrl-C, limits and checkpoints are seen
-MOST_STEPS = 4096  # of one call of the compiled module: their constants are made beforehand
+MOST_STEPS = 1024  # of one call of the compiled module: their constants are made beforehand
 
 
 class NativeEngine:
