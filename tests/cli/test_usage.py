@@ -60,7 +60,7 @@ WRONG = [
     (["train", "x", "--test", "half"], "SC207", '--test must be a number; got "half"'),
     (["train", "x", "--test", "nan"], "SC207", '--test must be a number; got "nan"'),
     (["train", "x", "--C", "best"], "SC207", '--C must be a number or "auto"; got "best"'),
-    (["train", "x", "--model", "tree"], "SC207", '--model must be "auto", "softmax", "mlp" or "cnn"; got "tree"'),
+    (["train", "x", "--model", "tree"], "SC207", '--model must be "auto" or "softmax" or "mlp" or "cnn"; got "tree"'),
     (
         ["train", "x", "--bad-rows", "skp"],
         "SC207",
