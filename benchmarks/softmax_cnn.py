@@ -94,10 +94,10 @@ def epochs(
     return found
 
 
-def models(sets: Path, seeds: Sequence[int]) -> list[dict[str, Any]]:
+def models(sets: Path, seeds: Sequence[int], architectures: Sequence[str]) -> list[dict[str, Any]]:
     """What our models reach with their own plan."""
     found = []
-    for name, architecture, n in MODELS:
+    for name, architecture, n in (model for model in MODELS if model[1] in architectures):
         if not (sets / name).is_dir():
             print(f"{name}: left out, it is not there", file=sys.stderr)
             continue
@@ -136,6 +136,7 @@ def main() -> int:
     own_python = "the Python of a contestant: keras, torch-loader, torch-best, torch-best-float32"
     parser.add_argument("--python", nargs=2, action="append", default=[], metavar=("PEER", "PATH"), help=own_python)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--models", nargs="*", default=["classic", "two-hidden"], help="architectures that are trained")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--smoke", action="store_true", help="1,280 made images once, nothing written")
     arguments = parser.parse_args()
@@ -158,7 +159,7 @@ def main() -> int:
         "two-hidden": epochs(
             two, pythons, fashion, max(1, arguments.rounds // 2), {**core, "architecture": "two-hidden"}
         ),
-        "models": models(arguments.data, arguments.seeds),
+        "models": models(arguments.data, arguments.seeds, arguments.models),
     }
     print(*lines(document), sep="\n")
     print("wrote", harness.write("softmax_cnn", document))

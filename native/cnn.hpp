@@ -10,13 +10,14 @@
 namespace softclass {
 
 constexpr int most_stages = 2, most_dense = 3, most_pixel_channels = 4;
+constexpr int most_maps = 1024;    // of a stage
 constexpr int panel_channels = 32;  // outputs of a stage whose weights are packed side by side
 constexpr int transposed_inputs = 256;  // of a wide layer, by one part of refresh
 constexpr int most_narrow = 12;  // classes of a head whose weights are (class, feature)
 
 // What is wanted, in logical sizes.
 struct CnnStageOptions {
-  int outputs;                   // M, 1 ... 1024
+  int outputs;                   // M, 1 ... most_maps
   int kernel;                    // 3 or 5
   int top, left, bottom, right;  // zeros around its input, in normalised units
 };

@@ -4,7 +4,7 @@
 
 #include "cnn.hpp"
 #include "cnn_stage.hpp"
-#include "philox.hpp"
+#include "philox_wide.hpp"
 
 namespace softclass {
 namespace SOFTCLASS_TARGET {
@@ -25,7 +25,7 @@ static const uint8_t* kept_inputs(const CnnDense& layer, int number, const Dropo
                                   int64_t row, uint8_t* keep) {
   if (call.masks) return call.masks[layer.mask] + (call.first + row) * layer.real_inputs;
   const Philox place{call.seed, uint32_t(call.indices[row]), call.epoch, uint32_t(Stream::dropout) + uint32_t(number)};
-  keep_mask(place, drop_threshold(dropout.probability), layer.real_inputs, keep);
+  keep_pieces(place, drop_threshold(dropout.probability), layer.real_inputs, keep);
   return keep;
 }
 

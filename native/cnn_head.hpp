@@ -73,29 +73,35 @@ SOFTCLASS_INLINE void add_head_block(const HeadBlock& b, int64_t row, int64_t c)
 }
 
 template <int rows, int classes>
-SOFTCLASS_APART void add_head_rows(const HeadBlock& b, int64_t n_rows, int64_t c) {
-  int64_t row = 0;
-  for (; row + rows <= n_rows; row += rows) add_head_block<rows, classes>(b, row, c);
-  for (; row < n_rows; ++row) add_head_block<1, classes>(b, row, c);
+SOFTCLASS_APART void add_head_part(const HeadBlock& b, int64_t row, int64_t c) {
+  add_head_block<rows, classes>(b, row, c);
 }
-template <int classes>
-SOFTCLASS_INLINE void add_head_classes(int wanted, const HeadBlock& b, int64_t n_rows, int64_t c) {
-  if (wanted == classes) return add_head_rows<head_rows, classes>(b, n_rows, c);
-  if constexpr (classes > 1) add_head_classes<classes - 1>(wanted, b, n_rows, c);
+template <int rows, int classes>
+SOFTCLASS_INLINE void add_head_classes(int wanted, const HeadBlock& b, int64_t row, int64_t c) {
+  if (wanted == classes) return add_head_part<rows, classes>(b, row, c);
+  if constexpr (classes > 1) add_head_classes<rows, classes - 1>(wanted, b, row, c);
+}
+// All classes of some rows, evenly: 12 classes are 4, 4 and 4.
+template <int rows>
+SOFTCLASS_INLINE void add_head_rows(const HeadBlock& b, int64_t row) {
+  const int64_t groups = (b.classes + head_classes - 1) / head_classes;
+  for (int64_t g = 0; g < groups; ++g) {
+    const int64_t c = b.classes * g / groups, end = b.classes * (g + 1) / groups;
+    add_head_classes<rows, head_classes>(int(end - c), b, row, c);
+  }
 }
 
 // logits (rows, step), from features (rows, feature_step); `sums` has room for rows x classes x 16.
 static void head_forward(const CnnDense& layer, const float* features, int64_t feature_step, int64_t rows,
                          const float* weight, const float* bias, float* logits, int64_t step, float* sums) {
-  const int64_t K = layer.real_outputs, groups = (K + head_classes - 1) / head_classes;
+  const int64_t K = layer.real_outputs;
   for (int64_t j = 0; j < rows * K * head_sums; ++j) sums[j] = 0.0f;
   for (int64_t f = 0; f < layer.inputs; f += head_block) {
     const int64_t count = layer.inputs - f < head_block ? layer.inputs - f : head_block;
     const HeadBlock block{features + f, feature_step, weight + f, layer.inputs, count, sums, K};
-    for (int64_t g = 0; g < groups; ++g) {  // evenly: 12 classes are 4, 4 and 4
-      const int64_t c = K * g / groups, end = K * (g + 1) / groups;
-      add_head_classes<head_classes>(int(end - c), block, rows, c);
-    }
+    int64_t row = 0;
+    for (; row + head_rows <= rows; row += head_rows) add_head_rows<head_rows>(block, row);
+    for (; row < rows; ++row) add_head_rows<1>(block, row);
   }
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t k = 0; k < K; ++k) {

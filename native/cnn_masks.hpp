@@ -84,6 +84,17 @@ SOFTCLASS_INLINE Floats chosen(const float* four, Choice c) {
   return x;
 }
 #endif
+
+// Place of the lowest bit that is set; there is one.
+#if defined(_MSC_VER)
+SOFTCLASS_INLINE int lowest_bit(unsigned bits) {
+  int place = 0;
+  for (; !(bits & 1); bits >>= 1) ++place;
+  return place;
+}
+#else
+SOFTCLASS_INLINE int lowest_bit(unsigned bits) { return __builtin_ctz(bits); }
+#endif
 #if !defined(SOFTCLASS_TARGET_avx512)
 SOFTCLASS_INLINE void keep_bits(FloatMask m, uint16_t* bits) { *bits = uint16_t(bits_of(m)); }
 #endif

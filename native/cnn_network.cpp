@@ -13,6 +13,7 @@ constexpr int64_t row_bytes_at_once = 2 << 20;  // of the rows that go through t
 constexpr int64_t most_rows_at_once = 16;
 // Where the weights of a dense layer are as large as that cache, more rows share a pass over them.
 constexpr int64_t large_layer_bytes = 1 << 20, most_rows_of_large = 64;
+constexpr int64_t most_behind_pieces = 128;    // what keep_pieces of philox_wide.hpp may write behind the last one
 constexpr int64_t smallest_winners = 8 / 4;     // bytes of Winners for a channel, where vectors are shortest
 
 template <class Whole>
@@ -84,7 +85,7 @@ class Plan {
     for (int s = 0; s < o.n_stages; ++s) {
       const CnnStageOptions& wanted = o.stages[s];
       CnnStage& stage = shape_.stages[s];
-      if ((wanted.kernel != 3 && wanted.kernel != 5) || wanted.outputs < 1 || wanted.outputs > 1024) return false;
+      if ((wanted.kernel != 3 && wanted.kernel != 5) || wanted.outputs < 1 || wanted.outputs > most_maps) return false;
       for (const int zeros : {wanted.top, wanted.left, wanted.bottom, wanted.right})
         if (zeros < 0 || zeros > 8) return false;
       stage.kernel = wanted.kernel;
@@ -225,7 +226,7 @@ class Plan {
       }
       inputs = std::max(inputs, layer.real_inputs);
     }
-    room.keep = take(inputs);
+    room.keep = take(inputs + most_behind_pieces);
     room.logits = take(4 * room.rows * shape_.dense[shape_.n_dense - 1].outputs);
     room.delta_step = room.rows * widest;
     // Gradients of two hidden layers; then the sums of a narrow head, or what its classes pass on.

@@ -20,13 +20,6 @@ namespace SOFTCLASS_TARGET {
 #define SOFTCLASS_APART static __attribute__((noinline))
 #endif
 
-// The line of the first cache that holds p, which may lie anywhere.
-#if defined(_MSC_VER)
-SOFTCLASS_INLINE void fetch_line(const void*) {}
-#else
-SOFTCLASS_INLINE void fetch_line(const void* p) { __builtin_prefetch(p); }
-#endif
-
 // Vectors of channels, and windows side by side, that are in registers at once.
 #if defined(SOFTCLASS_TARGET_avx512)
 constexpr int stage_vectors = 2, stage_windows = 3, held_windows = 4;

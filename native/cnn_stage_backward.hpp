@@ -232,7 +232,7 @@ SOFTCLASS_INLINE int list_winners(unsigned bits, int channel, const float* g, En
 SOFTCLASS_INLINE int list_winners(unsigned bits, int channel, const float* g, Entry* to) {
   int count = 0;
   for (; bits; bits &= bits - 1, ++count) {
-    const int l = __builtin_ctz(bits);
+    const int l = lowest_bit(bits);
     to[count] = {channel + l, g[l]};
   }
   return count;
@@ -244,19 +244,22 @@ SOFTCLASS_APART void list_all_winners(const CnnStage& stage, const float* g, con
                                       float* bias) {
   constexpr int L = Floats::lanes;
   const int each = stage.outputs / L;
-  float sums[1024];
+  float sums[most_maps];
   for (int c = 0; c < stage.outputs; ++c) sums[c] = 0.0f;
   int32_t count = 0;
   int32_t* start = list.starts;
   for (int py = 0; py < stage.pooled_height; ++py)
     for (int px = 0; px < stage.pooled_width; ++px, winners += each) {
       const float* const gradient = g + int64_t(py) * stage.out_row + int64_t(px) * stage.outputs;
-      for (int v = 0; v < each; ++v)
+      Positions of[most_maps / L];
+      for (int v = 0; v < each; ++v) {
         add_to(sums + v * L, keep_where(mask_of(winners[v].alive), load(gradient + v * L)));
+        of[v] = positions_of(winners[v]);
+      }
       for (int k = 0; k < 4; ++k) {
         *start++ = count;
         for (int v = 0; v < each; ++v) {
-          const unsigned bits = positions_of(winners[v]).of[k];
+          const unsigned bits = of[v].of[k];
           if (bits) count += list_winners(bits, v * L, gradient + v * L, list.entries + count);
         }
       }
@@ -280,7 +283,7 @@ SOFTCLASS_APART void sort_by_channel(const CnnStage& stage, WinnerList list, int
 }
 
 static void weight_gradients(const CnnStage& stage, const float* map, WinnerList list, float* weight) {
-  int32_t ends[1024];
+  int32_t ends[most_maps];
   sort_by_channel(stage, list, ends);
   const int64_t taps = int64_t(stage.kernel) * stage.kernel * stage.channels;
   for (int c = 0; c < stage.outputs; ++c, weight += taps) {

@@ -147,6 +147,12 @@ int main() {
   two.hidden[0] = 7;
   two.dropout[0] = two.dropout[1] = 0.25;
   check_cnn("two stages", two);
+  CnnOptions large = cnn_options(16, 19, 4, 12);
+  large.n_stages = 2;
+  large.stages[0] = {33, 5, 2, 2, 2, 2};
+  large.stages[1] = {16, 5, 2, 2, 2, 2};
+  large.dropout[0] = 0.4;
+  check_cnn("large kernels", large);
   if (failures == 0) std::printf("networks: all as they should be\n");
   return failures != 0;
 }
