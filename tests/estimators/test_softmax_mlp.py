@@ -9,6 +9,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from sklearn.datasets import load_digits, load_iris, load_wine
+from sklearn.exceptions import NotFittedError
 
 from asserts import assert_bit_equal
 from softclass.errors import DataWarning, NotFiniteError, OptionError, UsageError
@@ -233,6 +234,23 @@ def test_patience_of_a_short_run_is_refused():
 
     with pytest.raises(UsageError, match=re.escape(message)):
         _model(patience=2).fit(*IRIS)
+
+
+def test_patience_without_validation_rows_is_refused():
+    message = "[SC202] SoftmaxMLP: `patience` has no effect without validation rows. Leave it out, or pass eval_set"
+
+    with pytest.raises(UsageError, match=re.escape(message)):
+        _model(epochs=30, patience=2, validation_fraction=0.0).fit(*IRIS)
+
+
+def test_a_fit_that_fails_leaves_nothing_fitted():
+    model = _model().fit(*IRIS)
+
+    with pytest.raises(NotFiniteError):
+        model.set_params(learning_rate=1e30).fit(*WINE)
+
+    with pytest.raises(NotFittedError):
+        model.predict(IRIS[0])
 
 
 def test_callbacks_see_each_epoch_and_may_end_the_run():

@@ -168,6 +168,8 @@ class AbstractNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
         if resume and checkpoints is None:
             raise UsageError("SC202", "`resume` has no effect without `checkpoints`", where=self._name)
         goes_on = self.warm_start and hasattr(self, "_state")
+        if not goes_on:
+            self._forget()
         cells, targets, weights = self._checked(X, y, sample_weight, reset=not goes_on)
         seed = seed_of(self.random_state)
         used = np.flatnonzero(weights > 0)
@@ -207,7 +209,7 @@ class AbstractNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
             self.plan_,
             seed=seed,
             threads=allowed_threads(self.n_jobs),
-            patience=self._patience(self.plan_.epochs) if validation is not None else None,
+            patience=self._patience(self.plan_.epochs, validation is not None),
             watch=watch,
             start=self._state if goes_on else None,
         )
@@ -363,6 +365,9 @@ class AbstractNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
         """
         return np.asarray(log_softmax(self._logits(X)), dtype=np.float64)
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_parameters")
+
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         state.pop("_engine", None)  # holds memory of the compiled module; made again when asked for
@@ -424,9 +429,12 @@ class AbstractNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
         }
         return Chosen(**{name: value for name, value in given.items() if value != "auto"})  # type: ignore[arg-type]
 
-    def _patience(self, epochs: int) -> Patience | None:
+    def _patience(self, epochs: int, has_validation: bool) -> Patience | None:
         if self.patience == "auto":
-            return patience_of(epochs)
+            return patience_of(epochs) if has_validation else None
+        if self.patience is not None and not has_validation:
+            rule = "`patience` has no effect without validation rows"
+            raise UsageError("SC202", rule, where=self._name, hint="Leave it out, or pass eval_set")
         if self.patience is not None and epochs < PATIENCE_EPOCHS:
             rule = f"`patience` has no effect in runs of fewer than {PATIENCE_EPOCHS} epochs; this one has {epochs}"
             raise UsageError("SC202", rule, where=self._name, hint="Leave it out, or raise epochs")
@@ -444,6 +452,11 @@ class AbstractNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore
             print(f"{self._name}: {text}", file=sys.stderr)
         ends = [bool(callback(dict(row))) for callback in self.callbacks or ()]  # all are told
         return any(ends)
+
+    def _forget(self) -> None:
+        """Forget what was fitted, so that a fit that fails leaves no mixture of two."""
+        for name in ("_parameters", "_state", "_engine"):
+            self.__dict__.pop(name, None)
 
     def _keep(self, found: FittedNetwork) -> None:
         """Keep what a run found."""
