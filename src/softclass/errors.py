@@ -22,6 +22,7 @@ the command line. No code is ever used for two things.
     ├── CheckFailedError                      SC5xx
     └── MachineError (RuntimeError)           SC6xx
         ├── MissingExtraError (ImportError)   SC601
+        ├── DeviceError                       SC602
         ├── PathError (OSError)               SC603-605
         └── TooLargeError (MemoryError)       SC606
 """
@@ -143,6 +144,10 @@ class MachineError(SoftclassError, RuntimeError):
 
 class MissingExtraError(MachineError, ImportError):
     """A library that an extra of softclass brings is not installed."""
+
+
+class DeviceError(MachineError):
+    """A device that was asked for is not there."""
 
 
 class PathError(MachineError, OSError):

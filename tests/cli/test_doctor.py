@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 from softclass.cli import doctor
-from softclass.cli.packages import NEEDED
+from softclass.cli.packages import EXTRAS, NEEDED
 
 PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 
@@ -34,6 +34,15 @@ def test_a_missing_package_comes_with_its_install_line(command, monkeypatch):
     assert f"jinja2 missing: {sys.executable} -m pip install jinja2" in " ".join(ran.out.split())
 
 
+def test_a_missing_extra_is_no_problem_and_comes_with_its_install_line(command, monkeypatch):
+    there = doctor.installed_version
+    monkeypatch.setattr(doctor, "installed_version", lambda name: None if name == "torch" else there(name))
+    ran = command("doctor")
+
+    assert ran.status == 0
+    assert f"torch not installed: {sys.executable} -m pip install 'softclass[torch]'" in " ".join(ran.out.split())
+
+
 def test_missing_kernels_are_a_problem(command, monkeypatch):
     monkeypatch.setitem(sys.modules, "softclass.kernels._cpu", None)
     ran = command("doctor")
@@ -58,6 +67,8 @@ def test_threads_follow_the_environment(monkeypatch):
 
 
 def test_the_packages_are_those_of_the_project():
-    wanted = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["dependencies"]
+    wanted = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
+    extras = {name: re.split("[<>=]", line)[0] for name, [line] in wanted["optional-dependencies"].items()}
 
-    assert [re.split("[<>=]", line)[0] for line in wanted] == list(NEEDED)
+    assert [re.split("[<>=]", line)[0] for line in wanted["dependencies"]] == list(NEEDED)
+    assert extras == EXTRAS

@@ -15,7 +15,7 @@ from softclass import __version__
 from softclass.cli.layout import size
 from softclass.cli.options import Common
 from softclass.cli.output import Screen
-from softclass.cli.packages import NEEDED, installed_version
+from softclass.cli.packages import EXTRAS, NEEDED, installed_version
 from softclass.errors import shown
 
 # Frames that are taken and given back where these are installed.
@@ -35,6 +35,7 @@ def doctor(
     screen.labelled(
         "packages", " · ".join(f"{name} {facts['packages'][name] or 'MISSING'}" for name in facts["packages"])
     )
+    screen.labelled("extras", " · ".join(_extra(name, version) for name, version in facts["extras"].items()))
     flags = " ".join(facts["cpu_flags"]) or "flags unknown"
     screen.labelled("cpu", f"{facts['cpu']} · {facts['threads']} threads · {flags}")
     built = f"{facts['instruction_set']} (this machine can run {', '.join(facts['instruction_sets'])})"
@@ -71,6 +72,7 @@ def examination() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": packages,
+        "extras": {name: installed_version(package) for name, package in EXTRAS.items()},
         "cpu": _processor(),
         "cpu_flags": _flags(),
         "threads": threads(),
@@ -83,6 +85,12 @@ def examination() -> dict[str, Any]:
         "disk_free": shutil.disk_usage(Path.cwd()).free,
         "problems": problems,
     }
+
+
+def _extra(name: str, version: str | None) -> str:
+    if version:
+        return f"{name} {version}"
+    return f"{name} not installed: {sys.executable} -m pip install 'softclass[{name}]'"
 
 
 def threads() -> int:

@@ -18,6 +18,9 @@ NEEDED = (
     "jinja2",
 )
 
+# What extras bring, by the name of the extra; a test compares too.
+EXTRAS = {"torch": "torch"}
+
 
 def installed_version(name: str) -> str | None:
     """Return the version of a package, None if it is not installed.

@@ -1,0 +1,587 @@
+"""The PyTorch engine: trains the architectures of the native one on any device that PyTorch has.
+
+Start weights, orders, mirrored and moved images, dropout and lost codes are the same draws as the native engine's, and
+the arithmetic of AdamW is the same, so that both engines tell the same story up to rounding. Batches are gathered from
+the arrays themselves: no loader stands between.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from softclass.errors import DeviceError, MissingExtraError, OptionError, ShapeError
+from softclass.functions.cross_entropy import cross_entropy
+from softclass.networks.architecture import Architecture, Hidden, Stage
+from softclass.networks.augmentation import ROUNDS, augmented, draws
+from softclass.networks.engine import EngineState, Float32, Int64, Plan, Rows, StepReport
+from softclass.networks.layers import Columns, Periodic, Relu, Scale, Selu, Sigmoid, Tanh
+from softclass.networks.row_arrays import check_rows, count_rows
+from softclass.networks.start_weights import start_weights
+
+try:
+    import torch
+except ModuleNotFoundError as _reason:
+    raise MissingExtraError(
+        "SC601",
+        "TorchEngine trains with PyTorch; PyTorch is not installed",
+        where="TorchEngine",
+        hint="Install it: pip install 'softclass[torch]'",
+    ) from _reason
+
+from torch import Tensor
+from torch.nn import functional
+
+WHERE = "TorchEngine"
+RUN_SECONDS = 0.05  # then a run comes back, so that Ctrl-C, limits and checkpoints are seen
+LOGIT_ROWS = 1024  # rows whose maps are in memory at once
+UNKNOWN_STREAM, DROPOUT_STREAM = 3, 8
+WAVE_RATE, SCALE_RATE, NTK_BIAS_RATE = 0.1, 6.0, 0.1  # factors of RealMLP-TD
+# Smaller numbers count as 0: without gradient a moment would never get there, and subnormal numbers are slow.
+LEAST_GRADIENT, LEAST_FIRST_MOMENT, LEAST_SECOND_MOMENT = 1e-17, 1e-30, 1e-36
+LEAST_POWER = 1e-300
+LOSS_UNIT = 2.0**-24  # of the sums of a report
+_LOW = 0xFFFFFFFF
+_ACTIVATIONS: dict[type[Any], Any] = {
+    Relu: functional.relu,
+    Tanh: torch.tanh,
+    Sigmoid: torch.sigmoid,
+    Selu: functional.selu,
+}
+
+
+class _Group(NamedTuple):
+    """Parameters that follow each other in memory and are updated alike."""
+
+    place: slice
+    rate_factor: float
+    decays: bool
+
+
+class _Batch(NamedTuple):
+    """What comes in, and what should come out, of the rows of a step."""
+
+    inputs: tuple[Tensor, ...]
+    targets: Tensor
+    weight: Tensor | None
+
+
+class _Outcome(NamedTuple):
+    """Logits and losses of the rows of a step, and the gradients of the step at all parameters."""
+
+    logits: Tensor
+    losses: Tensor
+    gradients: tuple[Tensor, ...]
+
+
+class TorchEngine:
+    """
+    Trains one architecture with PyTorch; on one machine, with one number of threads, results are the same bytes.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The network.
+    seed : int
+        Key of all draws, in [0, 2**64).
+    n_threads : int or None, default=None
+        Threads on the CPU; None leaves them as PyTorch has them. PyTorch's results depend on their number.
+    label_smoothing : float, default=0.0
+        Share of every target that is spread evenly over the classes. It spoils the probabilities.
+    device : str, default="cpu"
+        Where it is computed: "cpu", "cuda", "cuda:1", "mps". On a GPU, convolutions have the precision that PyTorch
+        gives them there.
+
+    Attributes
+    ----------
+    architecture, seed, n_threads, label_smoothing
+        As given.
+    device : torch.device
+        Where the parameters lie.
+
+    Raises
+    ------
+    OptionError
+        SC141, if `label_smoothing` lies outside [0, 1).
+    DeviceError
+        SC602, if PyTorch cannot use the device.
+
+    Examples
+    --------
+    >>> from softclass.networks.engine import Plan
+    >>> from softclass.networks.layers import FullyConnected
+    >>> network = Architecture(Columns(2), (FullyConnected(16), Relu(), FullyConnected(2)))
+    >>> numbers = np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)
+    >>> rows = Rows((numbers[:, 0] > 0).astype(np.int32), numbers=numbers)
+    >>> engine = TorchEngine(network, seed=0)
+    >>> engine.initialise()
+    >>> report = engine.run(rows, np.arange(64), 0, 1, Plan(64, 16, 1, 0.01))
+    >>> report.last_step, report.weight_sum
+    (1, 16.0)
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        *,
+        seed: int,
+        n_threads: int | None = None,
+        label_smoothing: float = 0.0,
+        device: str = "cpu",
+    ) -> None:
+        if not 0 <= label_smoothing < 1:
+            rule = f"`label_smoothing` must be a number in [0, 1); got {label_smoothing!r}"
+            raise OptionError("SC141", rule, where=WHERE)
+        self.architecture, self.seed, self.n_threads = architecture, seed, n_threads
+        self.label_smoothing = label_smoothing
+        self.device = _device(device)
+        shapes = architecture.parameter_shapes
+        kinds = {name: (_rate_factor(architecture, name), _decays(name)) for name in shapes}
+        self._stored = sorted(shapes, key=kinds.__getitem__)  # as they lie in memory: what is updated alike together
+        places: dict[str, slice] = {}
+        size = 0
+        for name in self._stored:
+            places[name] = slice(size, size + math.prod(shapes[name]))
+            size = places[name].stop
+        self._groups: list[_Group] = []
+        for kind in sorted(set(kinds.values())):
+            alike = [places[name] for name in self._stored if kinds[name] == kind]
+            self._groups.append(_Group(slice(alike[0].start, alike[-1].stop), *kind))
+        self._parameters, self._first, self._second = (
+            torch.zeros(size, dtype=torch.float32, device=self.device) for _ in range(3)
+        )
+        self._views = [
+            {name: buffer[places[name]].view(shape) for name, shape in shapes.items()}
+            for buffer in (self._parameters, self._first, self._second)
+        ]
+        # They share the memory of the parameters; the buffer is updated whole.
+        self._leaves = {name: view.detach().requires_grad_() for name, view in self._views[0].items()}
+        self._steps, self._beta_products = 0, (1.0, 1.0)
+        self._checked: Rows | None = None
+
+    def initialise(self) -> None:
+        """Set start weights, which follow from architecture and seed alone, and zero moments."""
+        none = {name: np.zeros(shape, np.float32) for name, shape in self.architecture.parameter_shapes.items()}
+        self.load_state(EngineState(start_weights(self.architecture, self.seed), none, none, 0, 1.0, 1.0))
+
+    def run(self, rows: Rows, order: Int64, first_step: int, last_step: int, plan: Plan) -> StepReport:
+        """
+        Do the steps from `first_step` up to but not including `last_step`, or the first of them: about 50 ms.
+
+        Parameters
+        ----------
+        rows : Rows
+            The data.
+        order : int64 array of shape (n,)
+            Rows of the epoch, as they are taken.
+        first_step, last_step : int
+            Steps, counted from 0 over all epochs of `plan`; all of one epoch.
+        plan : Plan
+            Batch, rates and draws.
+
+        Returns
+        -------
+        StepReport
+            What the steps brought. Where steps are cut into calls changes no bit.
+        """
+        self._check(rows)
+        began = time.monotonic()
+        epoch_start = first_step // plan.steps_per_epoch * plan.steps_per_epoch
+        constants = plan.constants(first_step, last_step)
+        loss_sum = weight_sum = correct = norm = 0.0
+        with self._settings():
+            for step in range(first_step, last_step):
+                at = step - first_step
+                place = (step - epoch_start) * plan.batch
+                indices = np.array(order[place : place + plan.batch], dtype=np.int64)
+                epoch = plan.epoch_of(step)
+                masks = self._drawn_masks(indices, epoch, float(constants.dropout[at]))
+                found = self._gradients(self._batch(rows, indices, plan, epoch), masks)
+                sums = _sums(found, rows, indices)
+                if not math.isfinite(sums[0]):
+                    return StepReport(step, loss_sum, weight_sum, correct, norm, False)
+                length = self._update(found.gradients, float(constants.rate[at]), float(constants.decay[at]), plan)
+                if not math.isfinite(length):
+                    return StepReport(step, loss_sum, weight_sum, correct, norm, False)
+                norm = max(norm, length)
+                loss_sum, weight_sum, correct = loss_sum + sums[0], weight_sum + sums[1], correct + sums[2]
+                if time.monotonic() - began >= RUN_SECONDS:
+                    return StepReport(step + 1, loss_sum, weight_sum, correct, norm, True)
+        return StepReport(last_step, loss_sum, weight_sum, correct, norm, True)
+
+    def logits(self, rows: Rows, indices: Int64 | None = None) -> Float32:
+        """
+        Return the logits of rows, without dropout or augmentation.
+
+        Parameters
+        ----------
+        rows : Rows
+            The data; targets and weights are not looked at.
+        indices : int64 array of shape (n,), or None
+            Which rows; None takes all.
+
+        Returns
+        -------
+        float32 array of shape (n, n_classes)
+            Logits.
+        """
+        self._check(rows, with_targets=False)
+        chosen = np.arange(count_rows(rows)) if indices is None else np.asarray(indices, dtype=np.int64)
+        logits = np.empty((len(chosen), self.architecture.n_classes), dtype=np.float32)
+        with self._settings(), torch.no_grad():
+            for begin in range(0, len(chosen), LOGIT_ROWS):
+                block = chosen[begin : begin + LOGIT_ROWS]
+                logits[begin : begin + len(block)] = self._forward(self._inputs(rows, block), {}).cpu().numpy()
+        return logits
+
+    def loss_and_gradients(
+        self, rows: Rows, indices: Int64, *, dropout_masks: Sequence[npt.NDArray[np.bool_]] | None = None
+    ) -> tuple[float, dict[str, Float32]]:
+        """
+        Return loss and gradients of rows as one batch, without augmentation: for tests and for teaching.
+
+        Parameters
+        ----------
+        rows : Rows
+            The data.
+        indices : int64 array of shape (n,)
+            Rows of the batch.
+        dropout_masks : sequence of bool arrays of shape (n, width), or None
+            For each `Dropout` of the architecture, in order, what is kept; None drops nothing.
+
+        Returns
+        -------
+        loss : float
+            Sum of weight times loss, over the number of rows.
+        gradients : dict of float32 arrays
+            Its derivatives, under the names of `parameters`.
+        """
+        self._check(rows)
+        chosen = np.asarray(indices, dtype=np.int64)
+        masks = {} if dropout_masks is None else self._given_masks(dropout_masks, len(chosen))
+        with self._settings():
+            found = self._gradients(self._batch(rows, chosen), masks)
+            loss, _, _ = _sums(found, rows, chosen)
+        gradients = dict(zip(self._stored, found.gradients, strict=True))
+        return loss / len(chosen), {name: _copied(gradients[name]) for name in self.architecture.parameter_shapes}
+
+    def parameters(self) -> dict[str, Float32]:
+        """Return copies of the parameters, under the names and in the shapes of `Architecture.parameter_shapes`."""
+        return {name: _copied(view) for name, view in self._views[0].items()}
+
+    def state(self) -> EngineState:
+        """Return copies of all that is needed to go on, with this engine or another."""
+        parts = [{name: _copied(view) for name, view in views.items()} for views in self._views]
+        return EngineState(parts[0], parts[1], parts[2], self._steps, *self._beta_products)
+
+    def load_state(self, state: EngineState) -> None:
+        """
+        Go on from a state.
+
+        Parameters
+        ----------
+        state : EngineState
+            From `state` of an engine of the same architecture; it is copied.
+
+        Raises
+        ------
+        ShapeError
+            SC101, if a parameter is missing or of another shape.
+        """
+        expected = self.architecture.parameter_shapes
+        parts = (state.parameters, state.first_moments, state.second_moments)
+        for values in parts:
+            shapes = {name: value.shape for name, value in values.items()}
+            if shapes != expected:
+                raise ShapeError("SC101", f"a state must have the parameters {expected}; got {shapes}", where=WHERE)
+        for views, values in zip(self._views, parts, strict=True):
+            for name, value in values.items():
+                views[name].copy_(torch.from_numpy(np.array(value, dtype=np.float32)))
+        self._steps, self._beta_products = state.step, (state.beta1_product, state.beta2_product)
+
+    # ---- what comes in
+
+    def _check(self, rows: Rows, *, with_targets: bool = True) -> None:
+        """Check rows once."""
+        if self._checked is not rows:
+            check_rows(self.architecture, rows, with_targets=with_targets)
+            self._checked = rows if with_targets else None
+
+    def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
+        """Return an array, which is not shared with anybody, on the device."""
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    def _batch(self, rows: Rows, indices: Int64, plan: Plan | None = None, epoch: int = 0) -> _Batch:
+        """Return rows as a step takes them; without a plan nothing is drawn."""
+        targets = rows.targets[indices].astype(np.float32 if rows.targets.ndim == 2 else np.int64)
+        weight = None if rows.weight is None else self._tensor(rows.weight[indices].astype(np.float32))
+        return _Batch(self._inputs(rows, indices, plan, epoch), self._tensor(targets), weight)
+
+    def _inputs(self, rows: Rows, indices: Int64, plan: Plan | None = None, epoch: int = 0) -> tuple[Tensor, ...]:
+        """Return normalised images of shape (n, channels, height, width), channels last in memory; or columns."""
+        if rows.pixels is not None:
+            pixels = rows.pixels[indices]
+            if plan is not None and (plan.flip or plan.shift):
+                pixels = augmented(pixels, *draws(self.seed, epoch, indices, flip=plan.flip, shift=plan.shift))
+            images = self._tensor(pixels).float()
+            if rows.offset is not None:
+                images = images - self._tensor(rows.offset.astype(np.float32))
+            if rows.scale is not None:
+                images = images * self._tensor(rows.scale.astype(np.float32))
+            return (images.permute(0, 3, 1, 2),)
+        none = np.zeros((len(indices), 0), dtype=np.float32)
+        numbers = self._tensor(none if rows.numbers is None else rows.numbers[indices].astype(np.float32))
+        if rows.codes is None or not rows.codes.shape[1]:
+            return (numbers,)
+        codes = self._tensor(rows.codes[indices].astype(np.int64))
+        if plan is not None and plan.unknown > 0:
+            pieces = self._pieces(indices, codes.shape[1], epoch, UNKNOWN_STREAM)
+            codes = torch.where(pieces >= _threshold(plan.unknown), codes, 1)
+        return numbers, codes
+
+    def _pieces(self, indices: Int64, count: int, epoch: int, stream: int) -> Tensor:
+        """Return so many 16-bit draws of each row: the halves of a word, the low one first."""
+        return philox_words(self.seed, self._tensor(indices), -(-count // 8), epoch, stream)[:, :count]
+
+    def _drawn_masks(self, indices: Int64, epoch: int, dropout: float) -> dict[int, Tensor]:
+        """Return, by layer, what its inputs are multiplied by."""
+        masks: dict[int, Tensor] = {}
+        for number, layer in enumerate(self.architecture.hidden):
+            rate = layer.dropout * dropout
+            if rate > 0:
+                pieces = self._pieces(indices, layer.n_in, epoch, DROPOUT_STREAM + number)
+                masks[number] = (pieces >= _threshold(rate)).float() * (1 / (1 - rate))
+        return masks
+
+    def _given_masks(self, masks: Sequence[npt.NDArray[np.bool_]], count: int) -> dict[int, Tensor]:
+        wanted = {number: layer for number, layer in enumerate(self.architecture.hidden) if layer.dropout > 0}
+        expected = [(count, layer.n_in) for layer in wanted.values()]
+        if [mask.shape for mask in masks] != expected:
+            rule = f"`dropout_masks` must have the shapes {expected}; got {[mask.shape for mask in masks]}"
+            raise ShapeError("SC101", rule, where=WHERE)
+        return {
+            number: self._tensor(mask.astype(np.float32)) * (1 / (1 - layer.dropout))
+            for (number, layer), mask in zip(wanted.items(), masks, strict=True)
+        }
+
+    # ---- forward, backward, update
+
+    def _forward(self, inputs: tuple[Tensor, ...], masks: dict[int, Tensor]) -> Tensor:
+        """Return the logits."""
+        p = self._leaves
+        if self.architecture.stages:
+            [h] = inputs
+            for number, stage in enumerate(self.architecture.stages, start=1):
+                h = _staged(h, p[f"stage{number}.weight"], p[f"stage{number}.bias"], stage)
+            h = h.permute(0, 2, 3, 1).reshape(len(h), -1)  # features in the order row, column, channel
+        else:
+            h = self._columns(*inputs)
+        for number, layer in enumerate(self.architecture.hidden):
+            h = h * masks[number] if number in masks else h
+            h = _dense(h, p[f"dense{number + 1}.weight"], p[f"dense{number + 1}.bias"], layer)
+        return h
+
+    def _columns(self, numbers: Tensor, codes: Tensor | None = None) -> Tensor:
+        """Return the inputs of the first layer: numbers, waves, embedded columns, indicators."""
+        p, architecture = self._leaves, self.architecture
+        counts = architecture.input.codes if isinstance(architecture.input, Columns) else ()
+        parts = [numbers]
+        if architecture.has(Periodic):
+            turns = numbers.unsqueeze(-1) * p["periodic.frequency"]
+            waves = torch.cos(2 * math.pi * (turns - turns.round()) + p["periodic.phase"])
+            sums = (waves.unsqueeze(2) * p["periodic.weight"]).sum(-1) + p["periodic.bias"]
+            parts.append(sums.flatten(1))
+        if codes is not None:
+            for j in architecture.embedded_columns:
+                parts.append(functional.embedding(codes[:, j], p[f"embedding{j + 1}.weight"]))
+            for j in architecture.indicator_columns:
+                parts.append(functional.one_hot(codes[:, j], counts[j]).float())
+        inputs = torch.cat(parts, dim=1)
+        return inputs * p["scale.weight"] if architecture.has(Scale) else inputs
+
+    def _gradients(self, batch: _Batch, masks: dict[int, Tensor]) -> _Outcome:
+        """Return what a step brings; gradients are in stored order, those of the sum of weight times loss by count."""
+        logits = self._forward(batch.inputs, masks)
+        losses = cross_entropy(logits, batch.targets, reduction="none", label_smoothing=self.label_smoothing)
+        weighted = losses if batch.weight is None else losses * batch.weight
+        leaves = [self._leaves[name] for name in self._stored]
+        return _Outcome(logits.detach(), losses.detach(), torch.autograd.grad(weighted.sum() / len(losses), leaves))
+
+    def _update(self, gradients: tuple[Tensor, ...], rate: float, decay: float, plan: Plan) -> float:
+        """Do a step of AdamW (Loshchilov and Hutter, 2019); return the length of the gradient."""
+        beta1_power, beta2_power = (
+            _next_power(power, beta) for power, beta in zip(self._beta_products, (plan.beta1, plan.beta2), strict=True)
+        )
+        self._steps, self._beta_products = self._steps + 1, (beta1_power, beta2_power)
+        with torch.no_grad():
+            gradient = torch.cat([part.reshape(-1) for part in gradients])
+            gradient.masked_fill_(gradient.abs() < LEAST_GRADIENT, 0.0)
+            for group in self._groups:
+                g, w = gradient[group.place], self._parameters[group.place]
+                m, v = self._first[group.place], self._second[group.place]
+                pace = rate * group.rate_factor
+                m.mul_(plan.beta1).add_(g, alpha=1 - plan.beta1)
+                m.masked_fill_(m.abs() < LEAST_FIRST_MOMENT, 0.0)
+                v.mul_(plan.beta2).addcmul_(g, g, value=1 - plan.beta2)
+                v.masked_fill_(v.abs() < LEAST_SECOND_MOMENT, 0.0)
+                divisor = (v * (1 / (1 - beta2_power))).sqrt_().add_(plan.epsilon)
+                w.mul_(1 - pace * (decay if group.decays else 0.0))
+                w.addcdiv_(m, divisor, value=-pace / (1 - beta1_power))
+            wide = gradient if self.device.type == "mps" else gradient.double()  # it has no float64
+            return float(wide.square().sum().sqrt())
+
+    @contextmanager
+    def _settings(self) -> Iterator[None]:
+        """Set PyTorch's threads and deterministic algorithms, and give back what there was."""
+        threads, is_deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+        warns_only = torch.is_deterministic_algorithms_warn_only_enabled()
+        fills = torch.utils.deterministic.fill_uninitialized_memory
+        if self.n_threads is not None:
+            torch.set_num_threads(self.n_threads)
+        torch.use_deterministic_algorithms(True, warn_only=self.device.type != "cpu")
+        torch.utils.deterministic.fill_uninitialized_memory = False  # it would write every new map twice
+        try:
+            yield
+        finally:
+            torch.utils.deterministic.fill_uninitialized_memory = fills
+            torch.use_deterministic_algorithms(is_deterministic, warn_only=warns_only)
+            torch.set_num_threads(threads)
+
+
+def philox_words(seed: int, rows: Tensor, n_blocks: int, epoch: int, stream: int) -> Tensor:
+    """
+    Return what `augmentation.philox` draws, on the device of `rows`, in halves of words.
+
+    Parameters
+    ----------
+    seed : int
+        Key, in [0, 2**64).
+    rows : int64 tensor of shape (n,)
+        Second words of the counters.
+    n_blocks : int
+        First words are 0 to `n_blocks` - 1.
+    epoch, stream : int
+        Third and fourth word.
+
+    Returns
+    -------
+    int64 tensor of shape (n, 8 * n_blocks)
+        Numbers in [0, 2**16); of each word the low half comes first.
+    """
+    a = torch.arange(n_blocks, device=rows.device).expand(len(rows), -1)
+    b = rows.unsqueeze(1).expand_as(a)
+    c, d = torch.full_like(a, epoch), torch.full_like(a, stream)
+    key0, key1 = seed & _LOW, seed >> 32
+    for _ in range(ROUNDS):
+        # Products of 64 bits: the sign is their highest bit, and the shift would copy it.
+        x, y = a * 0xD2511F53, c * 0xCD9E8D57
+        a, b, c, d = (y >> 32 & _LOW) ^ b ^ key0, y & _LOW, (x >> 32 & _LOW) ^ d ^ key1, x & _LOW
+        key0, key1 = (key0 + 0x9E3779B9) & _LOW, (key1 + 0xBB67AE85) & _LOW
+    words = torch.stack([a, b, c, d], dim=-1)
+    return torch.stack([words & 0xFFFF, words >> 16], dim=-1).reshape(len(rows), -1)
+
+
+def largest_of_windows(a: Tensor) -> Tensor:
+    """
+    Return the largest value of each 2 x 2 window; the gradient goes to the first of equals, in row order.
+
+    It is `max_pool2d` in operations whose gradients are deterministic on every device.
+
+    Parameters
+    ----------
+    a : tensor of shape (n, channels, height, width)
+        Maps; an odd last row or column is left out.
+
+    Returns
+    -------
+    tensor of shape (n, channels, height // 2, width // 2)
+        Smaller maps.
+    """
+    height, width = a.shape[2] // 2 * 2, a.shape[3] // 2 * 2
+    rows = [_larger(a[:, :, i:height:2, :width:2], a[:, :, i:height:2, 1:width:2]) for i in (0, 1)]
+    return _larger(rows[0], rows[1])
+
+
+def _larger(first: Tensor, second: Tensor) -> Tensor:
+    return torch.where(second > first, second, first)
+
+
+def _staged(x: Tensor, weight: Tensor, bias: Tensor, stage: Stage) -> Tensor:
+    """Convolution, pool, relu: in this order relu has a quarter of the work."""
+    top, left, bottom, right = stage.pads
+    if any(stage.pads):
+        x = functional.pad(x, (left, right, top, bottom))
+    a = functional.conv2d(x, weight.permute(3, 2, 0, 1), bias)
+    return functional.relu(functional.max_pool2d(a, 2) if a.device.type == "cpu" else largest_of_windows(a))
+
+
+def _dense(x: Tensor, weight: Tensor, bias: Tensor, layer: Hidden) -> Tensor:
+    if layer.ntk:
+        z = functional.linear(x, weight) * (1 / math.sqrt(layer.n_in)) + bias
+    else:
+        z = functional.linear(x, weight, bias)
+    return z if layer.activation is None else _ACTIVATIONS[type(layer.activation)](z)
+
+
+def _sums(found: _Outcome, rows: Rows, indices: Int64) -> tuple[float, float, float]:
+    """Return sums of weight times loss, of weight, and of the weight of hits."""
+    losses = found.losses.cpu().numpy().astype(np.float64)
+    targets = rows.targets[indices]
+    labels = targets if targets.ndim == 1 else targets.argmax(axis=1)
+    hits = found.logits.cpu().numpy().argmax(axis=1) == labels
+    weight = np.ones(len(indices)) if rows.weight is None else rows.weight[indices].astype(np.float64)
+    return _rounded(losses @ weight), _rounded(weight.sum()), _rounded(weight[hits].sum())
+
+
+def _rounded(x: float) -> float:
+    """Return a multiple of 2**-24: adding such numbers is exact, wherever a run was cut."""
+    return round(x / LOSS_UNIT) * LOSS_UNIT if math.isfinite(x) else float(x)
+
+
+def _rate_factor(architecture: Architecture, name: str) -> float:
+    if name == "scale.weight":
+        return SCALE_RATE
+    if name.startswith("periodic."):
+        return WAVE_RATE
+    return NTK_BIAS_RATE if name.endswith(".bias") and architecture.hidden[0].ntk else 1.0
+
+
+def _decays(name: str) -> bool:
+    return not name.endswith((".bias", ".phase")) and name != "scale.weight"
+
+
+def _threshold(probability: float) -> int:
+    """Of 16-bit pieces: one below it says "drop"."""
+    return min(max(math.floor(probability * 65536 + 0.5), 0), 65536)
+
+
+def _next_power(power: float, beta: float) -> float:
+    return power * beta if power * beta >= LEAST_POWER else 0.0
+
+
+def _copied(tensor: Tensor) -> Float32:
+    copied: Float32 = tensor.detach().cpu().numpy().copy()
+    return copied
+
+
+def _device(name: str) -> Any:
+    try:
+        device = torch.device(name)
+        if device.type == "cuda":  # cuBLAS repeats its results only with this, read when it is first used
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as reason:  # PyTorch without CUDA asserts
+        raise DeviceError(
+            "SC602",
+            f"`device` must be one that PyTorch can use on this machine; got {name!r}",
+            where=WHERE,
+            hint='"cpu" works everywhere',
+        ) from reason
+    return device
