@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES, PAGE = ROOT / "examples", ROOT / "docs" / "how-to" / "own-training-loop.md"
 CASES = [
     ("last_layer", "torch", {}),
     pytest.param("keras_loss", "torch", {"KERAS_BACKEND": "torch"}, marks=pytest.mark.slow),
@@ -44,3 +45,11 @@ def test_an_example_classifies_digits(name: str, backend: str, environment: dict
     assert float(log_loss) < 0.25
     assert float(accuracy) > 0.95
     assert f"backend {backend}\n" in done.stdout or not environment
+
+
+def test_the_page_shows_parts_of_the_examples() -> None:
+    scripts = "\n".join(path.read_text(encoding="utf-8") for path in sorted(EXAMPLES.glob("*.py")))
+    shown = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+    assert len(shown) == 5
+    assert [part for part in shown if part not in scripts] == []

@@ -11,9 +11,10 @@ import pytest
 
 from asserts import assert_close
 from softclass.errors import OptionError, ShapeError
+from softclass.functions.linear_cross_entropy import checked_linear
 
 torch = pytest.importorskip("torch", reason="LastLayer is a PyTorch module")
-from softclass.functions.last_layer import LastLayer  # noqa: E402 - needs PyTorch
+from softclass.functions.last_layer import LastLayer, loss_in_blocks  # noqa: E402 - needs PyTorch
 
 functional = torch.nn.functional
 TOLERANCE = {torch.float32: 2e-6, torch.float64: 2e-14}
@@ -161,6 +162,26 @@ def test_many_classes_need_no_logits() -> None:
     grown, is_finite, is_there = done.stdout.split()
     assert int(grown) < 60e6
     assert (is_finite, is_there) == ("True", "True")
+
+
+@pytest.mark.parametrize("at_once", [1, 4, 11])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_blocks_of_other_devices_make_the_same_loss(reduction: str, at_once: int) -> None:
+    head, _ = pair(torch.float64, reduction=reduction, class_weight=CLASS_WEIGHT, ignore_index=4)
+    features, targets = drawn(11, 7).requires_grad_(), torch.arange(11) % 5
+    weight = torch.arange(11.0, dtype=torch.float64)
+    checked = checked_linear(
+        *("here", features, head.weight, targets, head.bias, weight, head.class_weight),
+        *(head.ignore_index, head.label_smoothing, reduction),
+    )
+
+    found = loss_in_blocks(checked, at_once)
+
+    expected = head(features, targets, weight)
+    assert_close(expected.detach().numpy(), found.detach().numpy(), rtol=1e-13, atol=0)
+    theirs = gradients(found.sum(), head, features)
+    for mine, truth in zip(theirs, gradients(expected.sum(), head, features), strict=True):
+        assert_close(truth, mine, rtol=1e-12, atol=1e-14)
 
 
 def test_printing_it_names_sizes_and_options() -> None:

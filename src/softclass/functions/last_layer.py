@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from softclass.errors import MissingExtraError, ShapeError
+from softclass.functions import formula, reference
 from softclass.functions.checks import check_reduction
-from softclass.functions.linear_cross_entropy import linear_cross_entropy
+from softclass.functions.linear_cross_entropy import Checked, checked_linear, linear_cross_entropy
+from softclass.functions.namespaces import TORCH
 
 try:
     import torch
@@ -19,6 +21,9 @@ except ModuleNotFoundError as _reason:
     ) from _reason
 
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+BLOCK_LOGITS = 1 << 24  # of a block, where there is no compiled pass
 
 
 class LastLayer(nn.Module):
@@ -69,10 +74,10 @@ class LastLayer(nn.Module):
 
     Notes
     -----
-    On the CPU, memory is that of parameters, features and their gradients: no array of shape (rows, out_features) is
-    made, neither forward nor backward. On other devices the loss consists of PyTorch's own operations, which hold the
-    logits. Under `torch.autocast` the layer computes in the type of its parameters: half-precision features are
-    widened.
+    Memory is that of parameters, features, their gradients, and blocks of bounded size: no array of shape
+    (rows, out_features) is made, neither forward nor backward. On the CPU that is the work of one compiled pass; on
+    other devices the logits of a block of rows are made a second time on the way back. Under `torch.autocast` the layer
+    computes in the type of its parameters: half-precision features are widened.
 
     Examples
     --------
@@ -142,18 +147,33 @@ class LastLayer(nn.Module):
         leading, kind = features.shape[:-1], features.device.type
         is_mixed = torch.is_autocast_enabled(kind)
         with torch.autocast(kind, enabled=False):
-            loss: Tensor = linear_cross_entropy(
+            loss = self._loss(
                 (features.to(self.weight.dtype) if is_mixed else features).reshape(-1, features.shape[-1]),
-                self.weight,
                 targets.reshape(-1, *targets.shape[len(leading) :]),
-                bias=self.bias,
-                sample_weight=None if sample_weight is None else sample_weight.reshape(-1),
-                class_weight=self.class_weight,
-                ignore_index=self.ignore_index,
-                label_smoothing=self.label_smoothing,
-                reduction=self.reduction,
+                None if sample_weight is None else sample_weight.reshape(-1),
             )
         return loss.reshape(leading) if self.reduction == "none" else loss
+
+    def _loss(self, features: Tensor, targets: Tensor, sample_weight: Tensor | None) -> Tensor:
+        """Return the loss of rows; the compiled pass of the CPU has blocks of its own."""
+        at_once = max(1, BLOCK_LOGITS // self.out_features)
+        if features.device.type != "cpu" and len(features) > at_once:
+            where, weights = "LastLayer", (sample_weight, self.class_weight)
+            options = (self.ignore_index, self.label_smoothing, self.reduction)
+            checked = checked_linear(where, features, self.weight, targets, self.bias, *weights, *options)
+            return loss_in_blocks(checked, at_once)
+        loss: Tensor = linear_cross_entropy(
+            features,
+            self.weight,
+            targets,
+            bias=self.bias,
+            sample_weight=sample_weight,
+            class_weight=self.class_weight,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+            reduction=self.reduction,
+        )
+        return loss
 
     def extra_repr(self) -> str:
         """
@@ -171,3 +191,44 @@ class LastLayer(nn.Module):
             if (value := getattr(self, name)) != default:
                 facts.append(f"{name}={value!r}")
         return ", ".join(facts)
+
+
+def loss_in_blocks(checked: Checked, at_once: int) -> Tensor:
+    """
+    Return a linear loss made of blocks of rows, each of which forgets its logits and makes them again when needed.
+
+    Parameters
+    ----------
+    checked : Checked
+        The arguments of `linear_cross_entropy`.
+    at_once : int
+        Rows of a block.
+
+    Returns
+    -------
+    Tensor
+        The loss, as `linear_cross_entropy` gives it.
+    """
+    features, targets, sample_weight = checked.features, checked.targets, checked.sample_weight
+    reduction = checked.reduction
+
+    def block(x: Tensor, t: Tensor, w: Tensor | None) -> Tensor:
+        part = checked._replace(features=x, targets=t, sample_weight=w)
+        found: Tensor = reference.linear_cross_entropy(
+            *part._replace(reduction="none" if reduction == "none" else "sum")
+        )
+        return found
+
+    weights = [None] * -(-len(features) // at_once) if sample_weight is None else sample_weight.split(at_once)
+    parts = [
+        checkpoint(block, *rows, use_reentrant=False, preserve_rng_state=False)
+        for rows in zip(features.split(at_once), targets.split(at_once), weights, strict=True)
+    ]
+    if reduction == "none":
+        return torch.cat(parts)
+    total = torch.stack(parts).sum()
+    if reduction == "sum":
+        return total
+    n_classes, rest = checked.weight.shape[0], (sample_weight, checked.class_weight, checked.ignore_index)
+    omega = formula.weighed(TORCH, features, n_classes, targets, -1, *rest).omega
+    return total / omega.sum().to(total.dtype)
