@@ -1,4 +1,4 @@
-"""Where images come from: folders, archives, IDX and NPZ files, single files, arrays and Pillow's images."""
+"""Where images come from: folders, archives, lists, IDX and NPZ files, single files, arrays and Pillow's images."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from softclass.data.folders import (
     labelled_files,
     unlabelled_files,
 )
+from softclass.data.image_lists import is_image_list, read_image_list
 from softclass.data.image_set import ImageOptions
 from softclass.data.signatures import looks_like_idx, looks_like_image, looks_like_npy, looks_like_zip
 from softclass.errors import DTypeError, ImageError, Notes, ShapeError, TableError, UsageError, first_few, shown
@@ -53,7 +54,8 @@ def is_image_source(source: Any) -> bool:
     -------
     bool
         True for folders, for files that hold images by their first bytes (image formats, ZIP, NPZ, NPY, IDX), for
-        arrays with three or four axes and for sequences of Pillow's images.
+        lists of images (see `softclass.data.image_lists`), for arrays with three or four axes and for sequences of
+        Pillow's images.
 
     Examples
     --------
@@ -71,6 +73,21 @@ def is_image_source(source: Any) -> bool:
             and any(map(is_image_source, source))  # a table among them is refused later
         )
     return False
+
+
+def names_images(source: Any) -> bool:
+    """
+    Return whether a source is made of lists of images only, which a table that happens to look like one may be, too.
+
+    Examples
+    --------
+    >>> names_images("."), names_images([])
+    (False, False)
+    """
+    paths = [source] if isinstance(source, str | Path) else source
+    if not isinstance(paths, Sequence) or isinstance(paths, bytes) or not paths:
+        return False
+    return all(isinstance(path, str | Path) and path not in ("-", "") and is_image_list(Path(path)) for path in paths)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +116,7 @@ def find_images(
     _check_kind(source)
     if isinstance(source, np.ndarray) or (not isinstance(source, str | Path) and source and _is_pillow(source[0])):
         return _find_in_memory(source, notes, labelled, targets)
-    if targets is not None:
+    if targets is not None and not (isinstance(targets, str) and names_images(source)):
         raise UsageError(
             "SC203", "target= gives the labels of arrays and of images in memory; files have their own", where="images"
         )
@@ -111,7 +128,7 @@ def find_images(
     arrays = _array_paths(paths, labelled)
     if arrays:
         return Arrays(name, read_blocks(arrays, notes, labelled=labelled))
-    return _find_files(paths, name, options, notes, labelled, stack)
+    return _find_files(paths, name, options, notes, labelled, stack, targets)
 
 
 def _check_kind(source: Any) -> None:
@@ -197,16 +214,26 @@ def _array_paths(paths: Sequence[Path], labelled: bool | None) -> list[Path]:
 
 
 def _find_files(
-    paths: Sequence[Path], name: str, options: ImageOptions, notes: Notes, labelled: bool | None, stack: ExitStack
-) -> Files:
-    """Folders, archives and single files, one after the other."""
+    paths: Sequence[Path], name: str, options: ImageOptions, notes: Notes, labelled: bool | None, stack: ExitStack,
+    target: str | None,
+) -> Files:  # fmt: skip
+    """Folders, archives, lists and single files, one after the other."""
     files: list[ImageFile] = []
     skipped: list[tuple[str, str]] = []
     empty: list[str] = []
-    singles = [path for path in paths if path.is_file() and not _is_archive(path)]
+    plain = [path for path in paths if path.is_file() and not _is_archive(path)]
+    lists = {path for path in plain if is_image_list(path)}
+    singles = [path for path in plain if path not in lists]
     found_labels = labelled is not False
     for path in paths:
         if path in singles:
+            continue
+        if path in lists:
+            before = f"{as_text(path.name)}: " if len(paths) > 1 else ""
+            listed = read_image_list(path, labelled=labelled, target=target, prefix=before)
+            files.extend(listed.files)
+            skipped.extend(listed.skipped)
+            found_labels = found_labels and listed.labelled
             continue
         store: Folder | Archive = Folder(path, options.follow_links) if path.is_dir() else Archive(path)
         if isinstance(store, Archive):
@@ -265,6 +292,7 @@ def _is_image_path(path: Path) -> bool:
         or looks_like_npy(head)
         or looks_like_idx(head)
         or (looks_like_zip(head) and not _is_spreadsheet(path))
+        or is_image_list(path)
     )
 
 

@@ -14,7 +14,7 @@ from softclass._typing import Pixels
 from softclass.data.array_images import Block
 from softclass.data.folders import ImageFile
 from softclass.data.image_set import ImageOptions, ImageSet, ImageSpec, default_size
-from softclass.data.image_sources import Arrays, Files, find_images, is_image_source
+from softclass.data.image_sources import Arrays, Files, find_images, is_image_source, names_images
 from softclass.data.pixels import pixel_keys
 from softclass.errors import ImageError, Notes, shown
 
@@ -23,6 +23,7 @@ __all__ = [
     "ImageSet",
     "ImageSpec",
     "is_image_source",
+    "names_images",
     "pixel_keys",
     "read_image_batches",
     "read_images",
@@ -48,7 +49,7 @@ def read_images(
     ----------
     source : path, sequence of paths, uint8 array (n, height, width[, channels]), or sequence of Pillow's images
         A folder or ZIP archive with a folder per class, optionally below train, validation and test; a folder with IDX
-        or NPZ files, or such files; image files.
+        or NPZ files, or such files; image files; a text table of image files and their classes.
     options : ImageOptions, optional
         How to read; sizes and channels are found from the images by default.
     notes : Notes, optional
@@ -58,7 +59,7 @@ def read_images(
     labelled : bool or None, default True
         Whether labels are read; None: if there are any.
     targets : sequence of labels, optional
-        The classes of an array or of Pillow's images.
+        The classes of an array or of Pillow's images. A text names the column of the classes in a list of images.
     progress : callable, optional
         Called with (files done, files in all).
 
@@ -70,7 +71,7 @@ def read_images(
     Raises
     ------
     ImageError, UsageError, TableError, ShapeError, PathError, TooLargeError
-        SC341-SC345, SC361, SC362 for what cannot be read; SC203, SC311, SC101 for arguments that do not fit; SC603 and
+        SC341-SC346, SC361, SC362 for what cannot be read; SC203, SC311, SC101 for arguments that do not fit; SC603 and
         SC606 for a path or a machine.
 
     Notes

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from softclass.data.files import check_local_path, read_bytes
+from softclass.data.images import names_images
 from softclass.data.schema import Label
 from softclass.errors import Notes, UsageError, nearest, shown
 from softclass.model.limits import check_metric_names, parse_limits
@@ -78,7 +79,7 @@ def check_options(given: Mapping[str, Any], task: str, defaults: Mapping[str, An
                 "SC202", f"{option_name(name)} has no effect without an output directory", where="train",
                 hint="Pass output=",
             )  # fmt: skip
-    if task == "images" and isinstance(given["target"], str):
+    if task == "images" and isinstance(given["target"], str) and not names_images(given.get("data")):
         raise UsageError(
             "SC202", "--target does not apply to images (applies to tables)", where="train",
             hint="A folder is read as images, whose class is the name of their folder; name the files of a table",

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softclass._typing import Columns, Pixels
-from softclass.data.images import ImageSet, is_image_source, read_image_batches
+from softclass.data.images import ImageSet, is_image_source, names_images, read_image_batches
 from softclass.data.pixels import PixelPreprocessing
 from softclass.data.preprocessing import Preprocessing, count_unseen
 from softclass.data.schema import encode_columns, encode_targets, has_target
@@ -121,7 +121,7 @@ def read_rows(
         _refuse_table(data)
         yield from _image_rows(data, manifest, notes, batch_rows or IMAGE_BATCH_ROWS, labelled)
         return
-    if is_image_source(data):
+    if is_image_source(data) and not names_images(data):
         raise TableError("SC331", "the model takes a table; got images", where=_name_of(data))
     schema, preprocessing = manifest.schema(), manifest.preprocessing()
     assert isinstance(preprocessing, Preprocessing)  # noqa: S101 - the manifest was checked
