@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from softclass.errors import UsageError
+from softclass.errors import DeviceError, UsageError
 from softclass.model.interrupted_runs import InterruptedRun, held_signals
 from softclass.model.layers import read_layers
 from softclass.model.network_options import candidates, network_options
@@ -207,6 +207,7 @@ def test_options_leave_candidates(options, task, kinds):
         ({"architecture": "realmlp", "hidden": "9"}, "table", "[SC203] train: --hidden and --architecture both say"),
         ({"budget": "9s", "epochs": 3}, "table", "[SC203] train: --budget and --epochs both say how long to train"),
         ({"budget": "9s", "time_limit": "3s"}, "table", "[SC203] train: --time-limit cuts what --budget plans"),
+        ({"device": "gpu"}, "table", "[SC207] train: --device must be auto, cpu, cuda, cuda:N or mps; got gpu"),
         ({"budget": "soon"}, "table", "[SC207] train: --budget must be a positive time"),
         ({"keep_checkpoints": True}, "table", "[SC202] train: --keep-checkpoints has no effect without an output"),
         ({"resume": "a", "output": "b"}, "table", "[SC203] train: --resume names the run directory, and --output"),
@@ -294,6 +295,14 @@ def test_resuming_with_other_data_is_refused(digits, tmp_path):
     with pytest.raises(Exception, match="SC412"):
         train(pixels, digits[1], model="cnn", epochs=2, resume=tmp_path / "run", **QUIET)
     assert train(*digits, model="cnn", epochs=2, resume=tmp_path / "run", **QUIET).digest == model.digest
+
+
+def test_a_device_that_is_not_there_is_named(rings):
+    torch = pytest.importorskip("torch")
+    number = torch.cuda.device_count()
+
+    with pytest.raises(DeviceError, match="SC602"):
+        train(rings, "ring", model="mlp", device=f"cuda:{number}")
 
 
 def test_a_folder_that_is_not_ours_is_not_touched(rings, tmp_path):

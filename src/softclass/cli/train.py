@@ -153,6 +153,7 @@ def train(
         str | None,
         option("plan for this time [default with auto: 30s, 60s]", group=NETWORKS, metavar="60s|10m"),
     ] = None,
+    device: Annotated[str, option("auto = cpu, or cuda, cuda:N, mps", group=NETWORKS, metavar="NAME")] = "auto",
     resume: Annotated[str | None, option("go on with an interrupted run", group=NETWORKS, metavar="RUN")] = None,
     keep_checkpoints: Annotated[bool, flag("leave them beside the run directory", group=NETWORKS)] = False,
     path: Annotated[bool, flag("chart other strengths of the penalty in the report", group=FITTING)] = False,

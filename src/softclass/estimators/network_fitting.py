@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from softclass.estimators.checkpoint import CheckpointFolder, digest_of_run
 from softclass.networks.architecture import Architecture
-from softclass.networks.engine import EngineState, Float32, Plan, Rows
+from softclass.networks.engine import Engine, EngineState, Float32, Plan, Rows
 from softclass.networks.native import NativeEngine
 from softclass.networks.training import FittedNetwork, Patience, Score, TrainingState, epoch_order, train_network
 from softclass.trust.metrics import row_log_losses
@@ -98,6 +98,7 @@ def fit_network(
     patience: Patience | int | None,
     watch: Watch | None = None,
     start: EngineState | None = None,
+    device: str = "cpu",
 ) -> FittedNetwork:
     """
     Train a network on encoded rows.
@@ -120,6 +121,8 @@ def fit_network(
         Who is told, and where checkpoints stand.
     start : EngineState, optional
         Where to begin.
+    device : str, default "cpu"
+        As in `engine_for`.
 
     Returns
     -------
@@ -132,7 +135,7 @@ def fit_network(
         SC132, if training diverges; SC411 and SC412, if it cannot go on from a checkpoint.
     """
     watch = watch or Watch()
-    engine = NativeEngine(architecture, seed=seed, n_threads=threads)
+    engine = engine_for(architecture, seed, threads, device)
     folder = None
     if watch.checkpoints is not None:
         folder = CheckpointFolder(watch.checkpoints, digest_of_run(architecture, plan, seed, rows, validation))
@@ -166,6 +169,40 @@ def fit_network(
         start=start,
         resume=folder.newest() if folder is not None and watch.resume else None,
     )
+
+
+def engine_for(architecture: Architecture, seed: int, threads: int, device: str = "cpu") -> Engine:
+    """
+    Return what trains a network on a device.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The network.
+    seed : int
+        Decides every draw.
+    threads : int
+        As in `fit_network`.
+    device : str, default "cpu"
+        "cpu" is the compiled engine; "cuda", "cuda:1" and "mps" are PyTorch's.
+
+    Returns
+    -------
+    Engine
+        Before its first step.
+
+    Raises
+    ------
+    MissingExtraError
+        SC601, if PyTorch is needed and not installed.
+    DeviceError
+        SC602, if there is no such device.
+    """
+    if device == "cpu":
+        return NativeEngine(architecture, seed=seed, n_threads=threads)
+    from softclass.networks.torch import TorchEngine
+
+    return TorchEngine(architecture, seed=seed, n_threads=threads or None, device=device)
 
 
 def network_of(architecture: Architecture, parameters: dict[str, Float32], threads: int) -> NativeEngine:

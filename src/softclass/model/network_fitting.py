@@ -15,7 +15,7 @@ from softclass.data.pixels import PixelPreprocessing
 from softclass.data.preprocessing import Preprocessing, smooth_preprocessing
 from softclass.data.split import SplitOptions, split
 from softclass.errors import Notes
-from softclass.estimators.network_fitting import Watch, fit_network, network_of
+from softclass.estimators.network_fitting import Watch, engine_for, fit_network, network_of
 from softclass.model.encoded import AnyPreprocessing, features_of
 from softclass.model.examples import Examples, Inputs, chosen_inputs, take_inputs
 from softclass.model.layers import network_places
@@ -25,7 +25,6 @@ from softclass.networks.engine import Plan, Rows
 from softclass.networks.fitted_layers import FittedLayer, fitted_layers
 from softclass.networks.known_architectures import image_architecture, realmlp, table_architecture
 from softclass.networks.layers import Columns, Pixels
-from softclass.networks.native import NativeEngine
 from softclass.networks.plans import (
     SHIFT,
     SHIFT_EPOCHS,
@@ -70,6 +69,8 @@ class NetworkOptions:
         Epochs without a better one after which the run ends.
     budget : float or None
         Seconds that the run is planned for.
+    device : str
+        Where the steps are computed, as in `engine_for`.
     """
 
     architecture: str = "auto"
@@ -82,6 +83,7 @@ class NetworkOptions:
     decay: float | None = None
     patience: int | None = None
     budget: float | None = None
+    device: str = "cpu"
 
     @property
     def chosen(self) -> Chosen:
@@ -317,7 +319,7 @@ class NetworkFitting:
         watch = Watch(on_epoch, on_steps, should_stop, self.checkpoints, self.resume)
         return fit_network(
             architecture, cut.fit, cut.validation, plan, seed=self.seed, threads=self.threads, patience=patience,
-            watch=watch,
+            watch=watch, device=self.options.device,
         )  # fmt: skip
 
     def _validation_rows(self, examples: Examples, rows: Int64) -> Int64:
@@ -395,7 +397,7 @@ class NetworkFitting:
         """Return the plan with as many epochs as the budget has time for: some steps are timed for it."""
         if self.options.budget is None or self.options.epochs is not None:
             return plan
-        engine = NativeEngine(architecture, seed=self.seed, n_threads=self.threads)
+        engine = engine_for(architecture, self.seed, self.threads, self.options.device)
         engine.initialise()
         order = permutation(self.seed, 0, plan.n_rows)
         last = min(1 + TIMED_STEPS, plan.steps_per_epoch)
@@ -431,7 +433,14 @@ class NetworkFitting:
         for flip in (False, True):
             plan = image_plan(architecture, len(rows), Chosen(epochs=2), flip=flip)
             network = fit_network(
-                architecture, rows, cut.validation, plan, seed=self.seed, threads=self.threads, patience=None
+                architecture,
+                rows,
+                cut.validation,
+                plan,
+                seed=self.seed,
+                threads=self.threads,
+                patience=None,
+                device=self.options.device,
             )
             losses.append(network.history[-1]["validation_log_loss_scaled"])
         return bool(losses[1] < losses[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,11 +19,12 @@ from softclass.networks.known_architectures import IMAGE_ARCHITECTURES
 SOFTMAX_ONLY = ("C", "l1_ratio", "max_iter", "tol", "path", "odds_ratios")
 NETWORK_ONLY = (
     "hidden", "architecture", "augment", "epochs", "batch_size", "lr", "weight_decay", "patience", "resume",
-    "keep_checkpoints",
+    "keep_checkpoints", "device",
 )  # fmt: skip
 NETWORK_OF = {"table": "mlp", "images": "cnn"}
 TABLE_ARCHITECTURES = ("realmlp",)
 AUGMENTATIONS = ("flip", "shift")
+DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 FEWEST_ROWS = 500  # of the fit part, below which auto does not try a network
 LARGEST_SIDE = 96  # of images that a network takes
 NETWORK_SIDE = 64  # of images whose size nobody gives: the cost of a network grows with the square of it
@@ -130,6 +132,7 @@ def network_options(given: Mapping[str, Any], task: str, *, planned: bool) -> Ne
         decay=given["weight_decay"],
         patience=given["patience"],
         budget=budget,
+        device="cpu" if given["device"] == "auto" else given["device"],
     )
 
 
@@ -165,6 +168,8 @@ def _check_values(given: Mapping[str, Any], task: str) -> None:
         )  # fmt: skip
     if given["hidden"] is not None and given["architecture"] != "auto":
         raise UsageError("SC203", "--hidden and --architecture both say what the layers are", where="train")
+    if not DEVICES.fullmatch(given["device"]):
+        raise out_of_range("device", "auto, cpu, cuda, cuda:N or mps", given["device"])
     _hidden(given["hidden"])
     _augment(given["augment"])
     if given["resume"] is not None and str(given["output"]) != str(given["resume"]):

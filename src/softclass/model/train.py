@@ -113,6 +113,7 @@ def train(
     lr: float | None = None,
     weight_decay: float | None = None,
     budget: str | float | None = None,
+    device: str = "auto",
     resume: str | Path | None = None,
     keep_checkpoints: bool = False,
     path: bool = False,
@@ -220,6 +221,8 @@ def train(
         Highest learning rate; weight decay.
     budget : float seconds or str such as "60s", optional
         Time for which the run of a network is planned. "auto" has 30 s for tables and 60 s for images.
+    device : {"auto", "cpu", "cuda", "cuda:N", "mps"}, default "auto"
+        Where networks are trained; "auto" is the compiled engine on the processor, the last three need PyTorch.
     resume : path, optional
         Run directory of an interrupted run of the same data and options, to go on with it; instead of `output`.
     keep_checkpoints : bool, default False
