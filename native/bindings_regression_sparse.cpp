@@ -21,7 +21,7 @@ std::tuple<double, double> sparse_regression_pass(
     nb::handle chunk_columns, nb::handle column_starts, nb::handle column_rows, nb::handle column_values,
     nb::handle targets, nb::handle weights, int64_t n_classes, nb::handle weight, nb::handle bias,
     nb::handle weight_tangent, nb::handle bias_tangent, nb::handle probabilities, nb::handle weight_product,
-    nb::handle bias_product, bool wants_margin, int threads) {
+    nb::handle bias_product, bool wants_margin, bool is_clear, int threads) {
   const Array x(values, Array::read), cx(column_values, Array::read), starts(row_starts, Array::read),
       chunks(chunk_starts, Array::read), entries(column_starts, Array::read), y(targets, Array::read),
       s(weights, Array::read), w(weight, Array::read), b(bias, Array::read), g(weight_product, Array::write),
@@ -72,6 +72,7 @@ std::tuple<double, double> sparse_regression_pass(
   call.bias_product =
       reinterpret_cast<double*>(contiguous(gb, Element::float64, call.step, "bias_product must be (step,), float64"));
   call.wants_margin = wants_margin;
+  call.is_clear = is_clear;
   call.threads = threads;
   SparseEnd end;
   {
@@ -122,15 +123,22 @@ void sparse_regression_spread(nb::handle theta, nb::handle factor, nb::handle sh
 double sparse_regression_gather(nb::handle by_weight, nb::handle by_bias, nb::handle theta, nb::handle factor,
                                 nb::handle shift, nb::handle penalty, int64_t first, nb::handle derivative,
                                 int threads) {
-  const Array g(by_weight, Array::read), gb(by_bias, Array::read), t(theta, Array::read), f(factor, Array::read),
-      s(shift, Array::read), q(penalty, Array::read), out(derivative, Array::write);
+  const bool in_place = derivative.is_none();
+  const Array g(by_weight, in_place ? Array::write : Array::read), gb(by_bias, Array::read), t(theta, Array::read),
+      f(factor, Array::read), s(shift, Array::read), q(penalty, Array::read);
   ScaledParameters call = parameters_of(t, f, s, q, first, threads);
   require(g.rank() == 2 && first >= 0 && first + call.n_outputs <= g.shape()[1], "by_weight must be (D, step)");
   call.step = g.shape()[1];
-  const double* const sums = doubles_of(g, call.n_features * call.step, "by_weight must be (D, step), float64");
+  const int64_t rows = call.n_features + (in_place && call.has_bias ? 1 : 0);
+  double* const sums = reinterpret_cast<double*>(
+      contiguous(g, Element::float64, rows * call.step, "by_weight must be (D, step), float64; in place like theta"));
   const double* const bias_sums = doubles_of(gb, call.step, "by_bias must be (step,), float64");
-  double* const to =
-      reinterpret_cast<double*>(contiguous(out, Element::float64, t.size(), "derivative must be like theta"));
+  double* to = sums;
+  std::unique_ptr<Array> out;
+  if (!in_place) {
+    out = std::make_unique<Array>(derivative, Array::write);
+    to = reinterpret_cast<double*>(contiguous(*out, Element::float64, t.size(), "derivative must be like theta"));
+  }
   const auto parts = std::make_unique<double[]>(size_t(spread_parts(call.n_features)));
   const Unlocked unlocked(call.n_features * call.n_outputs);
   return chosen_sparse_regression_kernels().gather(call, sums, bias_sums, parts.get(), to);
@@ -142,11 +150,12 @@ void bind_regression_sparse(nb::module_& m) {
   m.def("sparse_regression_pass", &sparse_regression_pass, "row_starts"_a, "columns"_a, "values"_a, "chunk_rows"_a,
         "chunk_starts"_a, "chunk_columns"_a, "column_starts"_a, "column_rows"_a, "column_values"_a, "targets"_a,
         "weights"_a, "n_classes"_a, "weight"_a, "bias"_a, "weight_tangent"_a.none(), "bias_tangent"_a.none(),
-        "probabilities"_a.none(), "weight_product"_a, "bias_product"_a, "wants_margin"_a, "threads"_a = 0);
+        "probabilities"_a.none(), "weight_product"_a, "bias_product"_a, "wants_margin"_a, "is_clear"_a = false,
+        "threads"_a = 0);
   m.def("sparse_regression_spread", &sparse_regression_spread, "theta"_a, "factor"_a, "shift"_a, "first"_a, "weight"_a,
         "bias"_a, "threads"_a = 0);
   m.def("sparse_regression_gather", &sparse_regression_gather, "by_weight"_a, "by_bias"_a, "theta"_a, "factor"_a,
-        "shift"_a, "penalty"_a, "first"_a, "derivative"_a, "threads"_a = 0);
+        "shift"_a, "penalty"_a, "first"_a, "derivative"_a.none(), "threads"_a = 0);
 }
 
 }  // namespace softclass

@@ -126,13 +126,14 @@ class SparsePass {
 
  private:
   void clear() {
+    for (int64_t c = 0; c < call_.step; ++c) call_.bias_product[c] = 0.0;
+    if (call_.is_clear) return;
     constexpr int64_t run = 4096;
     const int64_t size = call_.n_features * call_.step;
     parallel((size + run - 1) / run, call_.threads, [&](int64_t task) {
       const int64_t end = (task + 1) * run < size ? (task + 1) * run : size;
       for (int64_t i = task * run; i < end; i += Doubles::lanes) store(call_.weight_product + i, broadcast(0.0));
     });
-    for (int64_t c = 0; c < call_.step; ++c) call_.bias_product[c] = 0.0;
   }
 
   Entries<Real> entries_of(int64_t row) const {
@@ -295,6 +296,7 @@ SOFTCLASS_INLINE void centre(double* values, int64_t count) {
 double gather(const ScaledParameters& call, const double* by_weight, const double* by_bias, double* parts,
               double* derivative) {
   const int64_t R = call.n_outputs, D = call.n_features, n_tasks = spread_parts(D);
+  const int64_t to_step = derivative == by_weight ? call.step : R, to_first = derivative == by_weight ? call.first : 0;
   const double* const sums = by_bias + call.first;
   parallel(n_tasks, call.threads, [&](int64_t task) {
     double total = 0.0;
@@ -303,7 +305,7 @@ double gather(const ScaledParameters& call, const double* by_weight, const doubl
       const double factor = call.factor[j], shift = call.shift[j], penalty = call.penalty[j];
       const double* const theta = call.theta + j * R;
       const double* const from = by_weight + j * call.step + call.first;
-      double* const to = derivative + j * R;
+      double* const to = derivative + j * to_step + to_first;
       double square = 0.0;
       for (int64_t r = 0; r < R; ++r) {
         to[r] = (from[r] - sums[r] * shift) * factor + penalty * theta[r];
@@ -317,8 +319,9 @@ double gather(const ScaledParameters& call, const double* by_weight, const doubl
   double total = 0.0;
   for (int64_t task = 0; task < n_tasks; ++task) total += parts[task];
   if (call.has_bias) {
-    for (int64_t r = 0; r < R; ++r) derivative[D * R + r] = sums[r];
-    centre(derivative + D * R, R);
+    double* const to = derivative + D * to_step + to_first;
+    for (int64_t r = 0; r < R; ++r) to[r] = sums[r];
+    centre(to, R);
   }
   return 0.5 * total;
 }

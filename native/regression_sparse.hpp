@@ -39,6 +39,7 @@ struct SparseRegression {
   double* weight_product;      // D x step: gradient, or Hessian times tangent
   double* bias_product;        // step
   bool wants_margin;
+  bool is_clear;  // weight_product holds zeros already
   int threads;
 };
 
@@ -66,7 +67,8 @@ struct SparseRegressionKernels {
   // of R numbers.
   void (*spread)(const ScaledParameters& call, double* parts, void* weight, void* bias);
   // Derivatives of the loss by those weights (D x step) and biases, and of the penalty, by theta; less their mean over
-  // the classes where there are several. Returns the penalty.
+  // the classes where there are several. `derivative` is like theta, or `by_weight` itself, which then has a row more for
+  // the bias. Returns the penalty.
   double (*gather)(const ScaledParameters& call, const double* by_weight, const double* by_bias, double* parts,
                    double* derivative);
 };

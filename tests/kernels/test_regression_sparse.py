@@ -85,6 +85,32 @@ def test_loss_gradient_product_and_margin_are_right(shape, dtype, intercept):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("intercept", [True, False])
+def test_weights_in_columns_of_another_scale_give_the_same_point(shape, dtype, intercept):
+    case = Case(*shape, dtype, intercept=intercept)
+    one, two = case.compiled(threads=1), case.compiled(threads=2)
+    by_loss, by_derivative = BOUNDS[dtype]
+    first, d = int(case.k == 2), shape[1]
+    scale = np.random.default_rng(3).uniform(0.5, 2, d)
+    weight, bias = np.zeros((d, one.step), dtype), np.full(one.step, -np.inf, dtype)
+    own = case.theta[:, :d] * case.factor
+    weight[:, first : case.k] = own.T / scale[:, None]
+    bias[: case.k] = 0.0
+    bias[first : case.k] = (case.theta[:, d] if intercept else 0.0) - own @ case.shift
+    values = (one.rows.values * scale[one.rows.columns]).astype(dtype)
+
+    value, gradient = one.value_and_gradient_of(case.theta, values, weight, bias)
+    again = two.value_and_gradient_of(case.theta, values, weight, bias)
+    expected = case.expected()
+
+    assert value == again[0] == pytest.approx(expected[0], rel=by_loss)
+    assert_bit_equal(gradient, again[1])
+    assert_close(expected[1], gradient, rtol=0, atol=by_derivative * np.abs(expected[1]).max())
+    assert_bit_equal(one.product(case.theta, case.direction), two.product(case.theta, case.direction))  # kept for it
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_bits_do_not_depend_on_threads(dtype):
     case = Case(9000, 300, 20, dtype)
 

@@ -82,7 +82,7 @@ def certified(loss: LinearLoss, state: AscentState, limits: Limits, sweeps: int)
     if loss.intercept:
         state.polish_bias()
     theta = state.theta()
-    value, gradient = loss.value_and_gradient(theta)
+    value, gradient = state.value_and_gradient(theta)
     gap = sparse_gap(loss, theta, value, gradient, limits.tolerance * value)
     limits.tell(loss, sweeps, value, gradient, gap)
     reason = "duality" if gap <= limits.tolerance * value else "uncertain"
@@ -169,6 +169,17 @@ class AscentState:
         if step is not None:
             self.centre[:k] += step
 
+    def value_and_gradient(self, theta: Array) -> tuple[float, Array]:
+        """Return the objective and its gradient at `theta`, the point of the state, from its weights as they lie."""
+        loss, k = self.loss, self.loss.n_classes
+        if not loss.single:
+            return loss.value_and_gradient(theta)
+        bias = np.full(len(self.centre), -np.inf, np.float32)
+        free = (self.centre + self.stiffness * self.pull)[:k]
+        bias[:k] = free - (free.mean() if loss.intercept else 0.0)
+        loss.passes[0] += 1
+        return loss.sparse_pass.value_and_gradient_of(theta, self.values, self.weight, bias)
+
     def theta(self) -> Array:
         """Return the weights as parameters in scaled columns."""
         loss, features = self.loss, self.loss.features
@@ -177,14 +188,15 @@ class AscentState:
         bias = (self.centre + self.stiffness * self.pull)[:k]
         if loss.n_rows == 1:
             own[:d, 0] = (self.weight[:, 1].astype(np.float64) - self.weight[:, 0]) / self.root
-            bias = bias[1:] - bias[:1]
+            bias = bias[1:] - bias[:1] + _offset(loss) @ own[:d]
         else:
-            step = max(1, SWEEP_NUMBERS // k)
+            step, offset, average = max(1, SWEEP_NUMBERS // k), _offset(loss), np.full((k, 1), 1.0 / k)
             for first in range(0, d, step):
-                part = self.weight[first : first + step, :k] / self.root[first : first + step, None]
-                np.subtract(part, part.mean(axis=1, keepdims=True), out=own[first : first + len(part)])
+                part = own[first : min(first + step, d)]
+                np.divide(self.weight[first : first + step, :k], self.root[first : first + step, None], out=part)
+                part -= part @ average
+                bias = bias + offset[first : first + step] @ part
         if loss.intercept:
-            bias = bias + _offset(loss) @ own[:d]
             own[d] = bias - (bias.mean() if loss.n_rows > 1 else 0.0)
         return own.T
 

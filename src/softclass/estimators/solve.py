@@ -30,6 +30,7 @@ from softclass.estimators.preconditioners import (
 from softclass.estimators.proximal import least_subgradient, proximal
 from softclass.estimators.row_space import LARGEST_SPREAD, RowSpace, row_space
 from softclass.estimators.scaling import Array, column_moments, scale_features
+from softclass.estimators.sparse_gap import SWEEP_NUMBERS
 from softclass.estimators.spill import AbstractRows, Windows
 
 NEWTON_ALWAYS = 150  # parameters up to which the exact Hessian is cheap for any number of rows
@@ -195,10 +196,21 @@ def _solve(
     else:
         found = minimise(loss, point, limits, seed, is_cold=start is None)
         findings, found = examine(loss, found, limits.tolerance, constant, rank)
-    weight = loss.split(found.theta)[0] / scaled.scale
+    weight = _user_weight(loss, found.theta)
     if constant.any():
         weight[:, constant] = 0.0
     return _optimum(loss, found, findings, weight, found.gradient, limits.tolerance)
+
+
+def _user_weight(loss: LinearLoss, theta: Array) -> Array:
+    """Return weights by the caller's columns; those of sparse rows, which can be many, in the place of `theta`."""
+    weight, scale = loss.split(theta)[0], loss.features.scale
+    if not loss.is_sparse:
+        return weight / scale
+    step = max(1, SWEEP_NUMBERS // len(weight))
+    for first in range(0, len(scale), step):
+        weight.T[first : first + step] /= scale[first : first + step, None]
+    return weight
 
 
 def _optimum(

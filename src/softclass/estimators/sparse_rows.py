@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -162,6 +162,7 @@ class SparsePass:
         self._factor, self._shift, self._penalty = (np.ascontiguousarray(a) for a in (factor, shift, penalty))
         self._weight, self._tangent = self._padded(dtype, -np.inf), self._padded(dtype, 0.0)
         self._sums, self._bias_sums = np.zeros((self.rows.n_features, self.step)), np.zeros(self.step)
+        self._is_clear = True  # the sums: what was never touched takes no memory
         self.kept: Reals | None = None  # probabilities: when small, or once a product was asked for
         if len(targets) * self.step * dtype.itemsize <= KEPT_BYTES:
             self.kept = np.empty((len(targets), self.step), dtype)
@@ -232,6 +233,19 @@ class SparsePass:
         penalty, gradient = self._gathered(own)
         return loss + penalty, gradient, margin
 
+    def value_and_gradient_of(self, theta: Array, values: Reals, weight: Reals, bias: Reals) -> tuple[float, Array]:
+        """Return objective and gradient at `theta`, which makes the logits ``values @ weight + bias`` by row.
+
+        `values` are in the place of the rows', `weight` has shape (D, step), `bias` (step,). One array of the size of
+        the parameters is made, the gradient; its columns are `step` numbers apart.
+        """
+        d, rows = self.rows.n_features, len(theta)
+        sums = np.zeros((theta.shape[1], self.step))
+        loss, _ = self._run((None, None), self.kept, False, replace(self.rows, values=values), (weight, bias), sums[:d])
+        self._kept_at = theta
+        penalty = self._gather(sums, np.ascontiguousarray(theta.T), None)
+        return loss + penalty, sums[:, self._first : self._first + rows].T
+
     def product(self, theta: Array, direction: Array) -> Array:
         """Return the Hessian at `theta` times a direction; `theta` is not changed between calls, only replaced."""
         if self.kept is None or self._kept_at is not theta:
@@ -248,21 +262,36 @@ class SparsePass:
 
     def _gathered(self, own: Array) -> tuple[float, Array]:
         derivative = np.empty_like(own)
-        penalty = cpu.sparse_regression_gather(
-            self._sums,
-            self._bias_sums,
-            own,
-            self._factor,
-            self._shift,
-            self._penalty,
-            self._first,
-            derivative,
-            self._threads,
-        )
-        return penalty, derivative.T
+        return self._gather(self._sums, own, derivative), derivative.T
 
-    def _run(self, tangent: tuple[Any, Any], kept: Reals | None, wants_margin: bool) -> tuple[float, float]:
-        rows = self.rows
+    def _gather(self, sums: Array, own: Array, derivative: Array | None) -> float:
+        return float(
+            cpu.sparse_regression_gather(
+                sums,
+                self._bias_sums,
+                own,
+                self._factor,
+                self._shift,
+                self._penalty,
+                self._first,
+                derivative,
+                self._threads,
+            )
+        )
+
+    def _run(
+        self,
+        tangent: tuple[Any, Any],
+        kept: Reals | None,
+        wants_margin: bool,
+        rows: SparseRows | None = None,
+        weight: tuple[Reals, Reals] | None = None,
+        sums: Array | None = None,
+    ) -> tuple[float, float]:
+        rows = self.rows if rows is None else rows
+        is_clear = sums is not None or self._is_clear
+        if sums is None:
+            sums, self._is_clear = self._sums, False
         loss, margin = cpu.sparse_regression_pass(
             rows.row_starts,
             rows.columns,
@@ -276,12 +305,13 @@ class SparsePass:
             self._targets,
             self._weights,
             self._n_classes,
-            *self._weight,
+            *(self._weight if weight is None else weight),
             *tangent,
             kept,
-            self._sums,
+            sums,
             self._bias_sums,
             wants_margin,
+            is_clear,
             self._threads,
         )
         return loss, margin

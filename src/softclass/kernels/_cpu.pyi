@@ -237,6 +237,7 @@ def sparse_regression_pass(
     weight_product: _Values,  # (D, step)
     bias_product: _Values,  # (step,)
     wants_margin: bool,
+    is_clear: bool = False,  # weight_product holds zeros already
     threads: int = 0,
 ) -> tuple[float, float]: ...
 def dual_ascent(
@@ -263,14 +264,14 @@ def sparse_regression_spread(
     threads: int = 0,
 ) -> None: ...
 def sparse_regression_gather(
-    by_weight: _Values,  # (D, step): derivatives over x
+    by_weight: _Values,  # (D, step): derivatives over x; in place (D + 1, step) if theta has a bias
     by_bias: _Values,  # (step,)
     theta: _Values,
     factor: _Values,
     shift: _Values,
     penalty: _Values,  # (D,)
     first: int,
-    derivative: _Values,  # like theta, written: with the penalty, less the mean over the classes
+    derivative: _Values | None,  # like theta, written: with the penalty, less the mean over the classes; None: in place
     threads: int = 0,
 ) -> float: ...
 def mlp_network(
