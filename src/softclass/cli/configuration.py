@@ -96,7 +96,14 @@ class Configuration:
             self._from_file(str(known["config"].tokens[-1].value), known)
         if "resume" in known and known["resume"].tokens:
             # What was asked for then; the data too.
-            self._from_file(f"{known['resume'].tokens[-1].value}.checkpoints/config.toml", known)
+            run = known["resume"].tokens[-1].value
+            path = f"{run}.checkpoints/config.toml"
+            if not os.path.isfile(path):
+                raise UsageError(
+                    "SC207", "--resume must name a run that was interrupted; there are no checkpoints of it",
+                    where=shown(run), hint="Train it without --resume",
+                )  # fmt: skip
+            self._from_file(path, known)
 
     def _from_environment(self, arguments: Mapping[str, Argument]) -> None:
         for variable in sorted(self.environment):

@@ -51,7 +51,11 @@ class Progress:
 
     def __call__(self, event: str, facts: Mapping[str, Any]) -> None:
         """Show an event; those that are no progress pass by."""
-        if self.mode == "json":
+        if event == "steps":  # many a second: for a bar only
+            if self._bar is not None:
+                done, total = facts["done"], facts["total"]
+                self._bar.update("fitting   ", f"{sparkline(self.losses)} step {_counted(done, total)}", done, total)
+        elif self.mode == "json":
             self.emit(event, facts)
         elif event == "phase":
             done, total = facts.get("done", 0), facts.get("total")
@@ -180,6 +184,8 @@ def sparkline(losses: Sequence[float]) -> str:
     '█▃▂▁▁'
     """
     shown = list(losses[-CURVE_CELLS:])
+    if not shown:
+        return ""
     low, high = min(shown), max(shown)
     if not high > low:
         return BARS[0] * len(shown)

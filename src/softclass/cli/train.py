@@ -24,7 +24,9 @@ NETWORKS = Group("Networks", sort_key=6)
 
 
 def train(
-    *data: Annotated[str, Parameter(help="a table, a folder or archive of images, IDX or NPZ files; - for stdin")],
+    *data: Annotated[
+        str, Parameter(help="a table; a folder, archive or list of images; IDX or NPZ files; -: stdin")
+    ],
     target: Annotated[
         str | None,
         option(

@@ -20,6 +20,9 @@ from softclass.trust.metrics import row_log_losses
 Int64 = npt.NDArray[np.int64]
 
 
+CHOICE_SHARE = 0.15  # of the budget of a network, for the choice of C of softmax regression before it
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A classifier that was tried, judged on rows that it has not seen.
@@ -115,7 +118,10 @@ class Choosing:
         say = self.network.say
         inside = rows[~np.isin(rows, cut.kept)]
         simple_notes, network_notes = Notes(), Notes()
-        simple = replace(self.softmax, folds=0, with_path=False).fit(examples, inside, preprocessing, simple_notes)
+        budget = self.network.options.budget
+        seconds = None if budget is None else CHOICE_SHARE * budget
+        quick = replace(self.softmax, folds=0, with_path=False, seconds_for_choice=seconds)
+        simple = quick.fit(examples, inside, preprocessing, simple_notes)
         held_out = take_inputs(examples.inputs, cut.kept)
         first, losses = _judged("softmax", simple.logits(held_out), cut.validation, simple.seconds)
         say("candidate", {**vars(first), "rows": len(cut.kept)})

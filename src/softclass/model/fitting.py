@@ -160,6 +160,8 @@ class Fitting:
         Folds by which C is judged; 0 leaves that to the number of rows.
     with_path : bool
         Whether other strengths of the penalty are fitted for the report too.
+    seconds_for_choice : float or None
+        After which no further C is tried.
     history : list of dict
         One entry an iteration.
     """
@@ -175,6 +177,7 @@ class Fitting:
     memory_limit: float = math.inf
     folds: int = 0
     with_path: bool = False
+    seconds_for_choice: float | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def quiet(self) -> Fitting:
@@ -268,6 +271,10 @@ class Fitting:
         """Return the held-out losses of the strengths, if they are to choose C or to be shown."""
         if self.C != "auto" and not self.folds and not self.with_path:
             return None
+        deadline = self.deadline
+        if self.seconds_for_choice is not None:
+            until = time.monotonic() + self.seconds_for_choice
+            deadline = until if deadline is None else min(deadline, until)
         given = () if self.C == "auto" or math.isinf(float(self.C)) else (float(self.C),)
         return choose_c(
             features,
@@ -276,7 +283,7 @@ class Fitting:
             sample_weight=weights,
             class_weight=self.class_weight,
             seed=self.seed,
-            deadline=self.deadline,
+            deadline=deadline,
             grid=sorted({*GRID, *given}),
             folds=self.folds or None,
             every=self.with_path or self.folds > 0,

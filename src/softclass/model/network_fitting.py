@@ -43,6 +43,7 @@ MOST_VALIDATION_ROWS = 5000
 BLOCK_ROWS = 8192
 CANDIDATES = ("two-hidden", "two", "classic")  # the largest first
 LARGEST_HIDDEN_SIDE = 40  # beyond it a hidden layer only learns by heart
+MANY_CLASSES, MANY_PARAMETERS = 64, 1_000_000  # from which on the size of a last layer decides between architectures
 ENOUGH_EPOCHS = 6  # a larger network with fewer epochs loses to a smaller one
 TIMED_STEPS = 3
 SPENT_SHARE = 0.9  # of a budget that is planned; the rest is for what comes around it
@@ -311,7 +312,7 @@ class NetworkFitting:
             self.say("epoch", {**row, "epochs": plan.epochs})
 
         def on_steps(step: int, steps: int) -> None:
-            self.say("phase", {"name": "fitting", "done": step, "total": steps})
+            self.say("steps", {"done": step, "total": steps})
 
         def should_stop() -> bool:
             return self.interrupted() or (self.deadline is not None and time.monotonic() >= self.deadline)
@@ -359,12 +360,7 @@ class NetworkFitting:
             return self._table_plan(cut, preprocessing, n_classes)
         assert examples.spec is not None  # noqa: S101 - pixels have a size
         pixels = Pixels(examples.spec.height, examples.spec.width, examples.spec.channels)
-        names: Sequence[str] = (self.options.architecture,)
-        if self.options.architecture == "auto":
-            small = max(pixels.height, pixels.width) <= LARGEST_HIDDEN_SIDE
-            names = CANDIDATES if small else CANDIDATES[1:]
-            if self.options.budget is None:
-                names = names[-1:]
+        names = self._names(pixels, n_classes)
         n_rows = len(cut.fit)
         for name in names:
             architecture = image_architecture(name, pixels, n_classes)
@@ -374,6 +370,20 @@ class NetworkFitting:
             if plan.epochs >= min(ENOUGH_EPOCHS, wanted) or name == names[-1]:
                 break
         return name, architecture, self._augmented(plan, pixels, cut, architecture, n_classes)
+
+    def _names(self, pixels: Pixels, n_classes: int) -> Sequence[str]:
+        """Return the architectures to choose from, the largest first."""
+        if self.options.architecture != "auto":
+            return (self.options.architecture,)
+        if self.options.budget is None and n_classes < MANY_CLASSES:
+            return CANDIDATES[-1:]
+        is_small = max(pixels.height, pixels.width) <= LARGEST_HIDDEN_SIDE
+        names = CANDIDATES if is_small or n_classes >= MANY_CLASSES else CANDIDATES[1:]
+        # Without a hidden layer the last one grows with classes times pixels.
+        sizes = {name: image_architecture(name, pixels, n_classes).n_parameters for name in names}
+        most = max(MANY_PARAMETERS, 2 * min(sizes.values()))
+        kept = [name for name in names if sizes[name] <= most]
+        return kept if self.options.budget is not None else kept[-1:]
 
     def _table_plan(
         self, cut: NetworkRows, preprocessing: Preprocessing, n_classes: int
