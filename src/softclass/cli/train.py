@@ -24,9 +24,7 @@ NETWORKS = Group("Networks", sort_key=6)
 
 
 def train(
-    *data: Annotated[
-        str, Parameter(help="a table; a folder, archive or list of images; IDX or NPZ files; -: stdin")
-    ],
+    *data: Annotated[str, Parameter(help="a table; a folder, archive or list of images; IDX or NPZ files; -: stdin")],
     target: Annotated[
         str | None,
         option(
