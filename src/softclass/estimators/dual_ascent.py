@@ -89,26 +89,36 @@ def certified(loss: LinearLoss, state: AscentState, limits: Limits, sweeps: int)
     return Solution(theta, value, gradient, sweeps, reason, gap, "dual-ascent")
 
 
+def _parts(n_rows: int, n_classes: int) -> list[slice]:
+    step = max(1, SWEEP_NUMBERS // n_classes)
+    return [slice(first, min(first + step, n_rows)) for first in range(0, n_rows, step)]
+
+
 def bias_step(chances: npt.NDArray[np.float32], weights: Array, shares: Array) -> Array | None:
     """Return Newton's step of the bias for given weights; None if it is too long to be trusted.
 
     `chances` are the probabilities, of shape (N, K), and are moved along.
     """
     k, total = len(shares), np.zeros(len(shares))
+    parts = _parts(len(weights), k)
     for _ in range(POLISH_TURNS):
         means = weights @ chances
         slope = shares - means
         if k > POLISH_CLASSES:
             step = slope / np.maximum(means, 1e-30)
         else:
-            curvature = np.diag(means) - (chances.T @ (chances * weights[:, None].astype(np.float32)))
+            curvature = np.diag(means)
+            for part in parts:  # that stay in the second cache
+                curvature -= chances[part].T @ (chances[part] * weights[part, None].astype(np.float32))
             step = np.linalg.solve(curvature + np.mean(means), slope)  # regular along the shift common to all
         step -= step.mean()
         if not np.all(np.abs(step) < FARTHEST):
             return None
         total += step
-        chances *= np.exp(step).astype(np.float32)
-        chances /= chances.sum(axis=1, keepdims=True)
+        factor = np.exp(step).astype(np.float32)
+        for part in parts:
+            chances[part] *= factor
+            chances[part] /= chances[part].sum(axis=1, keepdims=True)
     return total
 
 
@@ -161,11 +171,16 @@ class AscentState:
     def polish_bias(self) -> None:
         """Move the bias to the minimum for these weights: the gap is of first order in its gradient, of second else."""
         rows, k = self.loss.sparse_pass.rows, self.loss.n_classes
-        shape = len(self.loss.targets), len(self.weight)
-        logits = sparse.csr_matrix((self.values, rows.columns, rows.row_starts), shape=shape) @ self.weight
-        logits = logits[:, :k] + (self.centre + self.stiffness * self.pull)[:k].astype(np.float32)
+        bias = (self.centre + self.stiffness * self.pull)[:k].astype(np.float32)
+        chances = np.empty((len(self.loss.targets), k), np.float32)
+        for part in _parts(*chances.shape):
+            starts = rows.row_starts[part.start : part.stop + 1]
+            inside = slice(starts[0], starts[-1])
+            body = (self.values[inside], rows.columns[inside], starts - starts[0])
+            block = sparse.csr_matrix(body, shape=(len(starts) - 1, len(self.weight)))
+            chances[part] = softmax((block @ self.weight)[:, :k] + bias)
         self.loss.passes[0] += 1
-        step = bias_step(np.asarray(softmax(logits)), self.loss.weights, self.loss.shares)
+        step = bias_step(chances, self.loss.weights, self.loss.shares)
         if step is not None:
             self.centre[:k] += step
 
