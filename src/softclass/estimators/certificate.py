@@ -87,7 +87,7 @@ def duality_gap(
     loss_gradient = by_weight - loss.penalty * weight
     bare = value - 0.5 * float(np.vdot(loss.penalty * weight, weight))
     entropy = bare - float(np.vdot(loss_gradient, weight)) - float(by_bias @ bias)
-    mixed, constant_entropy = 0.0, 0.0
+    unmixed, mixed, constant_entropy = entropy, 0.0, 0.0
     constant = loss.shares
     if loss.intercept:
         slope = np.append(-by_bias.sum(), by_bias) if loss.n_classes == 2 else by_bias
@@ -102,9 +102,40 @@ def duality_gap(
     if exact:
         bound += _mixed_entropy(loss, theta, mixed, constant, share) - share * entropy
         loss.passes[0] += 1
+    elif mixed > 0 and l1 is None and loss.n_classes > 2:
+        bound = max(bound, _shifted_bound(loss, loss_gradient, by_bias, unmixed))
     whole = value + absolute_penalty(loss, theta, l1)
     gap = whole - bound + ROUNDING * whole
     return max(gap, ROUNDING * whole) if np.isfinite(gap) else np.inf
+
+
+def _shifted_bound(loss: LinearLoss, loss_gradient: Array, by_bias: Array, entropy: float) -> float:
+    r"""Return the dual value of probabilities of which classes that have too much give to those with too little.
+
+    Class k with mean probability :math:`\bar p_k` above its share :math:`\pi_k` keeps :math:`\pi_k / \bar p_k` of each
+    probability, and what a row loses, :math:`r_i`, is dealt out by one distribution u. So the change is as large as the
+    distance of the mean probabilities from the shares, whereas a constant mixed into every row has to be as large as
+    the worst ratio of the two, which of thousands of classes some rare one makes large. From the concavity of the
+    entropy, :math:`(1 - r) \log(1 - r) \ge -r` and Jensen's inequality the mean entropy is at least
+
+    .. math:: \bar H + \sum_k c_k \bar p_k \log \bar p_k - \sum_k \bar p_k (1 - c_k) \log(1 - c_k) + R (H(u) - 1),
+
+    with :math:`c_k = (1 - \pi_k / \bar p_k)_+` and :math:`R = \sum_k c_k \bar p_k`. Columns are centred.
+    """
+    means = loss.shares + by_bias
+    if not means.min() > 0:
+        return -np.inf
+    excess = np.maximum(by_bias, 0.0)
+    given, lack = excess / means, np.maximum(-by_bias, 0.0)
+    total = float(excess.sum())
+    if not total > 0 or not lack.sum() > 0:
+        return -np.inf
+    dealt = lack / lack.sum()
+    entropy += float(excess @ np.log(means)) - float(special.xlogy(means * (1.0 - given), 1.0 - given).sum())
+    entropy -= total * (1.0 + float(special.xlogy(dealt, dealt).sum()))
+    held = loss_gradient + loss.class_sums  # sums of the probabilities times the rows
+    moved = loss_gradient - given[:, None] * held + np.outer(dealt, given @ held)
+    return _best_bound(entropy, np.abs(moved), loss.penalty, None)[0]
 
 
 def _mixed_entropy(loss: LinearLoss, theta: Array, mixed: float, constant: Array, share: float) -> float:

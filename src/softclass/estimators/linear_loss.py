@@ -303,7 +303,10 @@ class LinearLoss:
         return float(max(np.max(np.abs(part), initial=0.0) for part in self.user_gradient(gradient)))
 
     def sample(self, size: int, rng: np.random.Generator) -> LinearLoss:
-        """Return the loss on about `size` rows, rare classes with at least 50 rows of theirs, reweighted to match."""
+        """Return the loss on about `size` rows, reweighted to match.
+
+        Rare classes have at least 50 rows of theirs, or their part of `size` where classes are many.
+        """
         n = len(self.targets)
         if n <= size:
             rows, weights = np.arange(n), self.weights
@@ -311,9 +314,12 @@ class LinearLoss:
             chosen = np.zeros(n, dtype=bool)
             chosen[rng.choice(n, size, replace=False)] = True
             counts = np.bincount(self.targets, minlength=self.n_classes)
-            wanted = np.minimum(counts, 50)
+            wanted = np.minimum(
+                counts, min(50, max(1, size // self.n_classes))
+            )  # of thousands of classes: not all rows
+            by_class = np.split(np.argsort(self.targets, kind="stable"), np.cumsum(counts)[:-1])
             for k in np.flatnonzero(np.bincount(self.targets[chosen], minlength=self.n_classes) < wanted):
-                mine = np.flatnonzero(self.targets == k)
+                mine = by_class[k]
                 chosen[mine] = False
                 chosen[rng.choice(mine, wanted[k], replace=False)] = True
             rows = np.flatnonzero(chosen)

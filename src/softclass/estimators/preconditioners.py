@@ -16,6 +16,9 @@ Apply = Callable[[Array], Array]
 
 INVERTED_COLUMNS = 128  # columns up to which blocks are inverted: a product of small matrices instead of many solves
 DIAGONAL_SHARE = 1e-4  # of the diagonal added, so that what the sample misses keeps some curvature
+HEAVY_SHARE = 0.99  # of the weight: where classes are many, those that hold it get blocks of their own
+OWN_ROWS = 256  # a class, of most curvature, that make its block where classes are many; the rest count as average rows
+APPLY_CLASSES = 64  # that one thread takes at a time
 FULL_SHARE = 1e-6  # the same for whole Hessians, whose smallest directions are what they are wanted for
 
 
@@ -77,6 +80,66 @@ def _inverted(blocks: Array) -> Apply:
         inverse[...] = linalg.cho_solve(_factor(block), np.eye(len(block)), check_finite=False)
     inverses = 0.5 * (inverses + inverses.transpose(0, 2, 1))
     return lambda gradients: np.matmul(inverses, gradients[..., None])[..., 0]
+
+
+def heavy_classes(loss: LinearLoss) -> npt.NDArray[np.int64]:
+    """Return the fewest classes that hold nearly all of the weight, in ascending order."""
+    order = np.argsort(-loss.shares, kind="stable")
+    count = int(np.searchsorted(np.cumsum(loss.shares[order]), HEAVY_SHARE * loss.shares.sum())) + 1
+    return np.sort(order[:count])
+
+
+def heavy_block_inverse(
+    loss: LinearLoss, theta: Array, variance: Array, shrink: float, heavy: npt.NDArray[np.int64], tail: Apply
+) -> Apply:
+    """Return the inverses of the diagonal blocks of the classes `heavy` on a sample; for the others, `tail`.
+
+    For three classes and more. A row has few likely classes, so the Gram matrix of a class is made of the rows that
+    have most of its curvature, and what the others have is given to rows of average kind, whose Gram matrix serves all
+    classes: the cost of a class does not grow with the sample. Inverses are kept in float32.
+    """
+    extended = loss.extended(loss.features.blocks[0])
+    penalty = loss.extended_penalty()
+    full = np.append(variance, 1.0) if loss.intercept else variance
+    root = extended * np.sqrt(loss.weights / loss.weights.sum()).astype(extended.dtype)[:, None]
+    common = root.T @ root
+    chances = loss.probabilities(loss.features.blocks[0], theta).T[heavy]
+    potri = linalg.get_lapack_funcs("potri", (common,))
+    inverses = np.empty((len(heavy), *common.shape), dtype=np.float32)
+
+    def invert(place: int) -> None:
+        chance, share = chances[place], loss.shares[heavy[place]]
+        weight = loss.weights * chance * (1.0 - chance)
+        floor = 0.1 * share * (1.0 - share)  # keeps rows visible that are classified well now
+        rows = np.arange(len(weight))
+        if len(weight) > OWN_ROWS:
+            rows = np.argpartition(weight, len(weight) - OWN_ROWS)[-OWN_ROWS:]
+        own = weight[rows]
+        whole = float(weight.sum())
+        root = extended[rows] * np.sqrt(own).astype(extended.dtype)[:, None]
+        hessian = 0.9 * (root.T @ root) + common * common.dtype.type(floor + 0.9 * max(whole - float(own.sum()), 0.0))
+        hessian *= 1.0 - shrink
+        diagonal = hessian.diagonal() + shrink * (floor + 0.9 * whole) * full
+        np.fill_diagonal(hessian, diagonal * (1 + DIAGONAL_SHARE) + 1e-7 * diagonal.max() + penalty)
+        factor, scale = _unit_factor(hessian)
+        lower = np.tril(potri(factor, lower=1)[0])
+        inverse = lower + np.tril(lower, -1).T
+        inverses[place] = inverse / scale / scale[:, None]
+
+    list(loss.workers.map(invert, range(len(heavy))))
+    parts = [slice(first, first + APPLY_CLASSES) for first in range(0, len(heavy), APPLY_CLASSES)]
+
+    def apply(gradients: Array) -> Array:
+        steps = tail(gradients)
+        narrow = gradients[..., heavy, :].astype(np.float32)
+
+        def run(part: slice) -> None:
+            steps[..., heavy[part], :] = np.matmul(inverses[part], narrow[..., part, :, None])[..., 0]
+
+        list(loss.workers.map(run, parts))
+        return steps
+
+    return apply
 
 
 def _unit_factor(block: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

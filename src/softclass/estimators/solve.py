@@ -25,6 +25,8 @@ from softclass.estimators.preconditioners import (
     diagonal_basis,
     full_inverse,
     gram_basis,
+    heavy_block_inverse,
+    heavy_classes,
     kronecker_inverse,
 )
 from softclass.estimators.proximal import least_subgradient, proximal
@@ -42,6 +44,10 @@ POLISH_WORK = 1_000_000  # rows x parameters up to which rounding is reached in 
 DENSE_NUMBERS = 8_000_000  # sparse data of up to this many cells are made dense
 GRAM_COLUMNS = 2000  # columns up to which a Gram matrix is factorised; beyond, that costs more than it saves
 BLOCK_NUMBERS = 64_000_000  # numbers in the Hessian's diagonal blocks, all classes together
+MANY_CLASSES = 200  # from which blocks are for the heaviest classes only, and of few rows each
+MANY_NUMBERS = 128_000_000  # numbers in such blocks
+MANY_SAMPLE = 2**25  # probabilities of the sample that they are made on
+MANY_REFRESH = frozenset({3, 8, 16, 30, 60, 120, 240})
 STAGE_ROWS = 10  # rows a parameter of the sample that is solved first, where there are enough rows
 STAGE_GAIN = 4  # the sample must be so many times smaller than the data
 STAGE_TOLERANCE = 1e-2
@@ -308,13 +314,16 @@ def _sampled_newton(loss: LinearLoss, start: Array, limits: Limits, rng: np.rand
 def _quasi_newton(loss: LinearLoss, start: Array, limits: Limits, rng: np.random.Generator) -> Solution:
     """Run L-BFGS from the best approximate Hessian that fits."""
     n, p, d = len(loss.targets), start.size, loss.features.n_features
+    if _is_for_heavy(loss):
+        return _heavy_blocks(loss, start, limits, rng)
     if p <= NEWTON_MOST and _is_far(loss):  # fewer passes, each dearer
         make, size, name = full_inverse, max(SAMPLE_ROWS, 20 * p), "lbfgs-full"
     elif d <= GRAM_COLUMNS and loss.n_rows * d * d <= BLOCK_NUMBERS:
         make, size, name = block_inverse, max(SAMPLE_ROWS, 4 * (d + 1), 4 * n // d), "lbfgs-block"
     else:
         name = "lbfgs-kronecker" if _has_gram(loss) else "lbfgs-diagonal"
-        return replace(lbfgs(loss, start, limits, _kronecker(loss, rng)), solver=name)
+        inverse = _kronecker(loss, rng)
+        return replace(lbfgs(loss, start, limits, lambda theta: inverse), solver=name)
 
     def refreshed(theta: Array) -> Apply:
         sample = loss.curved_sample(theta, size, rng)
@@ -323,6 +332,30 @@ def _quasi_newton(loss: LinearLoss, start: Array, limits: Limits, rng: np.random
 
     found = lbfgs(loss, start, limits, refreshed, refresh_at=REFRESH, may_give_up=p <= SAMPLED_MOST)
     return replace(found, solver=name)
+
+
+def _is_for_heavy(loss: LinearLoss) -> bool:
+    """Whether there are many classes, and room for the blocks of the heaviest."""
+    if loss.n_classes < MANY_CLASSES or not _has_gram(loss):
+        return False
+    return loss.n_columns**2 * len(heavy_classes(loss)) <= MANY_NUMBERS
+
+
+def _heavy_blocks(loss: LinearLoss, start: Array, limits: Limits, rng: np.random.Generator) -> Solution:
+    """Run L-BFGS from blocks of the heaviest classes, the closed form of the start for the others."""
+    d = loss.features.n_features
+    heavy, closed = heavy_classes(loss), _kronecker(loss, rng)
+    size = max(SAMPLE_ROWS, 4 * (d + 1), MANY_SAMPLE // loss.n_classes)
+
+    def refreshed(theta: Array) -> Apply:
+        if theta is start and not theta[:, :d].any():  # exact there
+            return closed
+        sample = loss.curved_sample(theta, size, rng)
+        shrink = min(0.5, 0.3 * d / len(sample.targets)) if len(sample.targets) < len(loss.targets) else 0.0
+        return heavy_block_inverse(sample, theta, loss.features.variance, shrink, heavy, closed)
+
+    found = lbfgs(loss, start, limits, refreshed, refresh_at=MANY_REFRESH)
+    return replace(found, solver="lbfgs-block, kronecker")
 
 
 def _is_far(loss: LinearLoss) -> bool:
@@ -339,7 +372,7 @@ def _has_gram(loss: LinearLoss) -> bool:
     return loss.features.n_features <= GRAM_COLUMNS and not loss.is_sparse
 
 
-def _kronecker(loss: LinearLoss, rng: np.random.Generator) -> Any:
+def _kronecker(loss: LinearLoss, rng: np.random.Generator) -> Apply:
     d = loss.features.n_features
     if not _has_gram(loss):
         curvature, penalty = diagonal_basis(loss)
@@ -350,7 +383,7 @@ def _kronecker(loss: LinearLoss, rng: np.random.Generator) -> Any:
         shrink = min(0.5, 0.3 * d / len(sample.targets)) if few else 0.0
         basis, penalty = gram_basis(sample, loss.features.variance, shrink)
         inverse = kronecker_inverse(loss, basis, np.ones(d), penalty)
-    return lambda theta: inverse
+    return inverse
 
 
 def _solve_wide(
