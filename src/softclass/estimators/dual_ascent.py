@@ -109,7 +109,7 @@ def bias_step(chances: npt.NDArray[np.float32], weights: Array, shares: Array) -
         else:
             curvature = np.diag(means)
             for part in parts:  # that stay in the second cache
-                curvature -= chances[part].T @ (chances[part] * weights[part, None].astype(np.float32))
+                curvature = curvature - chances[part].T @ (chances[part] * weights[part, None].astype(np.float32))
             step = np.linalg.solve(curvature + np.mean(means), slope)  # regular along the shift common to all
         step -= step.mean()
         if not np.all(np.abs(step) < FARTHEST):
