@@ -10,6 +10,7 @@ Shalev-Shwartz and Zhang, Math. Programming 155:105 (2016); Yu, Huang and Lin, M
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -107,9 +108,9 @@ def bias_step(chances: npt.NDArray[np.float32], weights: Array, shares: Array) -
         if k > POLISH_CLASSES:
             step = slope / np.maximum(means, 1e-30)
         else:
-            curvature = np.diag(means)
+            curvature: npt.NDArray[Any] = np.diag(means)
             for part in parts:  # that stay in the second cache
-                curvature = curvature - chances[part].T @ (chances[part] * weights[part, None].astype(np.float32))
+                curvature -= chances[part].T @ (chances[part] * weights[part, None].astype(np.float32))
             step = np.linalg.solve(curvature + np.mean(means), slope)  # regular along the shift common to all
         step -= step.mean()
         if not np.all(np.abs(step) < FARTHEST):
