@@ -124,14 +124,14 @@ def test_a_column_that_no_model_can_use_does_not_stop_reading() -> None:
     assert [str(column.type) for column in table.columns.values()] == ["int64", "list<element: int64>", "double"]
 
 
-DAMAGED = "data are damaged or cut short"
+DAMAGED = "data are damaged or cut short. Write or fetch the file again"
 
 
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
-        (b"", {}, "[SC301] a.csv: the file is empty"),
-        (gzip.compress(b""), {}, "[SC301] a.csv: the file is empty"),
+        (b"", {}, "[SC301] a.csv: the file is empty. Write it again; a table has a header and rows"),
+        (gzip.compress(b""), {}, "[SC301] a.csv: the file is empty. Write it again; a table has a header and rows"),
         (parquet_of(TYPED)[:-9], {}, f"[SC331] a.csv: the Parquet {DAMAGED}"),
         (b"PAR1", {}, f"[SC331] a.csv: the Parquet {DAMAGED}"),
         (b"PAR1" + b"x" * 50 + b"\xff\xff\xff\x7fPAR1", {}, f"[SC331] a.csv: the Parquet {DAMAGED}"),
@@ -373,7 +373,7 @@ def test_one_path_in_a_list_is_that_path() -> None:
          "Pass --decimal if it is the same in all files"),
         (parquet_of(pa.table({"a": [1], "b": [2]})),
          "[SC331] b.csv: must be of the same format as a.csv: text, or Parquet and Arrow"),
-        (b"", "[SC301] b.csv: the file is empty"),
+        (b"", "[SC301] b.csv: the file is empty. Write it again; a table has a header and rows"),
     ],
 )  # fmt: skip
 def test_files_that_are_no_parts_of_one_table_are_refused(second: bytes, message: str) -> None:

@@ -386,9 +386,9 @@ def test_M21_an_old_runtime_is_named(softclass, runs, monkeypatch):
 
 
 def test_M22_a_graph_that_says_something_else_is_not_written(softclass, monkeypatch):
-    train = importlib.import_module("softclass.model.train")
-    real = train.features_of
-    monkeypatch.setattr(train, "features_of", lambda *given: real(*given) + 1)
+    fitting = importlib.import_module("softclass.model.fitting")
+    real = fitting.Fitted.logits
+    monkeypatch.setattr(fitting.Fitted, "logits", lambda *given: real(*given) + 1)
 
     ran = softclass("train", PENGUINS, "-t", "species", *QUICK, "-o", "run")
 

@@ -225,7 +225,8 @@ def test_a_budget_is_given_where_two_classifiers_compete():
 
 
 RUN = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores it
 import numpy as np
 from sklearn.datasets import load_digits
 from softclass.model.train import train
@@ -315,6 +316,25 @@ def test_a_folder_that_is_not_ours_is_not_touched(rings, tmp_path):
     assert (folder / "thesis.txt").read_text() == "all of it"
 
 
+def test_signals_that_are_ignored_stay_so():
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with held_signals() as came:
+            signal.raise_signal(signal.SIGINT)
+            assert not came()
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+@pytest.fixture
+def interruptible():
+    """SIGINT raises KeyboardInterrupt, which it does not in what was started in the background."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_signal_acts_at_once():
     def twice():
         with held_signals() as came:

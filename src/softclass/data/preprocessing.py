@@ -292,7 +292,7 @@ def smooth_preprocessing(columns: Columns, preprocessing: Preprocessing, rows: n
     >>> plain = Preprocessing((NumberStep("width", 2.0, 2e8, 4e8, False, 0),))
     >>> columns = {"width": np.array([0.0, 1.0, 2.0, 3.0, 1e9])}
     >>> smooth = smooth_preprocessing(columns, plain, np.arange(5))
-    >>> smooth.apply(columns).round(3).ravel().tolist()
+    >>> smooth.apply(columns).astype(float).round(3).ravel().tolist()
     [-0.949, -0.493, 0.0, 0.493, 3.0]
     """
     steps: list[Step] = []

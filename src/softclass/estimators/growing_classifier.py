@@ -15,6 +15,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
 from softclass.errors import DataWarning
+from softclass.estimators.column_rank import ColumnRank
 from softclass.estimators.inference import Evidence
 from softclass.estimators.line_search import Progress
 from softclass.estimators.linear_classifier import AbstractLinearClassifier, feature_dtypes
@@ -44,6 +45,11 @@ class AbstractGrowingClassifier(AbstractLinearClassifier):
     separation_: Separation | None
     rank_: int | None
     _evidence: Evidence | None
+
+    def column_rank(self) -> ColumnRank | None:
+        """Return which columns follow from others; None where a penalty chooses, or nobody looked."""
+        findings = None if self._evidence is None else self._evidence.findings
+        return None if findings is None else findings.rank
 
     @abstractmethod
     def _fit_encoded(

@@ -75,8 +75,7 @@ def _note_dependent(estimator: SoftmaxRegression, preprocessing: AnyPreprocessin
 
     The categories of a column always add up to one, which nobody needs to be told.
     """
-    evidence = estimator._evidence
-    rank = None if evidence is None or evidence.findings is None else evidence.findings.rank
+    rank = estimator.column_rank()
     if rank is None or not len(rank.dependent) or not isinstance(preprocessing, Preprocessing):
         return
     column_of = np.repeat(np.arange(len(preprocessing.steps)), [n_features_of(step) for step in preprocessing.steps])

@@ -112,7 +112,8 @@ def held_signals() -> Iterator[Callable[[], bool]]:
         came.append(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        previous[number] = signal.signal(number, hold)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup: it shall not stop the run
+            previous[number] = signal.signal(number, hold)
     try:
         yield lambda: bool(came)
     finally:

@@ -27,7 +27,7 @@ AUGMENTATIONS = ("flip", "shift")
 DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 FEWEST_ROWS = 500  # of the fit part, below which auto does not try a network
 LARGEST_SIDE = 96  # of images that a network takes
-NETWORK_SIDE = 64  # of images whose size nobody gives: the cost of a network grows with the square of it
+NETWORK_SIDE = 48  # of images whose size nobody gives: cost and learning by heart grow with the square of it
 AUTO_BUDGETS = {"table": 30.0, "images": 60.0}  # seconds, where nobody gives any
 
 
