@@ -326,7 +326,9 @@ class SoftmaxRegression(AbstractGrowingClassifier):
 
     def _keep(self, optimum: Optimum, known: npt.NDArray[np.bool_], class_weights: Array) -> None:
         """Keep what is known beside the weights, under the names of classes and columns."""
-        found, names = optimum.findings, self.column_names()
+        found = optimum.findings
+        is_named = found is not None and (found.constant.any() or found.direction is not None or bool(found.never))
+        names = self.column_names() if is_named else []  # of half a million columns they take a while
         certificate = Certificate(0.0, "duality") if found is None else found.certificate
         self.gap_, self.gap_kind_ = certificate.gap, certificate.kind
         self.n_passes_ = 0 if found is None else found.passes
