@@ -32,8 +32,7 @@ from softclass.networks.plans import Chosen, image_plan, table_dropout, table_pl
 def test_constants_of_images(name, n, epochs, batch, rate):
     plan = image_plan(image_architecture(name, Pixels(28, 28), 10), n, Chosen())
 
-    decay = 0.05 if n < 2_000 else 0.01
-    assert (plan.epochs, plan.batch, plan.decay, plan.beta2) == (epochs, batch, decay, 0.99)
+    assert (plan.epochs, plan.batch, plan.decay, plan.beta2) == (epochs, batch, 0.01, 0.99)
     assert math.isclose(plan.peak_rate, rate)
 
 

@@ -15,7 +15,6 @@ from softclass.networks.layers import Pixels
 IMAGE_BATCH, SMALL_IMAGE_BATCH, SMALL_IMAGE_ROWS = 128, 64, 5_000
 IMAGE_RATES = (5e-3, 3e-3)  # of one stage, and of more
 IMAGE_DECAY, IMAGE_BETA2 = 0.01, 0.99
-FEW_IMAGES, FEW_IMAGES_DECAY = 2_000, 0.05  # few images are learned by heart
 EPOCH_ROWS, FEWEST_EPOCHS, MOST_EPOCHS = 50_000, 3, 60
 SHIFT, SHIFT_EPOCHS, SHIFT_SIDE = 2, 12, 20  # shorter runs and smaller images lose by it
 
@@ -99,7 +98,7 @@ def image_plan(architecture: Architecture, n_rows: int, chosen: Chosen, *, flip:
         batch=batch,
         epochs=chosen.epochs or epochs,
         peak_rate=rate if chosen.peak_rate is None else chosen.peak_rate,
-        decay=(IMAGE_DECAY if n_rows >= FEW_IMAGES else FEW_IMAGES_DECAY) if chosen.decay is None else chosen.decay,
+        decay=IMAGE_DECAY if chosen.decay is None else chosen.decay,
         beta2=IMAGE_BETA2,
         flip=flip,
         shift=shift,
