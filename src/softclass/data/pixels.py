@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from softclass._typing import Features, Pixels
 
-_BLOCK = 4096  # images counted at once
+_BLOCK_BYTES = 2**16  # of images summed at once: they stay within a second-level cache as 32-bit numbers
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class PixelPreprocessing:
 def fit_pixel_preprocessing(pixels: Pixels, rows: npt.NDArray[np.integer[Any]]) -> PixelPreprocessing:
     """Return the mean and standard deviation of each channel over the images `rows`.
 
-    The 256 values are counted in integers first, so the result depends neither on the order of the rows nor on the
+    Values and squares are summed in integers first, so the result depends neither on the order of the rows nor on the
     rounding of long sums.
 
     Examples
@@ -69,23 +69,24 @@ def fit_pixel_preprocessing(pixels: Pixels, rows: npt.NDArray[np.integer[Any]]) 
     >>> fit_pixel_preprocessing(pixels, np.array([0, 1, 2])).mean
     (2.0,)
     """
-    n_channels = pixels.shape[-1]
-    counts = np.zeros((n_channels, 256), dtype=np.int64)
-    for start in range(0, len(rows), _BLOCK):
-        block = pixels[rows[start : start + _BLOCK]]
+    height, width, n_channels = pixels.shape[1:]
+    size = max(1, _BLOCK_BYTES // max(1, height * width * n_channels))
+    total, squares = [0] * n_channels, [0] * n_channels
+    for start in range(0, len(rows), size):
+        block = pixels[rows[start : start + size]]
         for channel in range(n_channels):
-            counts[channel] += np.bincount(block[..., channel].reshape(-1), minlength=256)
-    moments = [_mean_and_std(channel_counts.tolist()) for channel_counts in counts]
+            values = block[..., channel].astype(np.uint32)
+            total[channel] += int(values.sum(dtype=np.uint64))
+            squares[channel] += int(np.square(values).sum(dtype=np.uint64))
+    n = len(rows) * height * width
+    moments = [_mean_and_std(n, *sums) for sums in zip(total, squares, strict=True)]
     return PixelPreprocessing(tuple(mean for mean, _ in moments), tuple(std for _, std in moments))
 
 
-def _mean_and_std(counts: list[int]) -> tuple[float, float]:
-    """Mean and standard deviation of values 0..255 that occur so often."""
-    n = sum(counts)
+def _mean_and_std(n: int, total: int, squares: int) -> tuple[float, float]:
+    """Mean and standard deviation of n values with these sums of themselves and of their squares."""
     if n == 0:
         return 0.0, 1.0
-    total = sum(value * count for value, count in enumerate(counts))
-    squares = sum(value * value * count for value, count in enumerate(counts))
     variance = (n * squares - total * total) / (n * n)  # the numerator is an exact integer: nothing cancels
     return total / n, math.sqrt(variance) if variance > 0 else 1.0
 

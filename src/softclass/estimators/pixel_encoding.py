@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import validate_data
 
+from softclass.data.pixels import fit_pixel_preprocessing
 from softclass.networks.engine import Float32, Rows
 from softclass.networks.layers import Pixels
 
-BLOCK_ROWS = 64  # stay within a second-level cache
 Array = npt.NDArray[Any]
 
 
@@ -110,19 +110,10 @@ def fit_pixels(pixels: Array) -> PixelEncoding:
     >>> fitted.offset.tolist(), round(float(1 / fitted.scale[0]), 3)
     ([127.5], 127.5)
     """
-    n, height, width, channels = pixels.shape
+    _, height, width, channels = pixels.shape
     if pixels.dtype == np.uint8:
-        total, squares = [0] * channels, [0] * channels
-        for first in range(0, n, BLOCK_ROWS):
-            for channel in range(channels):
-                block = pixels[first : first + BLOCK_ROWS, :, :, channel].astype(np.uint32)
-                total[channel] += int(block.sum(dtype=np.uint64))
-                squares[channel] += int(np.square(block).sum(dtype=np.uint64))
-        number = n * height * width
-        mean = np.array(total) / number
-        # One subtraction of whole numbers: nothing cancels.
-        variance = [(number * q - s**2) / number**2 for s, q in zip(total, squares, strict=True)]
-        spread = np.sqrt(np.array(variance))
+        bytes_of_fit = fit_pixel_preprocessing(pixels, np.arange(len(pixels)))
+        mean, spread = np.array(bytes_of_fit.mean), np.array(bytes_of_fit.std)
     else:
         flat = pixels.reshape(-1, channels)
         mean = flat.mean(axis=0, dtype=np.float64)

@@ -19,7 +19,6 @@ from softclass.trust.metrics import row_log_losses
 
 Int64 = npt.NDArray[np.int64]
 
-
 CHOICE_SHARE = 0.15  # of the budget of a network, for the choice of C of softmax regression before it
 
 
@@ -122,12 +121,12 @@ class Choosing:
         seconds = None if budget is None else CHOICE_SHARE * budget
         quick = replace(self.softmax, folds=0, with_path=False, seconds_for_choice=seconds)
         simple = quick.fit(examples, inside, preprocessing, simple_notes)
-        held_out = take_inputs(examples.inputs, cut.kept)
-        first, losses = _judged("softmax", simple.logits(held_out), cut.validation, simple.seconds)
+        logits = simple.logits(take_inputs(examples.inputs, cut.kept))
+        first, losses = _judged("softmax", logits, cut.validation, simple.seconds)
         say("candidate", {**vars(first), "rows": len(cut.kept)})
         network = self.network.fit_rows(cut, examples, own, network_notes)
-        logits = network.logits(held_out)
-        second, network_losses = _judged(self.kinds[1], logits, cut.validation, network.seconds)
+        found = network.logits_of_rows(cut.validation)
+        second, network_losses = _judged(self.kinds[1], found, cut.validation, network.seconds)
         say("candidate", {**vars(second), "rows": len(cut.kept)})
         weight = cut.validation.weight
         gain, error = _mean_and_error(losses - network_losses, weight)

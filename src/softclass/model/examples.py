@@ -148,6 +148,11 @@ def take_inputs(inputs: Inputs, rows: Int64) -> Inputs:
     return {name: column[rows] for name, column in inputs.items()}
 
 
+def picked(array: npt.NDArray[Any] | None, rows: Int64) -> npt.NDArray[Any] | None:
+    """Return some rows of what not all data have: weights, groups, times."""
+    return None if array is None else array[rows]
+
+
 def take_images(images: ImageSet, rows: Int64) -> ImageSet:
     """Return some images of a set."""
     return replace(

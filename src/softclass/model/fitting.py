@@ -348,7 +348,3 @@ def outputs_of(session: Session, preprocessing: AnyPreprocessing, inputs: Inputs
 def logits_of(session: Session, preprocessing: AnyPreprocessing, inputs: Inputs) -> npt.NDArray[np.float32]:
     """Run the graph over all rows."""
     return outputs_of(session, preprocessing, inputs).logits
-
-
-def _pick(array: npt.NDArray[Any] | None, rows: Int64) -> npt.NDArray[Any] | None:
-    return None if array is None else array[rows]

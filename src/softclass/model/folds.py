@@ -10,7 +10,7 @@ import numpy.typing as npt
 from softclass.data.row_order import row_order, splitmix64
 from softclass.errors import Notes
 from softclass.model.choice import Choosing
-from softclass.model.examples import Examples, chosen_inputs
+from softclass.model.examples import Examples, chosen_inputs, picked
 from softclass.model.fitting import logits_of, preprocessing_of
 from softclass.model.graph import build_graph
 from softclass.model.session import Session
@@ -28,7 +28,7 @@ def cross_validate(
     kept: they repeat those of the real fit.
     """
     within = rows[examples.targets[rows] >= 0]
-    fold = fold_numbers(examples.targets[within], n_folds, seed=choosing.seed, groups=_pick(examples.groups, within))
+    fold = fold_numbers(examples.targets[within], n_folds, seed=choosing.seed, groups=picked(examples.groups, within))
     logits = np.full((len(within), len(examples.classes)), np.nan, dtype=np.float32)
     for number in range(n_folds):
         choosing.say("phase", {"name": "cross-validating", "done": number, "total": n_folds})
@@ -41,8 +41,8 @@ def cross_validate(
         logits,
         examples.targets[within],
         examples.class_names(),
-        sample_weight=_pick(examples.weights, within),
-        groups=_pick(examples.groups, within),
+        sample_weight=picked(examples.weights, within),
+        groups=picked(examples.groups, within),
         seed=choosing.seed,
         split="cross-validation",
     )
@@ -68,7 +68,3 @@ def fold_numbers(
     fold = np.empty(len(targets), dtype=np.int64)
     fold[order] = np.arange(len(targets)) % n_folds
     return fold
-
-
-def _pick(array: npt.NDArray[Any] | None, rows: Int64) -> npt.NDArray[Any] | None:
-    return None if array is None else array[rows]

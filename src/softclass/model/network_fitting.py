@@ -16,8 +16,9 @@ from softclass.data.preprocessing import Preprocessing, smooth_preprocessing
 from softclass.data.split import SplitOptions, split
 from softclass.errors import Notes
 from softclass.estimators.network_fitting import Watch, engine_for, fit_network, network_of
+from softclass.estimators.row_weights import row_weights
 from softclass.model.encoded import AnyPreprocessing, features_of
-from softclass.model.examples import Examples, Inputs, chosen_inputs, take_inputs
+from softclass.model.examples import Examples, Inputs, chosen_inputs, picked, take_inputs
 from softclass.model.layers import network_places
 from softclass.networks.architecture import Architecture
 from softclass.networks.augmentation import permutation
@@ -141,8 +142,11 @@ class FittedNet:
 
     def logits(self, inputs: Inputs) -> npt.NDArray[np.float32]:
         """Logits of some rows from the engine itself."""
-        engine = network_of(self.architecture, self.network.parameters, 0)
-        return engine.logits(_rows_of(self.preprocessing, inputs))
+        return self.logits_of_rows(_rows_of(self.preprocessing, inputs))
+
+    def logits_of_rows(self, rows: Rows) -> npt.NDArray[np.float32]:
+        """Logits of rows that are encoded already."""
+        return network_of(self.architecture, self.network.parameters, 0).logits(rows)
 
     def resolved(self) -> dict[str, Any]:
         """What ``config.toml`` says in the place of "auto"."""
@@ -263,10 +267,12 @@ class NetworkFitting:
         """Cut the fit rows into those to learn from and those to judge by, and encode both."""
         judged = self._validation_rows(examples, rows)
         inside = rows[~np.isin(rows, judged)]
-        weight = self._weights(examples, inside)
-        if weight is not None:
-            inside, weight = inside[weight > 0], weight[weight > 0]
-            weight = (weight / weight.mean()).astype(np.float32)
+        weight = None
+        if examples.weights is not None or self.class_weight is not None:
+            targets, own = examples.targets[inside], picked(examples.weights, inside)
+            weights = row_weights(self.class_weight, np.arange(len(examples.classes)), targets, targets, own)
+            inside, weights = inside[weights > 0], weights[weights > 0]
+            weight = (weights / weights.mean()).astype(np.float32)
         own = None if examples.weights is None else examples.weights[judged].astype(np.float32)
         validation = _encode(examples, judged, preprocessing, own) if len(judged) else None
         return NetworkRows(_encode(examples, inside, preprocessing, weight), validation, judged)
@@ -331,26 +337,11 @@ class NetworkFitting:
         parts = split(
             examples.targets[rows], len(examples.classes),
             SplitOptions(test=share, calibration=0.0, stratify=self.stratify, seed=self.seed), Notes(),
-            class_names=examples.class_names(), groups=_pick(examples.groups, rows), times=_pick(examples.times, rows),
-            content_keys=_pick(examples.content_keys, rows) if examples.images is not None else None,
+            class_names=examples.class_names(),
+            groups=picked(examples.groups, rows), times=picked(examples.times, rows),
+            content_keys=picked(examples.content_keys, rows) if examples.images is not None else None,
         )  # fmt: skip
         return np.asarray(rows[parts.test], dtype=np.int64)
-
-    def _weights(self, examples: Examples, rows: Int64) -> npt.NDArray[np.float64] | None:
-        """Weight of a row times weight of its class."""
-        own = None if examples.weights is None else examples.weights[rows]
-        if self.class_weight is None:
-            return own
-        weights = np.ones(len(rows)) if own is None else own.astype(np.float64)
-        targets, n_classes = examples.targets[rows], len(examples.classes)
-        if self.class_weight == "balanced":
-            sums = np.bincount(targets, weights, minlength=n_classes)
-            by_class = weights.sum() / (n_classes * np.where(sums > 0, sums, 1.0))
-        else:
-            given = self.class_weight
-            assert isinstance(given, dict)  # noqa: S101 - class_weights made it
-            by_class = np.array([given.get(label, 1.0) for label in range(n_classes)])
-        return np.asarray(weights * by_class[targets])
 
     def _plan(
         self, cut: NetworkRows, preprocessing: AnyPreprocessing, examples: Examples, n_classes: int
@@ -525,7 +516,3 @@ def _taken(rows: Rows, chosen: Int64) -> Rows:
     assert rows.pixels is not None  # noqa: S101 - only images are mirrored
     weight = None if rows.weight is None else rows.weight[chosen]
     return Rows(rows.targets[chosen], weight, rows.pixels[chosen], rows.offset, rows.scale)
-
-
-def _pick(array: npt.NDArray[Any] | None, rows: Int64) -> npt.NDArray[Any] | None:
-    return None if array is None else array[rows]

@@ -14,6 +14,7 @@ from softclass.model.options import (
     out_of_range,
     parse_duration,
 )
+from softclass.networks.grammar import MOST_WIDTH
 from softclass.networks.known_architectures import IMAGE_ARCHITECTURES
 
 SOFTMAX_ONLY = ("C", "l1_ratio", "max_iter", "tol", "path", "odds_ratios")
@@ -26,7 +27,6 @@ TABLE_ARCHITECTURES = ("realmlp",)
 AUGMENTATIONS = ("flip", "shift")
 DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 FEWEST_ROWS = 500  # of the fit part, below which auto does not try a network
-LARGEST_SIDE = 96  # of images that a network takes
 NETWORK_SIDE = 48  # of images whose size nobody gives: cost and learning by heart grow with the square of it
 AUTO_BUDGETS = {"table": 30.0, "images": 60.0}  # seconds, where nobody gives any
 
@@ -186,12 +186,12 @@ def _hidden(value: str | Sequence[int] | None) -> tuple[int, ...] | None:
     """Read the widths of hidden layers."""
     if value is None:
         return None
-    rule = "one to four widths from 1 to 4096, such as 256,256"
+    rule = f"one to four widths from 1 to {MOST_WIDTH}, such as 256,256"
     try:
         widths = tuple(int(width) for width in (value.split(",") if isinstance(value, str) else value))
     except (TypeError, ValueError):
         raise out_of_range("hidden", rule, value) from None
-    if not 1 <= len(widths) <= 4 or not all(1 <= width <= 4096 for width in widths):
+    if not 1 <= len(widths) <= 4 or not all(1 <= width <= MOST_WIDTH for width in widths):
         raise out_of_range("hidden", rule, value)
     return widths
 

@@ -28,9 +28,10 @@ from softclass.model.examples import (
 from softclass.model.fitting import n_features_of, preprocessing_of
 from softclass.model.layers import network_places
 from softclass.model.limits import SHARE_FOR_CELLS, check_memory, streaming_limit
-from softclass.model.network_options import FEWEST_ROWS, LARGEST_SIDE, NETWORK_SIDE, candidates
+from softclass.model.network_options import FEWEST_ROWS, NETWORK_SIDE, candidates
 from softclass.model.odds_ratios import check_odds_ratios
 from softclass.model.options import check_options, parse_image_size, parse_size
+from softclass.networks.grammar import LARGEST_SIDE
 
 Progress = Callable[[str, dict[str, Any]], None]
 

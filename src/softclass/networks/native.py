@@ -11,13 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from softclass.errors import OptionError, ShapeError
+from softclass.errors import ShapeError
 from softclass.kernels import cpu
 from softclass.networks.architecture import Architecture
 from softclass.networks.engine import EngineState, Float32, Int64, Plan, Rows, StepReport
+from softclass.networks.engine_checks import check_parameters, check_smoothing
 from softclass.networks.layers import Periodic, Pixels, Scale
 from softclass.networks.row_arrays import WHERE, check_rows, column_arrays, count_rows, target_arrays
-from softclass.networks.start_weights import start_weights
+from softclass.networks.start_weights import start_state
 
 RUN_SECONDS = 0.05  # then a run comes back, so that Ctrl-C, limits and checkpoints are seen
 MOST_STEPS = 1024  # of one call of the compiled module: their constants are made beforehand
@@ -66,9 +67,7 @@ class NativeEngine:
     def __init__(
         self, architecture: Architecture, *, seed: int, n_threads: int | None, label_smoothing: float = 0.0
     ) -> None:
-        if not 0 <= label_smoothing < 1:
-            rule = f"`label_smoothing` must be a number in [0, 1); got {label_smoothing!r}"
-            raise OptionError("SC141", rule, where=WHERE)
+        check_smoothing(label_smoothing, WHERE)
         self.architecture, self.seed, self.n_threads = architecture, seed, n_threads
         self.label_smoothing = label_smoothing
         self._constants = self._normalisation(None)
@@ -81,8 +80,7 @@ class NativeEngine:
 
     def initialise(self) -> None:
         """Set start weights, which follow from architecture and seed alone, and zero moments."""
-        none = {name: np.zeros(shape, np.float32) for name, shape in self.architecture.parameter_shapes.items()}
-        self.load_state(EngineState(start_weights(self.architecture, self.seed), none, none, 0, 1.0, 1.0))
+        self.load_state(start_state(self.architecture, self.seed))
 
     def run(self, rows: Rows, order: Int64, first_step: int, last_step: int, plan: Plan) -> StepReport:
         """
@@ -327,10 +325,7 @@ class NativeEngine:
 
     def _write(self, buffer: Float32, values: dict[str, Float32]) -> None:
         views = self._views(buffer)
-        shapes = {name: value.shape for name, value in values.items()}
-        if shapes != self.architecture.parameter_shapes:
-            expected = self.architecture.parameter_shapes
-            raise ShapeError("SC101", f"a state must have the parameters {expected}; got {shapes}", where=WHERE)
+        check_parameters(self.architecture, values, WHERE)
         for name, value in values.items():
             views[name][...] = value.reshape(views[name].shape)
 

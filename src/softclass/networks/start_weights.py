@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from softclass.networks.architecture import Architecture
 from softclass.networks.augmentation import Words, philox
-from softclass.networks.engine import Float32
+from softclass.networks.engine import EngineState, Float32
 
 START_STREAM = 0
 WAVE_FREQUENCY = 0.1  # standard deviation of the start frequencies
@@ -49,6 +49,12 @@ def start_weights(architecture: Architecture, seed: int) -> dict[str, Float32]:
         name: _start(architecture, seed, tensor, name, shape)
         for tensor, (name, shape) in enumerate(architecture.parameter_shapes.items())
     }
+
+
+def start_state(architecture: Architecture, seed: int) -> EngineState:
+    """Return the state an engine starts from: start weights, and moments of zero."""
+    none = {name: np.zeros(shape, np.float32) for name, shape in architecture.parameter_shapes.items()}
+    return EngineState(start_weights(architecture, seed), none, none, 0, 1.0, 1.0)
 
 
 def _start(architecture: Architecture, seed: int, tensor: int, name: str, shape: tuple[int, ...]) -> Float32:

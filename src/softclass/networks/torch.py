@@ -17,14 +17,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from softclass.errors import DeviceError, MissingExtraError, OptionError, ShapeError
+from softclass.errors import DeviceError, MissingExtraError, ShapeError
 from softclass.functions.cross_entropy import cross_entropy
 from softclass.networks.architecture import Architecture, Hidden, Stage
 from softclass.networks.augmentation import ROUNDS, augmented, draws
 from softclass.networks.engine import EngineState, Float32, Int64, Plan, Rows, StepReport
+from softclass.networks.engine_checks import check_parameters, check_smoothing
 from softclass.networks.layers import Columns, Periodic, Relu, Scale, Selu, Sigmoid, Tanh
 from softclass.networks.row_arrays import check_rows, count_rows
-from softclass.networks.start_weights import start_weights
+from softclass.networks.start_weights import start_state
 
 try:
     import torch
@@ -136,9 +137,7 @@ class TorchEngine:
         label_smoothing: float = 0.0,
         device: str = "cpu",
     ) -> None:
-        if not 0 <= label_smoothing < 1:
-            rule = f"`label_smoothing` must be a number in [0, 1); got {label_smoothing!r}"
-            raise OptionError("SC141", rule, where=WHERE)
+        check_smoothing(label_smoothing, WHERE)
         self.architecture, self.seed, self.n_threads = architecture, seed, n_threads
         self.label_smoothing = label_smoothing
         self.device = _device(device)
@@ -168,8 +167,7 @@ class TorchEngine:
 
     def initialise(self) -> None:
         """Set start weights, which follow from architecture and seed alone, and zero moments."""
-        none = {name: np.zeros(shape, np.float32) for name, shape in self.architecture.parameter_shapes.items()}
-        self.load_state(EngineState(start_weights(self.architecture, self.seed), none, none, 0, 1.0, 1.0))
+        self.load_state(start_state(self.architecture, self.seed))
 
     def run(self, rows: Rows, order: Int64, first_step: int, last_step: int, plan: Plan) -> StepReport:
         """
@@ -295,12 +293,9 @@ class TorchEngine:
         ShapeError
             SC101, if a parameter is missing or of another shape.
         """
-        expected = self.architecture.parameter_shapes
         parts = (state.parameters, state.first_moments, state.second_moments)
         for values in parts:
-            shapes = {name: value.shape for name, value in values.items()}
-            if shapes != expected:
-                raise ShapeError("SC101", f"a state must have the parameters {expected}; got {shapes}", where=WHERE)
+            check_parameters(self.architecture, values, WHERE)
         for views, values in zip(self._views, parts, strict=True):
             for name, value in values.items():
                 views[name].copy_(torch.from_numpy(np.array(value, dtype=np.float32)))

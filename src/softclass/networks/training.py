@@ -23,7 +23,6 @@ PATIENCE_SHARE = 1 / 3
 PATIENCE_MARGIN = 0.05  # that much worse than the best are runs that overfit; others find their best at the end
 RESTART_FACTOR, MOST_RESTARTS = 0.3, 2
 STATE_SECONDS = 60.0
-SLICE_STEPS = 1 << 30  # an engine comes back by itself, after about 50 ms
 
 
 @dataclass(frozen=True)

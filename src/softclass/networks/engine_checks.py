@@ -1,0 +1,23 @@
+"""What every engine refuses, in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from softclass.errors import OptionError, ShapeError
+from softclass.networks.architecture import Architecture
+from softclass.networks.engine import Float32
+
+
+def check_smoothing(label_smoothing: float, where: str) -> None:
+    """Raise SC141 unless the share of every target that is spread over the classes lies in [0, 1)."""
+    if not 0 <= label_smoothing < 1:
+        rule = f"`label_smoothing` must be a number in [0, 1); got {label_smoothing!r}"
+        raise OptionError("SC141", rule, where=where)
+
+
+def check_parameters(architecture: Architecture, values: Mapping[str, Float32], where: str) -> None:
+    """Raise SC101 if a part of a state lacks a parameter of the architecture, or has one of another shape."""
+    expected, shapes = architecture.parameter_shapes, {name: value.shape for name, value in values.items()}
+    if shapes != expected:
+        raise ShapeError("SC101", f"a state must have the parameters {expected}; got {shapes}", where=where)
