@@ -4,7 +4,7 @@
  * A target is a class index or a distribution, an array with sum 1. The cross-entropy gradient is p - y, the one of
  * squared error is the Jacobian of the softmax times p - y.
  */
-import { complements, fromMaximum, softmax } from "softclass/softmax";
+import { complements, fromMaximum, others, softmax } from "softclass/softmax";
 import { round } from "softclass/precision";
 
 /** The five ways to write the cross-entropy that `lossVariant` knows. */
@@ -82,12 +82,6 @@ export function jacobian(probabilities) {
   return Array.from(probabilities, (p, i) =>
     Array.from(probabilities, (q, j) => (i === j ? p * others(probabilities, i) : -p * q)),
   );
-}
-
-function others(probabilities, index) {
-  let sum = 0;
-  for (let k = 0; k < probabilities.length; k += 1) if (k !== index) sum += probabilities[k];
-  return sum;
 }
 
 /**
@@ -184,9 +178,10 @@ function naiveLoss(z, target, r) {
   const sum = total(powers, r);
   const p = r(powers[target] / sum);
   const loss = r(-Math.log(p));
-  const atSum = r(r(1 / p) * r(p / sum));
-  const atPower = r(1 / r(p * sum));
-  const gradient = powers.map((power, k) => r((k === target ? r(atSum - atPower) : atSum) * power));
+  const back = r(1 / p);
+  const atSum = r(back * r(p / sum));
+  const atTarget = r(atSum - r(back / sum));
+  const gradient = powers.map((power, k) => r((k === target ? atTarget : atSum) * power));
   return { loss, gradient };
 }
 
@@ -199,7 +194,7 @@ function shiftedLoss(name, z, target, r) {
   let isCut = false;
   if (name === "eps") inside = r(inside + r(ADDED));
   if (name === "clip") {
-    const [low, high] = [r(CUT), r(1 - CUT)];
+    const [low, high] = [r(CUT), r(1 - r(CUT))];
     isCut = inside < low || inside > high;
     inside = Math.min(Math.max(inside, low), high);
   }
@@ -211,17 +206,10 @@ function shiftedLoss(name, z, target, r) {
 
 function logsumexpLoss(z, target, r) {
   const maximum = Math.max(...z);
-  const first = z.indexOf(maximum);
   const powers = z.map((x) => r(Math.exp(r(x - maximum))));
-  const rest = total(
-    powers.filter((_, k) => k !== first),
-    r,
-  );
-  const sum = r(1 + rest);
+  const sum = total(powers, r);
   const gradient = powers.map((power) => r(power / sum));
-  gradient[target] = -total(
-    gradient.filter((_, k) => k !== target),
-    r,
-  );
-  return { loss: r(r(Math.log1p(rest)) + r(maximum - z[target])), gradient };
+  const wrong = gradient.filter((_, k) => k !== target);
+  gradient[target] = -total(wrong, r);
+  return { loss: r(r(Math.log(sum)) + r(maximum - z[target])), gradient };
 }

@@ -93,11 +93,29 @@ export function complements(logits) {
 
 /**
  * Entropy of a distribution in nats, -sum_k p_k ln p_k; a probability of 0 adds 0.
+ *
+ * Next to 1 the logarithm is taken of what the other classes leave over: ln(1 - q) keeps the digits of a small q.
  * @param {ArrayLike<number>} probabilities
  * @returns {number}
  */
 export function entropy(probabilities) {
   let sum = 0;
-  for (const p of probabilities) sum -= p === 0 ? 0 : p * Math.log(p);
+  for (let k = 0; k < probabilities.length; k += 1) {
+    const p = probabilities[k];
+    if (p > 0.5) sum -= p * Math.log1p(-others(probabilities, k));
+    else if (p !== 0) sum -= p * Math.log(p);
+  }
+  return sum;
+}
+
+/**
+ * The sum of all probabilities but one.
+ * @param {ArrayLike<number>} probabilities
+ * @param {number} index
+ * @returns {number}
+ */
+export function others(probabilities, index) {
+  let sum = 0;
+  for (let k = 0; k < probabilities.length; k += 1) if (k !== index) sum += probabilities[k];
   return sum;
 }
