@@ -1,4 +1,4 @@
-"""Runs of slow learning, step by step in plain Python and NumPy, without softclass: for make_golden_slow_learning.py."""
+"""Runs of slow learning, step by step and without softclass: for make_golden_slow_learning.py."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from typing import Any
 import ml_dtypes
 import mpmath
 import numpy as np
+
 from golden_slow_runs import (
     Generator,
     even_runs,
@@ -342,8 +343,10 @@ def roundings(name: str) -> Iterator[list[Any]]:
         *(float(facts.tiny), float(facts.tiny) * (1 - step / 4), 1e-40, -1e-45, 1e300, math.inf, -math.inf, math.nan),
     ]
     for value in chosen:
+        # bfloat16 is made from float32, as processors do it: rounding twice from 64 bits would be another rule.
         with np.errstate(all="ignore"):
-            yield [value, nearest(value, name)]
+            given = float(np.float32(value)) if name == "bfloat16" else value
+        yield [given, nearest(given, name)]
 
 
 def nearest(value: float, name: str) -> float:
