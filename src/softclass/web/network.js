@@ -5,6 +5,7 @@
  * read the flattened maps in the order C, H, W. Arithmetic is float64 whatever the arrays are, so a sum over a map
  * repeats a logit to its last digits.
  */
+import { softmax } from "softclass/softmax";
 
 /** The kinds of layer that have a forward pass here; a list with any other kind is refused. */
 export const KINDS = [
@@ -162,21 +163,12 @@ const STEPS = {
   sigmoid: pointwise,
   flatten: (_layer, _arrays, shape) => ({ shape: [size(shape)], apply: (data) => data }),
   dense,
-  softmax: (_layer, _arrays, shape) => ({ shape, apply: probabilities }),
+  softmax: (_layer, _arrays, shape) => ({ shape, apply: (logits) => Float64Array.from(softmax(logits)) }),
 };
 
 function pointwise(layer, _arrays, shape) {
   const rule = POINTWISE[layer.kind];
   return { shape, apply: (data) => data.map(rule) };
-}
-
-function probabilities(logits) {
-  let most = -Infinity;
-  for (const logit of logits) most = Math.max(most, logit);
-  const weights = logits.map((logit) => Math.exp(logit - most));
-  let sum = 0;
-  for (const weight of weights) sum += weight;
-  return weights.map((weight) => weight / sum);
 }
 
 function dense(layer, arrays, shape) {
