@@ -10,7 +10,13 @@ import numpy.typing as npt
 from softclass.trust.bootstrap import resampled_sums
 from softclass.trust.checks import Floats, checked_confidence, checked_weight
 from softclass.trust.isotonic import starts_of_runs
-from softclass.trust.reliability import MAX_GROUPS, bins_of, draw_calibrated, group_confidences
+from softclass.trust.reliability import (
+    MAX_GROUPS,
+    bins_of,
+    draw_calibrated,
+    group_confidences,
+    starts_of_equal_mass,
+)
 
 ECE_BINS = 15
 ECE_DEFINITION = "top label, 15 equal-width bins"
@@ -124,9 +130,7 @@ def _debiased(
 ) -> tuple[float, float, float]:
     """Debiased error with the low and high end of its 95 % interval; rows are sorted by confidence."""
     ties = starts_of_runs(confidence)
-    # Equal row counts, but equal confidences stay together: each wanted cut moves to the start of its run.
-    wanted = (np.arange(1, ECE_BINS) * confidence.size) // ECE_BINS
-    bins = np.unique(np.concatenate(([0], ties[np.searchsorted(ties, wanted, side="right") - 1])))
+    bins = starts_of_equal_mass(ties, confidence.size, ECE_BINS)
     columns = np.stack([weight, weight * right, weight * confidence], axis=1)
     squares = np.add.reduceat(weight**2, bins)
     effective = np.add.reduceat(weight, bins) ** 2 / np.where(squares > 0, squares, 1.0)

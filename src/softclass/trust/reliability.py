@@ -143,6 +143,13 @@ def bins_of(confidence: Floats, n_bins: int) -> Integers:
     return np.searchsorted(edges[1:-1], confidence, side="left")
 
 
+def starts_of_equal_mass(ties: Integers, n: int, n_bins: int) -> Integers:
+    """Starts of at most `n_bins` bins of about equal row count among n sorted confidences; ties stay together."""
+    # Each wanted cut moves back to the start of its run of equal confidences.
+    wanted = (np.arange(1, n_bins) * n) // n_bins
+    return np.unique(np.concatenate(([0], ties[np.searchsorted(ties, wanted, side="right") - 1])))
+
+
 def group_confidences(
     confidence: Floats, weight: Floats, ties: Integers, most: int, cuts: Integers | None = None
 ) -> Integers:
