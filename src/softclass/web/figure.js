@@ -1,0 +1,216 @@
+/** A picture with its sentence, its table and its files: SVG, PNG and CSV. */
+import { svg } from "softclass/plots";
+
+/** What a saved SVG must carry, since it leaves the style sheet behind. */
+const LOOKS = [
+  "fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "stroke-linecap", "opacity",
+  "font-size", "font-family", "font-weight", "font-style", "text-anchor", "visibility", "display", "paint-order",
+]; // prettier-ignore
+const NARROWEST = 280; // pixels: below this a picture is scaled down
+
+function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+/** A table as RFC 4180 text: numbers in full, CRLF. */
+export function csvText(columns, rows) {
+  const cell = (value) => {
+    const written = typeof value === "number" && Object.is(value, -0) ? "0" : String(value);
+    return /[",\r\n]/.test(written) ? `"${written.replaceAll('"', '""')}"` : written;
+  };
+  return [columns, ...rows].map((cells) => `${cells.map(cell).join(",")}\r\n`).join("");
+}
+
+/** Hand a file to the person. */
+export function save(name, content, type) {
+  const address = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type }));
+  const link = element("a", { href: address, download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
+
+/** A picture that stands alone: computed styles become attributes. */
+function standalone(picture) {
+  const copy = picture.cloneNode(true);
+  const originals = [picture, ...picture.querySelectorAll("*")];
+  [copy, ...copy.querySelectorAll("*")].forEach((node, i) => {
+    const style = getComputedStyle(originals[i]);
+    for (const name of LOOKS) {
+      const value = style.getPropertyValue(name);
+      if (value) node.setAttribute(name, value);
+    }
+    node.removeAttribute("class");
+    node.removeAttribute("tabindex");
+  });
+  const [, , width, height] = picture.getAttribute("viewBox").split(" ");
+  copy.setAttribute("width", width);
+  copy.setAttribute("height", height);
+  const paper = getComputedStyle(document.documentElement).getPropertyValue("--card").trim();
+  copy.prepend(svg("rect", { width, height, fill: paper }));
+  copy.prepend(svg("title", {}, picture.getAttribute("aria-label") ?? ""));
+  return `<?xml version="1.0" encoding="UTF-8"?>\n${new XMLSerializer().serializeToString(copy)}\n`;
+}
+
+async function rasterised(source, width, height) {
+  const picture = new Image();
+  const loaded = new Promise((resolve, reject) => {
+    picture.onload = resolve;
+    picture.onerror = () => reject(new Error("the picture cannot be drawn"));
+  });
+  const address = URL.createObjectURL(new Blob([source], { type: "image/svg+xml" }));
+  picture.src = address;
+  await loaded;
+  const canvas = element("canvas", { width: 2 * width, height: 2 * height });
+  canvas.getContext("2d").drawImage(picture, 0, 0, 2 * width, 2 * height);
+  URL.revokeObjectURL(address);
+  return pngOf(canvas);
+}
+
+const pngOf = (canvas) => new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+
+/** Title, save buttons and the table below: what both kinds of figure share. */
+function frame(place, { key, title }, files) {
+  const { t } = place;
+  const tools = element("span", { class: "tools" });
+  for (const [kind, press] of Object.entries(files)) {
+    const button = element("button", { type: "button", "aria-label": t("page.save", { kind, title }) }, kind);
+    button.addEventListener("click", press);
+    tools.append(button);
+  }
+  const table = element("div", { class: "table", tabindex: "0", role: "region", "aria-label": title });
+  const details = element("details", {}, element("summary", {}, t("page.table")), table);
+  const caption = element("figcaption", {}, element("span", {}, title), tools);
+  const figure = element("figure", { "data-figure": key }, caption);
+  let content = { columns: [], rows: [] };
+
+  const fill = () => {
+    if (!details.open) return;
+    const head = element("thead", {}, element("tr", {}, ...content.columns.map((name) => element("th", { scope: "col" }, name))));
+    const body = element("tbody");
+    for (const cells of content.rows) {
+      const line = element("tr");
+      cells.forEach((cell, i) => {
+        const shown = typeof cell === "number" ? place.number(cell, 6) : String(cell);
+        const kind = typeof cell === "number" ? { class: "number" } : {};
+        line.append(i === 0 ? element("th", { scope: "row", ...kind }, shown) : element("td", kind, shown));
+      });
+      body.append(line);
+    }
+    table.replaceChildren(element("table", {}, head, body));
+  };
+  details.addEventListener("toggle", fill);
+  return {
+    figure,
+    details,
+    put(news) {
+      content = news;
+      fill();
+    },
+    csv: () => save(`softclass-${key}.csv`, csvText(content.columns, content.rows), "text/csv"),
+  };
+}
+
+/**
+ * A drawn figure.
+ *
+ * @param {{t: function, number: function}} place
+ * @param {{key: string, title: string, width: number, height: number, interactive?: boolean}} parts greatest width in
+ *   pixels, height; an interactive picture holds things that take the keyboard, so it is a group, not an image
+ * @returns {{element: HTMLElement, picture: SVGSVGElement, show: function}} show({summary, columns, rows, marks}):
+ *   `summary` one sentence, `columns` and `rows` the table (strings and numbers), `marks` the SVG nodes - or, better, a
+ *   function `(width, height) => nodes`, called again when the room changes, so that text keeps its size on a phone;
+ *   `height` changes the height
+ */
+export function figure(place, { key, title, width, height, interactive = false }) {
+  const picture = svg("svg", { role: interactive ? "group" : "img", class: "picture" });
+  const parts = frame(place, { key, title }, {
+    SVG: () => save(`softclass-${key}.svg`, standalone(picture), "image/svg+xml"),
+    PNG: async () => save(`softclass-${key}.png`, await rasterised(standalone(picture), ...size), "image/png"),
+    CSV: () => parts.csv(),
+  });
+  const room = element("div", { class: "room" }, picture);
+  room.style.maxWidth = `${width}px`;
+  parts.figure.append(room, parts.details);
+  let size = [width, height];
+  let drawn = null;
+
+  function draw() {
+    const marks = typeof drawn.marks === "function" ? drawn.marks(...size) : drawn.marks;
+    picture.setAttribute("viewBox", `0 0 ${size[0]} ${size[1]}`);
+    picture.replaceChildren(...marks);
+  }
+  function measure() {
+    const free = Math.floor(room.clientWidth);
+    if (free === 0 || drawn === null) return;
+    // Nodes that are given ready cannot be laid out anew: they are scaled as a whole.
+    const wide = typeof drawn.marks === "function" ? Math.min(Math.max(free, NARROWEST), width) : width;
+    if (wide === size[0]) return;
+    size = [wide, size[1]];
+    draw();
+  }
+  new ResizeObserver(measure).observe(room);
+
+  return {
+    element: parts.figure,
+    picture,
+    show({ summary, columns, rows, marks, height: tall = height }) {
+      drawn = { marks };
+      const free = Math.floor(room.clientWidth);
+      const wide = free > 0 && typeof marks === "function" ? Math.min(Math.max(free, NARROWEST), width) : width;
+      size = [wide, tall];
+      picture.setAttribute("aria-label", summary);
+      draw();
+      parts.put({ columns, rows });
+    },
+  };
+}
+
+/**
+ * A figure on a canvas, for fields of many pixels. The canvas has the size given; the page scales it down.
+ *
+ * @param {{t: function, number: function}} place
+ * @param {{key: string, title: string, width: number, height: number, overlay?: boolean}} parts with `overlay` an SVG
+ *   of the same size lies over the canvas for marks and axes
+ * @returns {{element: HTMLElement, canvas: HTMLCanvasElement, context: CanvasRenderingContext2D, overlay: ?SVGElement,
+ *   show: function}} show({summary, columns, rows})
+ */
+export function canvasFigure(place, { key, title, width, height, overlay = false }) {
+  const canvas = element("canvas", { width, height, role: "img", class: "picture" });
+  const parts = frame(place, { key, title }, {
+    PNG: async () => save(`softclass-${key}.png`, overlay ? await composed() : await pngOf(canvas), "image/png"),
+    CSV: () => parts.csv(),
+  });
+  const layer = overlay ? svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "layer", "aria-hidden": "true" }) : null;
+  const room = element("div", { class: "room stacked" }, canvas);
+  if (layer) room.append(layer);
+  room.style.maxWidth = `${width}px`;
+  parts.figure.append(room, parts.details);
+
+  async function composed() {
+    const copy = element("canvas", { width: 2 * width, height: 2 * height });
+    const context = copy.getContext("2d");
+    context.imageSmoothingEnabled = false;
+    context.drawImage(canvas, 0, 0, 2 * width, 2 * height);
+    const image = new Image();
+    const source = standalone(layer).replace(/<rect[^>]*>/, ""); // without the paper: the canvas is below
+    image.src = URL.createObjectURL(new Blob([source], { type: "image/svg+xml" }));
+    await image.decode();
+    context.drawImage(image, 0, 0, 2 * width, 2 * height);
+    URL.revokeObjectURL(image.src);
+    return pngOf(copy);
+  }
+
+  return {
+    element: parts.figure,
+    canvas,
+    context: canvas.getContext("2d"),
+    overlay: layer,
+    show({ summary, columns, rows }) {
+      canvas.setAttribute("aria-label", summary);
+      parts.put({ columns, rows });
+    },
+  };
+}

@@ -1,0 +1,46 @@
+/** The right column: what to notice, the formula, its derivation, things to try. */
+
+function element(name, attributes = {}, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
+/**
+ * The right column of a panel. Each part appears with its first call; a later call replaces its content.
+ *
+ * @param {HTMLElement} column
+ * @param {{t: function, change: function(Object): void}} page
+ * @returns {{notice: function(...string), formula: function(...Node), derivation: function(...Node|string),
+ *   tryThis: function({text: string, state: Object}[])}}
+ */
+export function sideOf(column, { t, change }) {
+  const parts = ["notice", "formula", "derivation", "try"].map((name) => element("section", { class: name, hidden: "" }));
+  column.append(...parts);
+  const [notice, formula, derivation, attempts] = parts;
+  const title = (key) => element("h2", {}, t(key));
+  const show = (part, ...content) => {
+    part.hidden = false;
+    part.replaceChildren(...content);
+  };
+  const paragraph = (content) => (typeof content === "string" ? element("p", {}, content) : content);
+  return {
+    notice: (...sentences) => show(notice, title("page.notice"), ...sentences.map(paragraph)),
+    formula: (...nodes) => show(formula, title("page.formula"), ...nodes.map(paragraph)),
+    derivation(...nodes) {
+      const open = derivation.querySelector("details")?.open ?? false;
+      const details = element("details", {}, element("summary", {}, t("page.derivation")), ...nodes.map(paragraph));
+      details.open = open;
+      show(derivation, details);
+    },
+    tryThis(list) {
+      const items = list.map(({ text, state }) => {
+        const press = element("button", { type: "button", class: "try-this" }, text);
+        press.addEventListener("click", () => change(state));
+        return element("li", {}, press);
+      });
+      show(attempts, title("page.try"), element("ul", {}, ...items));
+    },
+  };
+}
