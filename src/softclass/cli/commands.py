@@ -11,6 +11,7 @@ COMMANDS = {
     "predict": "class probabilities, one output row per input row",
     "evaluate": "how good the probabilities are on labelled data",
     "report": "one offline HTML page about a model",
+    "explore": "a page to play with: softmax, losses, your own model",
     "inspect": "what is inside a model file, or how a data file would be read",
     "doctor": "versions, processor, memory; what is missing and how to get it",
     "demo": "train on the two data sets that come along, write both reports",

@@ -16,6 +16,8 @@ NEEDED = (
     "cyclopts",
     "rich",
     "jinja2",
+    "starlette",
+    "uvicorn",
 )
 
 # What extras bring, by the name of the extra; a test compares too.

@@ -1,0 +1,209 @@
+/**
+ * Where data come from: the server of a model, the demo that is shipped, the bundle inside an exported page, and files
+ * that somebody drops on the page. All of them give the same answers, with their arrays decoded.
+ */
+import { decodeAll, encodeBytes } from "softclass/arrays";
+import { CsvError, readCsv } from "softclass/csv";
+import { evaluationOf } from "softclass/dropped";
+import { SourceError } from "softclass/source_error";
+
+const API = "/explore/api/";
+const DEMO = "/explore/assets/demo/";
+const KEPT = "softclass-token";
+const LARGEST_FILE = 64 * 2 ** 20;
+
+/**
+ * @typedef {object} Evaluation rows of known class with what the model says
+ * @property {string} name
+ * @property {number} n rows that are here
+ * @property {number} total rows that there were; more than n where a seeded sample was taken
+ * @property {string[]} classes
+ * @property {{data: Float32Array, shape: number[]}} logits after the temperature of the model, n x K
+ * @property {Int32Array} targets class numbers, -1 for a class unknown to the model
+ * @property {Uint8Array} role 0 test, 1 calibration
+ * @property {Float64Array} u a uniform number a row, for randomised scores
+ * @property {string[] | null} places where each row stands
+ * @property {string | null} said a key of what a reader must know, such as source.from_probabilities
+ * @property {(i: number) => HTMLCanvasElement | null} picture
+ * @property {(i: number) => Record<string, string> | null} row
+ */
+
+/** The token of the address, which is taken out of it and lives as long as this tab. */
+function takeToken() {
+  const fragment = new URLSearchParams(location.hash.slice(1));
+  const given = fragment.get("token");
+  if (given !== null) {
+    const rest = location.hash.slice(1).split("&").filter((part) => !part.startsWith("token="));
+    history.replaceState(history.state, "", rest.length > 0 ? `#${rest.join("&")}` : location.pathname + location.search);
+    sessionStorage.setItem(KEPT, given);
+    return given;
+  }
+  return sessionStorage.getItem(KEPT);
+}
+
+/** Ask the server of the model; a refusal becomes a SourceError with the sentence of the server. */
+async function ask(token, path, body) {
+  const options = { headers: { authorization: `Bearer ${token}` }, cache: "no-store", redirect: "error" };
+  if (body !== undefined) {
+    options.method = "POST";
+    options.headers["content-type"] = "application/json";
+    options.body = JSON.stringify(body);
+  }
+  let response;
+  try {
+    response = await fetch(API + path, options);
+  } catch {
+    throw new SourceError("source.gone");
+  }
+  if (response.status === 401) throw new SourceError("source.token");
+  const answer = await response.json();
+  if (!response.ok) {
+    const { code, message, where, hint } = answer.error;
+    const sentence = `[${code}] ${where === "" ? "" : `${where}: `}${message}${hint === "" ? "" : `. ${hint}`}`;
+    throw new SourceError("source.refused", { sentence }, response.status);
+  }
+  return decodeAll(answer);
+}
+
+async function fetchDemo() {
+  const [json, bytes] = await Promise.all(
+    ["bundle.json", "bundle.bin"].map(async (name) => {
+      const response = await fetch(DEMO + name);
+      if (!response.ok) throw new SourceError("source.no_demo");
+      return name.endsWith("json") ? response.json() : response.arrayBuffer();
+    }),
+  );
+  return decodeAll(json, bytes);
+}
+
+/** Cut pictures out of the one PNG that holds them all. */
+async function picturesOf(thumbnails) {
+  if (thumbnails === null || thumbnails === undefined) return () => null;
+  const { width, height, columns, png } = thumbnails;
+  const sheet = await createImageBitmap(new Blob([png], { type: "image/png" }));
+  return (i) => {
+    const canvas = document.createElement("canvas");
+    canvas.width = width;
+    canvas.height = height;
+    const [x, y] = [(i % columns) * width, Math.floor(i / columns) * height];
+    if (y >= sheet.height) return null;
+    canvas.getContext("2d").drawImage(sheet, x, y, width, height, 0, 0, width, height);
+    return canvas;
+  };
+}
+
+/** @returns {Promise<Evaluation>} */
+async function opened(answer) {
+  const { logits, rows = null, thumbnails, places = null } = answer;
+  const picture = await picturesOf(thumbnails);
+  const row = (i) => (rows === null ? null : Object.fromEntries(rows.columns.map((name, at) => [name, rows.cells[i][at]])));
+  return { total: answer.n, said: null, ...answer, logits: { data: logits, shape: logits.shape }, places, picture, row };
+}
+
+/** Remember what a function gave, by the name it was asked for; a failure is forgotten, so that it can be tried again. */
+function remembered(make) {
+  const known = new Map();
+  return (name) => {
+    if (!known.has(name)) {
+      const promise = make(name);
+      promise.catch(() => known.delete(name));
+      known.set(name, promise);
+    }
+    return known.get(name);
+  };
+}
+
+const isImage = (file) => file.type.startsWith("image/") || /\.(png|jpe?g|gif|bmp|webp|avif)$/i.test(file.name);
+
+/**
+ * The source of this page.
+ *
+ * - `kind`: "demo", "server" or "bundle"; `demo`: whether the model is the one that is shipped.
+ * - `model() weights() evaluations() evaluation(name) columns(x, y) digits() curves() iris()`: promises of the answers;
+ *   `weights()` gives null where the page cannot compute this network by itself.
+ * - `forward({image} | {row})`: every activation for one input, from the server of the model.
+ * - `dropped(file)`: what a file holds: `{kind: "image", name, picture}`, `{kind: "evaluation", name}` (from then on among
+ *   the evaluations) or `{kind: "table", name, table}` (as readCsv gives it: features).
+ *
+ * @throws {SourceError} all promises; `message` is a sentence in the language of the page, `key` names it
+ */
+export function createSource() {
+  const kind = document.querySelector("meta[name=softclass-source]")?.content ?? "demo";
+  const token = takeToken();
+  const added = new Map();
+  const shipped = remembered(kind === "bundle" ? async () => decodeAll(JSON.parse(document.querySelector("#bundle").textContent)) : fetchDemo);
+
+  const part = async (name) => {
+    const answer = (await shipped(""))[name];
+    if (answer === undefined) throw new SourceError("source.absent", { name });
+    return answer;
+  };
+  const answerOf = (name, path) => (kind === "server" ? ask(token, path) : part(name));
+
+  const model = remembered(() => answerOf("model", "model"));
+  const weights = remembered(async () => {
+    try {
+      return await answerOf("weights", "weights");
+    } catch (error) {
+      if (error.status === 409) return null;
+      throw error;
+    }
+  });
+  const evaluation = remembered(async (name) => {
+    if (added.has(name)) return opened(added.get(name));
+    return opened(await answerOf(`evaluation:${name}`, `evaluation/${encodeURIComponent(name)}`));
+  });
+  const columns = async (x, y) => {
+    if (kind === "server") return ask(token, `columns?${new URLSearchParams({ x, y })}`);
+    const { names, values, ...rest } = await part("columns");
+    const [left, right] = [x, y].map((name) => names.indexOf(name));
+    if (left < 0 || right < 0) throw new SourceError("csv.no_column", { column: left < 0 ? x : y });
+    const n = values.shape[0];
+    const points = Float64Array.from({ length: 2 * n }, (_, at) => values[(at >> 1) * names.length + (at % 2 ? right : left)]);
+    return { x, y, points: Object.assign(points, { shape: [n, 2] }), ...rest };
+  };
+
+  const forward = async (input) => {
+    if (kind !== "server") throw new SourceError("source.no_server");
+    return ask(token, "forward", input.image === undefined ? { row: input.row } : { image: encodeBytes(input.image) });
+  };
+
+  const dropped = async (file) => {
+    if (file.size > LARGEST_FILE) throw new SourceError("source.too_large", { name: file.name, most: "64 MB" });
+    if (isImage(file)) {
+      try {
+        return { kind: "image", name: file.name, picture: await createImageBitmap(file) };
+      } catch {
+        throw new SourceError("source.not_image", { name: file.name });
+      }
+    }
+    try {
+      const table = readCsv(new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer()));
+      const found = evaluationOf(table, file.name);
+      if (found === null) return { kind: "table", name: file.name, table };
+      added.set(file.name, found);
+      return { kind: "evaluation", name: file.name };
+    } catch (error) {
+      if (error instanceof CsvError) throw new SourceError(`csv.${error.reason}`, error.values);
+      if (error instanceof TypeError) throw new SourceError("source.not_text", { name: file.name });
+      throw error;
+    }
+  };
+
+  return {
+    kind,
+    get demo() {
+      return kind === "demo";
+    },
+    model: () => model(""),
+    weights: () => weights(""),
+    evaluations: async () => [...(await model("")).evaluations, ...added.keys()],
+    evaluation,
+    columns,
+    digits: () => part("digits"),
+    curves: () => part("curves"),
+    iris: () => part("iris"),
+    forward,
+    dropped,
+  };
+}

@@ -1,0 +1,183 @@
+"""A real browser for the tests of the page: one Chromium a run, one context a test, and no way out of the loopback."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from softclass.server.app import create_app, limited, listen, make_server
+from softclass.server.page import served_page
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
+REQUIRED = os.environ.get("SOFTCLASS_REQUIRE_BROWSER") == "1"
+HEIGHT = 800
+# Chromium refuses its sandbox to root.
+ARGUMENTS = ["--disable-dev-shm-usage", *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else [])]
+CALL = "async ([module, name, given]) => (await import(`softclass/${module}`))[name](...given)"
+
+
+def _missing(what: str) -> None:
+    """Skip, or fail where a browser is required."""
+    (pytest.fail if REQUIRED else pytest.skip)(f"{what}; make setup-browser")
+
+
+def _executable(playwright: Any) -> str | None:
+    """Find a Chromium: the one that is named, one of the machine, or Playwright's own."""
+    named = os.environ.get("SOFTCLASS_CHROMIUM")
+    own = Path(playwright.chromium.executable_path)
+    return named or next(filter(None, map(shutil.which, NAMES)), str(own) if own.exists() else None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """The one Chromium of this run."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        _missing("playwright is not installed")
+    with sync_playwright() as playwright:
+        executable = _executable(playwright)
+        if executable is None:
+            _missing("no Chromium was found")
+        launched = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+@contextmanager
+def serving(make: Callable[[int], Any]) -> Iterator[int]:
+    """Run the application that `make` returns for a port; give the port."""
+    with listen(0) as listening:
+        port = listening.getsockname()[1]
+        server = make_server(limited(make(port), port))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        try:
+            yield port
+        finally:
+            server.should_exit = True
+            thread.join(timeout=20)
+            assert not thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def serve() -> Callable[[Callable[[int], Any]], Any]:
+    """Serve an application while a with statement lasts."""
+    return serving
+
+
+@pytest.fixture(scope="session")
+def demo_address() -> Iterator[str]:
+    """Where the page with the shipped demo is served."""
+    bugs: list[Exception] = []
+    with serving(lambda port: create_app(served_page("demo"), None, None, bugs.append)) as port:
+        yield f"http://127.0.0.1:{port}/explore"
+    assert bugs == []
+
+
+@dataclass
+class Watched:
+    """What the pages of a test did that no page may do.
+
+    Attributes
+    ----------
+    faults : list of str
+        Requests to elsewhere, errors on the console (violations of the policy among them), uncaught exceptions.
+    requests : list of str
+        Every address that was asked for.
+    """
+
+    faults: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def watch(self, context: Any) -> None:
+        """Follow every page of a context."""
+        context.on("request", lambda request: self.requests.append(request.url))
+        context.on("console", self._console)
+        context.on("weberror", lambda error: self.faults.append(f"uncaught: {error.error}"))
+
+    def _console(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.faults.append(f"console {message.type}: {message.text}")
+
+    def outside(self, address: str) -> None:
+        """Remember a request that was stopped."""
+        self.faults.append(f"request to {address}")
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    """What happened on the pages of this test; at its end there must be no faults.
+
+    A test that provokes a fault takes it out of ``watched.faults`` after it has looked at it.
+    """
+    found = Watched()
+    yield found
+    assert found.faults == []
+
+
+@pytest.fixture
+def new_page(browser: Any, watched: Watched) -> Iterator[Callable[..., Any]]:
+    """Return a function that opens an empty page which reaches nothing but the address it is made for."""
+    contexts: list[Any] = []
+
+    def make(
+        address: str, *, language: str = "en", width: int = 1280, height: int = HEIGHT, scheme: str = "light",
+        bypass_csp: bool = False, **options: Any,
+    ) -> Any:  # fmt: skip
+        context = browser.new_context(
+            locale={"en": "en-GB", "zh": "zh-CN"}[language], timezone_id="UTC", device_scale_factor=1,
+            viewport={"width": width, "height": height}, color_scheme=scheme, bypass_csp=bypass_csp,
+            **{"reduced_motion": "reduce", "accept_downloads": True, **options},
+        )  # fmt: skip
+        contexts.append(context)
+        context.set_default_timeout(20_000)
+        home = re.escape(re.match(r"\w+://[^/]*/", address)[0])
+        allowed = rf"^(?!{home}|data:|blob:|about:)"
+        context.route(re.compile(allowed), lambda route: (watched.outside(route.request.url), route.abort()))
+        watched.watch(context)
+        return context.new_page()
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page_at(new_page: Callable[..., Any], demo_address: str) -> Callable[..., Any]:
+    """Return a function that opens the page with the demo in a state of the address and waits until it is ready.
+
+    ``page_at("p=slow&m=12", language="zh", width=360, scheme="dark", bypass_csp=False, address=...)``; the language is
+    that of the browser, so that ``lang=`` of the fragment still wins. `address` is that of another server or file.
+    """
+
+    def open_page(fragment: str = "", *, address: str = demo_address, **options: Any) -> Any:
+        page = new_page(address, **options)
+        page.goto(f"{address}#{fragment}" if fragment else address)
+        page.locator("[data-ready]").first.wait_for(state="attached")
+        return page
+
+    return open_page
+
+
+@pytest.fixture
+def call(new_page: Callable[..., Any], demo_address: str) -> Callable[..., Any]:
+    """Return a function that calls a function of a module in the browser: ``call("softmax", "softmax", [1, 2])``."""
+    pages: list[Any] = []
+
+    def run(module: str, name: str, *given: Any) -> Any:
+        if not pages:
+            pages.append(new_page(demo_address))
+            pages[0].goto(demo_address)
+        return pages[0].evaluate(CALL, [module, name, list(given)])
+
+    return run
