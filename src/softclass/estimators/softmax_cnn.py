@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from numbers import Real
 from typing import Any, ClassVar
 
-import numpy as np
 import numpy.typing as npt
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from softclass.errors import OptionError, UsageError
+from softclass.estimators.image_augmentation import AUGMENTATIONS, asked_augmentation, chosen_augmentation
 from softclass.estimators.network_classifier import SHARED_CONSTRAINTS, AbstractNetworkClassifier
-from softclass.estimators.network_fitting import allowed_threads, fit_network, seed_of
+from softclass.estimators.network_fitting import allowed_threads, seed_of
 from softclass.estimators.pixel_encoding import PixelEncoding, fit_pixels, read_pixels
 from softclass.networks.architecture import Architecture
 from softclass.networks.engine import Plan, Rows
 from softclass.networks.known_architectures import IMAGE_ARCHITECTURES, image_architecture
-from softclass.networks.plans import SHIFT, SHIFT_EPOCHS, SHIFT_SIDE, Chosen, image_plan
-
-TRIAL_ROWS, TRIAL_EPOCHS = 10_000, 2
-AUGMENTATIONS = ("flip", "shift")
+from softclass.networks.plans import image_plan
 
 
 class SoftmaxCNN(AbstractNetworkClassifier):
@@ -41,12 +37,13 @@ class SoftmaxCNN(AbstractNetworkClassifier):
         256.
     augment : "auto", "flip", "shift", sequence of them, or None, default "auto"
         What is done to images in training: half are mirrored left to right, all are moved by up to two pixels, their
-        edges repeated. "auto": nothing below 12 epochs; then small shifts, and flips if a short trial gains by them.
+        edges repeated. "auto": flips if a short trial gains by them, but none for "classic" below 12 epochs; shifts
+        from 12 epochs and 20 pixels on.
     dropout : float or "auto", default "auto"
         Share of the inputs of each fully connected layer set to zero in training; by default 0 for "classic", 0.25 for
         the others.
     epochs : int or "auto", default "auto"
-        Passes over the images; by default 3 to 60, the fewer the more images there are.
+        Passes over the images; by default 3 to 60, the fewer the more images there are; up to 100 with flips or shifts.
     batch_size : int or "auto", default "auto"
         Images a step; by default 128, and 64 below 5,000 images.
     learning_rate : float or "auto", default "auto"
@@ -188,36 +185,17 @@ class SoftmaxCNN(AbstractNetworkClassifier):
 
     def _choose_plan(self, rows: Rows, validation: Rows | None) -> Plan:
         plan = image_plan(self.architecture_, len(rows), self._chosen())
-        side = min(self.image_shape_[:2])
         if self.augment is None:
             return plan
+        seed, threads = seed_of(self.random_state), allowed_threads(self.n_jobs)
         if isinstance(self.augment, str) and self.augment == "auto":
-            if plan.epochs < SHIFT_EPOCHS or validation is None:
-                return plan
-            plan = replace(plan, shift=SHIFT if side >= SHIFT_SIDE else 0)
-            return replace(plan, flip=self._gains_by_flips(rows, validation))
-        names = {self.augment} if isinstance(self.augment, str) else set(self.augment)
-        if not names <= set(AUGMENTATIONS):
-            rule = f"`augment` must name {' or '.join(AUGMENTATIONS)}; got {', '.join(sorted(map(str, names)))}"
-            raise OptionError("SC141", rule, where="SoftmaxCNN")
-        return replace(plan, flip="flip" in names, shift=min(SHIFT, max(1, side // 4)) if "shift" in names else 0)
-
-    def _gains_by_flips(self, rows: Rows, validation: Rows) -> bool:
-        """Return whether two short runs of the smallest network say that mirrored images help."""
-        few = _first(rows, TRIAL_ROWS)
-        network = image_architecture("classic", self.encoding_.input, len(self.classes_))
-        losses = []
-        for flip in (False, True):
-            plan = image_plan(network, len(few), Chosen(epochs=TRIAL_EPOCHS), flip=flip)
-            seed, threads = seed_of(self.random_state), allowed_threads(self.n_jobs)
-            found = fit_network(network, few, validation, plan, seed=seed, threads=threads, patience=None)
-            losses.append(min(row["validation_log_loss_scaled"] for row in found.history))
-        return bool(losses[1] < losses[0])
-
-
-def _first(rows: Rows, n: int) -> Rows:
-    """Return rows evenly spaced along all of them, at most so many."""
-    chosen = np.linspace(0, len(rows) - 1, min(n, len(rows))).astype(np.int64)
-    pixels = None if rows.pixels is None else rows.pixels[chosen]
-    weight = None if rows.weight is None else rows.weight[chosen]
-    return replace(rows, targets=rows.targets[chosen], weight=weight, pixels=pixels)
+            flip, shift = chosen_augmentation(
+                self.architecture_, rows, validation, plan.epochs, seed=seed, threads=threads
+            )  # fmt: skip
+        else:
+            names = {self.augment} if isinstance(self.augment, str) else set(self.augment)
+            if not names <= set(AUGMENTATIONS):
+                rule = f"`augment` must name {' or '.join(AUGMENTATIONS)}; got {', '.join(sorted(map(str, names)))}"
+                raise OptionError("SC141", rule, where="SoftmaxCNN")
+            flip, shift = asked_augmentation(names, self.encoding_.input)
+        return image_plan(self.architecture_, len(rows), self._chosen(), flip=flip, shift=shift)

@@ -15,6 +15,7 @@ from softclass.data.pixels import PixelPreprocessing
 from softclass.data.preprocessing import Preprocessing, smooth_preprocessing
 from softclass.data.split import SplitOptions, split
 from softclass.errors import Notes
+from softclass.estimators.image_augmentation import asked_augmentation, chosen_augmentation
 from softclass.estimators.network_fitting import Watch, engine_for, fit_network, network_of
 from softclass.estimators.row_weights import row_weights
 from softclass.model.encoded import AnyPreprocessing, features_of
@@ -27,8 +28,6 @@ from softclass.networks.fitted_layers import FittedLayer, fitted_layers
 from softclass.networks.known_architectures import image_architecture, realmlp, table_architecture
 from softclass.networks.layers import Columns, Pixels
 from softclass.networks.plans import (
-    SHIFT,
-    SHIFT_EPOCHS,
     Chosen,
     image_plan,
     table_dropout,
@@ -48,7 +47,6 @@ MANY_CLASSES, MANY_PARAMETERS = 64, 1_000_000  # from which on the size of a las
 ENOUGH_EPOCHS = 6  # a larger network with fewer epochs loses to a smaller one
 TIMED_STEPS = 3
 SPENT_SHARE = 0.9  # of a budget that is planned; the rest is for what comes around it
-FLIP_TRIAL_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -360,7 +358,7 @@ class NetworkFitting:
             plan = self._within_budget(architecture, cut.fit, plan)
             if plan.epochs >= min(ENOUGH_EPOCHS, wanted) or name == names[-1]:
                 break
-        return name, architecture, self._augmented(plan, pixels, cut, architecture, n_classes)
+        return name, architecture, self._augmented(plan, architecture, cut)
 
     def _names(self, pixels: Pixels, n_classes: int) -> Sequence[str]:
         """Return the architectures to choose from, the largest first."""
@@ -411,40 +409,22 @@ class NetworkFitting:
         affordable = int(SPENT_SHARE * self.options.budget / max(an_epoch, 1e-9))
         return replace(plan, epochs=max(1, min(plan.epochs, affordable)))
 
-    def _augmented(
-        self, plan: Plan, pixels: Pixels, cut: NetworkRows, architecture: Architecture, n_classes: int
-    ) -> Plan:
+    def _augmented(self, plan: Plan, architecture: Architecture, cut: NetworkRows) -> Plan:
         """Return the plan with mirrored and moved images, where they were asked for or seem to help."""
-        asked = self.options.augment
+        pixels, asked = architecture.input, self.options.augment
+        assert isinstance(pixels, Pixels)  # noqa: S101 - tables are neither mirrored nor moved
         if asked is not None:
-            return replace(plan, flip="flip" in asked, shift=SHIFT if "shift" in asked else 0)
-        if len(architecture.stages) < 2 or cut.validation is None:
+            flip, shift = asked_augmentation(asked, pixels)
+        else:
+            flip, shift = chosen_augmentation(
+                architecture, cut.fit, cut.validation, plan.epochs,
+                seed=self.seed, threads=self.threads, device=self.options.device,
+            )  # fmt: skip
+        if not (flip or shift):
             return plan
-        return replace(
-            plan, flip=self._flip_helps(pixels, cut, n_classes), shift=SHIFT if plan.epochs >= SHIFT_EPOCHS else 0
-        )
-
-    def _flip_helps(self, pixels: Pixels, cut: NetworkRows, n_classes: int) -> bool:
-        """Whether mirrored images lower the held-out log loss of a small network: clothes yes, digits no."""
-        architecture = image_architecture("classic", pixels, n_classes)
-        rows = cut.fit
-        if len(rows) > FLIP_TRIAL_ROWS:
-            rows = _taken(rows, permutation(self.seed, 0, len(rows))[:FLIP_TRIAL_ROWS])
-        losses = []
-        for flip in (False, True):
-            plan = image_plan(architecture, len(rows), Chosen(epochs=2), flip=flip)
-            network = fit_network(
-                architecture,
-                rows,
-                cut.validation,
-                plan,
-                seed=self.seed,
-                threads=self.threads,
-                patience=None,
-                device=self.options.device,
-            )
-            losses.append(network.history[-1]["validation_log_loss_scaled"])
-        return bool(losses[1] < losses[0])
+        # What is mirrored and moved is learned by heart later, so its run is longer.
+        longer = image_plan(architecture, plan.n_rows, self.options.chosen, flip=flip, shift=shift)
+        return self._within_budget(architecture, cut.fit, longer)
 
 
 def resolved_options(name: str, architecture: Architecture, plan: Plan) -> dict[str, Any]:
@@ -509,10 +489,3 @@ def _table_inputs(preprocessing: Preprocessing, inputs: Any) -> tuple[Float32, n
         for column, (start, count) in enumerate(zip(places.indicators, places.codes, strict=True)):
             codes[block, column] = features[:, start : start + count].argmax(axis=1)
     return numbers, codes if places.codes else None
-
-
-def _taken(rows: Rows, chosen: Int64) -> Rows:
-    """Return some rows of images."""
-    assert rows.pixels is not None  # noqa: S101 - only images are mirrored
-    weight = None if rows.weight is None else rows.weight[chosen]
-    return Rows(rows.targets[chosen], weight, rows.pixels[chosen], rows.offset, rows.scale)

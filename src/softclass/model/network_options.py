@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from softclass.errors import UsageError, nearest, shown
+from softclass.estimators.image_augmentation import AUGMENTATIONS
 from softclass.model.network_fitting import NetworkOptions
 from softclass.model.options import (
     changed_options,
@@ -24,7 +25,6 @@ NETWORK_ONLY = (
 )  # fmt: skip
 NETWORK_OF = {"table": "mlp", "images": "cnn"}
 TABLE_ARCHITECTURES = ("realmlp",)
-AUGMENTATIONS = ("flip", "shift")
 DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 FEWEST_ROWS = 500  # of the fit part, below which auto does not try a network
 NETWORK_SIDE = 48  # of images whose size nobody gives: cost and learning by heart grow with the square of it

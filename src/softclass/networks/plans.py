@@ -16,6 +16,7 @@ IMAGE_BATCH, SMALL_IMAGE_BATCH, SMALL_IMAGE_ROWS = 128, 64, 5_000
 IMAGE_RATES = (5e-3, 3e-3)  # of one stage, and of more
 IMAGE_DECAY, IMAGE_BETA2 = 0.01, 0.99
 EPOCH_ROWS, FEWEST_EPOCHS, MOST_EPOCHS = 50_000, 3, 60
+MOST_MOVED_EPOCHS = 100  # of images that are mirrored or moved
 SHIFT, SHIFT_EPOCHS, SHIFT_SIDE = 2, 12, 20  # shorter runs and smaller images lose by it
 
 FEW_ROWS, MANY_ROWS = 10_000, 1_000_000
@@ -78,7 +79,7 @@ def image_plan(architecture: Architecture, n_rows: int, chosen: Chosen, *, flip:
     -------
     Plan
         One stage: 6 epochs of 50,000 rows; two: 12, with a hidden layer 8, with a kernel of 5 and a hidden layer 4. At
-        least 3 epochs, at most 60.
+        least 3 epochs, at most 60, or 100 where images are mirrored or moved.
 
     Examples
     --------
@@ -90,7 +91,8 @@ def image_plan(architecture: Architecture, n_rows: int, chosen: Chosen, *, flip:
     batch = chosen.batch or (IMAGE_BATCH if n_rows >= SMALL_IMAGE_ROWS else SMALL_IMAGE_BATCH)
     stages, has_hidden = architecture.stages, len(architecture.hidden) > 1
     passes = 6 if len(stages) == 1 else 12 if not has_hidden else 4 if stages[0].kernel == 5 else 8
-    epochs = min(max(math.ceil(passes * EPOCH_ROWS / n_rows), FEWEST_EPOCHS), MOST_EPOCHS)
+    most = MOST_MOVED_EPOCHS if flip or shift else MOST_EPOCHS
+    epochs = min(max(math.ceil(passes * EPOCH_ROWS / n_rows), FEWEST_EPOCHS), most)
     is_classic = len(stages) == 1 and not has_hidden
     rate = (IMAGE_RATES[0] if is_classic else IMAGE_RATES[1]) * math.sqrt(batch / RATE_BATCH)
     return Plan(
