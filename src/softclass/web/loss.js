@@ -112,43 +112,6 @@ export function sigmoid(z) {
 }
 
 /**
- * Cross-entropy of independent sigmoid outputs, summed over them: gradient a - y.
- * @param {ArrayLike<number>} logits
- * @param {number|ArrayLike<number>} target - several entries may be 1
- * @returns {{loss: number, gradient: number[]}}
- */
-export function sigmoidCrossEntropy(logits, target) {
-  const shares = distribution(target, logits.length);
-  let loss = 0;
-  const gradient = shares.map((y, k) => {
-    const z = logits[k];
-    // ln(1 + e^z) - y z, with both parts of it at least 0.
-    loss += Math.log1p(Math.exp(-Math.abs(z))) + (z > 0 ? (1 - y) * z : -y * z);
-    return (1 - y) * sigmoid(z) - y * sigmoid(-z);
-  });
-  return { loss, gradient };
-}
-
-/**
- * Squared error of independent sigmoid outputs, 1/2 sum_k (a_k - y_k)^2: gradient (a - y) a (1 - a).
- * @param {ArrayLike<number>} logits
- * @param {number|ArrayLike<number>} target - several entries may be 1
- * @returns {{loss: number, gradient: number[]}}
- */
-export function sigmoidSquaredError(logits, target) {
-  const shares = distribution(target, logits.length);
-  let loss = 0;
-  const gradient = shares.map((y, k) => {
-    const output = sigmoid(logits[k]);
-    const rest = sigmoid(-logits[k]);
-    const difference = (1 - y) * output - y * rest;
-    loss += (difference * difference) / 2;
-    return difference * output * rest;
-  });
-  return { loss, gradient };
-}
-
-/**
  * Cross-entropy the way automatic differentiation computes one of its spellings, operation by operation.
  *
  * Every operation is rounded to the precision and sums run from left to right. `naive` is e^z / sum, then the

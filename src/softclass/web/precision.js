@@ -1,7 +1,8 @@
 /**
- * Rounding of float64 numbers to what a shorter type can hold: to the nearest, ties to even, in one rounding.
+ * Rounding of float64 numbers to what a shorter type can hold: to the nearest, ties to even.
  *
- * Names of the types are those of the page's address: f64, f32, bf16, f16.
+ * Names of the types are those of the page's address: f64, f32, bf16, f16. bfloat16 is made from float32, as
+ * processors do it.
  */
 
 /** Bits after the leading one, smallest normal exponent and largest finite number of each type, most digits first. */
@@ -32,11 +33,11 @@ export function round(x, precision) {
   if (precision === "f64") return x;
   if (precision === "f32") return Math.fround(x);
   if (!Object.hasOwn(TYPES, precision)) throw new RangeError(`no precision ${precision}`);
-  if (!Number.isFinite(x) || x === 0) return x;
+  double[0] = precision === "bf16" ? Math.fround(x) : x;
+  if (!Number.isFinite(double[0]) || double[0] === 0) return double[0];
   const { bits, lowest, largest } = TYPES[precision];
-  double[0] = x;
   const exponent = ((words[HIGH] >>> 20) & 0x7ff) - 1023;
   const spacing = 2 ** (Math.max(exponent, lowest) - bits);
-  const size = (Math.abs(x) / spacing + TO_WHOLE - TO_WHOLE) * spacing;
+  const size = (Math.abs(double[0]) / spacing + TO_WHOLE - TO_WHOLE) * spacing;
   return Math.sign(x) * (size > largest ? Infinity : size);
 }

@@ -9,6 +9,7 @@
  * Losses: `ce` cross-entropy and `se` squared error, after the softmax (one neuron: after the sigmoid); `eps` and
  * `clip` are -ln(p + 1e-9) and -ln of p cut off at 1e-7; `sigmoid_ce` and `sigmoid_se` have independent outputs.
  */
+import { headLoss } from "softclass/heads";
 import { ADDED, CUT, sigmoid } from "softclass/loss";
 import { generator } from "softclass/random";
 
@@ -180,51 +181,8 @@ export function clouds(seed, spread = 0.6) {
 // The state of `plane`: weights [class, x y], biases, their gradients, and the last look.
 const [BIAS, PUSH, VALUE, RIGHT, LEAD, SIZE] = [6, 9, 18, 19, 20, 21];
 
-/** Probabilities and gradient at the three logits of a point, by head; returns its loss. */
-const PLANE_HEAD = {
-  ce: (z, t, p, g) => softmaxHead(z, t, p, g),
-  se(z, t, p, g) {
-    softmaxHead(z, t, p, g);
-    const loss = (g[0] * g[0] + g[1] * g[1] + g[2] * g[2]) / 2;
-    const a = p[0] * p[1] * (g[0] - g[1]);
-    const b = p[1] * p[2] * (g[1] - g[2]);
-    const c = p[2] * p[0] * (g[2] - g[0]);
-    g[0] = a - c;
-    g[1] = b - a;
-    g[2] = c - b;
-    return loss;
-  },
-  sigmoid_ce(z, t, p, g) {
-    let loss = 0;
-    for (let k = 0; k < 3; k += 1) {
-      const away = k === t ? -z[k] : z[k]; // above 0: this output is on the wrong side
-      loss += Math.max(away, 0) + Math.log1p(Math.exp(-Math.abs(z[k])));
-      g[k] = k === t ? -sigmoid(away) : sigmoid(away);
-    }
-    return loss;
-  },
-  sigmoid_se(z, t, p, g) {
-    let loss = 0;
-    for (let k = 0; k < 3; k += 1) {
-      const a = sigmoid(z[k]);
-      const rest = sigmoid(-z[k]);
-      const difference = k === t ? -rest : a;
-      loss += (difference * difference) / 2;
-      g[k] = difference * a * rest;
-    }
-    return loss;
-  },
-};
-
-function softmaxHead(z, t, p, g) {
-  const top = Math.max(z[0], z[1], z[2]);
-  for (let k = 0; k < 3; k += 1) p[k] = Math.exp(z[k] - top);
-  const sum = p[0] + p[1] + p[2];
-  for (let k = 0; k < 3; k += 1) p[k] /= sum;
-  for (let k = 0; k < 3; k += 1) g[k] = p[k];
-  g[t] = -(p[(t + 1) % 3] + p[(t + 2) % 3]);
-  return Math.log(sum) + (top - z[t]);
-}
+/** The heads of the four losses. */
+const HEAD = { ce: "softmax_ce", se: "softmax_se", sigmoid_ce: "sigmoid_ce", sigmoid_se: "sigmoid_se" };
 
 /**
  * S3: softmax regression on three clouds, full batch, from weights that call every point wrong with confidence.
@@ -236,14 +194,13 @@ function softmaxHead(z, t, p, g) {
  */
 export function plane({ loss, scale, eta, seed, spread = 0.6, order = [1, 2, 0], accuracy = 0.95 }) {
   const { x, y, labels } = clouds(seed, spread);
-  const head = PLANE_HEAD[loss];
-  const [z, p, g] = [new Float64Array(3), new Float64Array(3), new Float64Array(3)];
+  const [z, g] = [new Float64Array(3), new Float64Array(3)];
   const answer = (state) => {
     state.fill(0, PUSH);
     for (let i = 0; i < labels.length; i += 1) {
       const t = labels[i];
       for (let k = 0; k < 3; k += 1) z[k] = state[2 * k] * x[i] + state[2 * k + 1] * y[i] + state[BIAS + k];
-      state[VALUE] += head(z, t, p, g);
+      state[VALUE] += headLoss(HEAD[loss], z, t, g);
       const wrong = Math.max(z[(t + 1) % 3], z[(t + 2) % 3]);
       state[LEAD] += wrong - z[t];
       if (z[t] > wrong || (z[t] === wrong && z.indexOf(wrong) === t)) state[RIGHT] += 1;

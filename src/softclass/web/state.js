@@ -13,7 +13,7 @@ const list = (item, least, most, fallback, panels) => ({ kind: "list", item, lea
 /** Letters, digits, - and _: nothing that could be markup. */
 const text = (longest, fallback, panels) => ({ kind: "text", longest, fallback, panels });
 
-const LOSSES = ["ce", "se", "sigmoid_ce", "sigmoid_se", "naive", "shift", "eps", "clip"];
+const LOSSES = ["ce", "se", "sigmoid_ce", "sigmoid_se", "eps", "clip"];
 const HEADS = ["softmax_ce", "softmax_se", "sigmoid_ce", "sigmoid_se"];
 const DATA = ["blobs3", "blobs4", "blobs5", "moons", "rings", "spiral", "iris", "article", "own"];
 const SLOW = ["slow", "plane"];
