@@ -5,7 +5,7 @@ import { svg } from "softclass/plots";
 const LOOKS = [
   "fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "stroke-linecap", "opacity",
   "font-size", "font-family", "font-weight", "font-style", "text-anchor", "visibility", "display", "paint-order",
-]; // prettier-ignore
+];
 const NARROWEST = 280; // pixels: below this a picture is scaled down
 
 function element(name, attributes = {}, ...children) {
@@ -71,6 +71,17 @@ async function rasterised(source, width, height) {
 
 const pngOf = (canvas) => new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 
+/** Put nodes into a picture; those that are there already are not moved, since moving would take the focus away. */
+function exchange(picture, nodes) {
+  const kept = new Set(nodes);
+  for (const child of [...picture.childNodes]) if (!kept.has(child)) child.remove();
+  let next = null;
+  for (const node of [...nodes].reverse()) {
+    if (node.parentNode !== picture) picture.insertBefore(node, next);
+    next = node;
+  }
+}
+
 /** Title, save buttons and the table below: what both kinds of figure share. */
 function frame(place, { key, title }, files) {
   const { t } = place;
@@ -122,7 +133,8 @@ function frame(place, { key, title }, files) {
  * @returns {{element: HTMLElement, picture: SVGSVGElement, show: function}} show({summary, columns, rows, marks}):
  *   `summary` one sentence, `columns` and `rows` the table (strings and numbers), `marks` the SVG nodes - or, better, a
  *   function `(width, height) => nodes`, called again when the room changes, so that text keeps its size on a phone;
- *   `height` changes the height
+ *   `height` (a number or a function of the width) changes the height. A node that is among the marks again stays in
+ *   its place and keeps the focus.
  */
 export function figure(place, { key, title, width, height, interactive = false }) {
   const picture = svg("svg", { role: interactive ? "group" : "img", class: "picture" });
@@ -136,31 +148,27 @@ export function figure(place, { key, title, width, height, interactive = false }
   parts.figure.append(room, parts.details);
   let size = [width, height];
   let drawn = null;
+  let seen = 0;
 
   function draw() {
-    const marks = typeof drawn.marks === "function" ? drawn.marks(...size) : drawn.marks;
-    picture.setAttribute("viewBox", `0 0 ${size[0]} ${size[1]}`);
-    picture.replaceChildren(...marks);
-  }
-  function measure() {
+    const flexible = typeof drawn.marks === "function";
     const free = Math.floor(room.clientWidth);
-    if (free === 0 || drawn === null) return;
     // Nodes that are given ready cannot be laid out anew: they are scaled as a whole.
-    const wide = typeof drawn.marks === "function" ? Math.min(Math.max(free, NARROWEST), width) : width;
-    if (wide === size[0]) return;
-    size = [wide, size[1]];
-    draw();
+    const wide = flexible && free > 0 ? Math.min(Math.max(free, NARROWEST), width) : width;
+    size = [wide, typeof drawn.height === "function" ? drawn.height(wide) : drawn.height];
+    picture.setAttribute("viewBox", `0 0 ${size[0]} ${size[1]}`);
+    exchange(picture, flexible ? drawn.marks(...size) : drawn.marks);
   }
-  new ResizeObserver(measure).observe(room);
+  new ResizeObserver(() => {
+    if (drawn !== null && Math.floor(room.clientWidth) !== seen) draw();
+    seen = Math.floor(room.clientWidth);
+  }).observe(room);
 
   return {
     element: parts.figure,
     picture,
     show({ summary, columns, rows, marks, height: tall = height }) {
-      drawn = { marks };
-      const free = Math.floor(room.clientWidth);
-      const wide = free > 0 && typeof marks === "function" ? Math.min(Math.max(free, NARROWEST), width) : width;
-      size = [wide, tall];
+      drawn = { marks, height: tall };
       picture.setAttribute("aria-label", summary);
       draw();
       parts.put({ columns, rows });

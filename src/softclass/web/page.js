@@ -197,9 +197,9 @@ async function openPanel({ focus = false } = {}) {
   const title = t(`page.panel.${key}`);
   document.title = `${title} · softclass`;
   const heading = element("h1", { tabindex: "-1" }, title);
+  shell.side.replaceChildren();
   const { place, stops } = makePlace();
   shell.main.replaceChildren(heading, element("p", { class: "lead" }, t(`page.lead.${key}`)), place.main);
-  shell.side.replaceChildren();
   opened = { stops, view: null };
   if (focus && !shell.tour.contains(document.activeElement)) {
     heading.focus({ preventScroll: true });
@@ -259,7 +259,7 @@ async function start() {
     [panel, lang, tour] = [newPanel, newLang, newTour];
     if (translated) {
       build();
-      shell.language && document.querySelector(`.languages [lang=${shell.language}]`).focus();
+      document.querySelector(`.languages [lang=${shell.language}]`).focus();
     }
     if (moved || translated) openPanel({ focus: moved && !translated });
     if (toured || translated) showTour();

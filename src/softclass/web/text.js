@@ -56,7 +56,8 @@ export function percent(p) {
   if (!Number.isFinite(p)) return unusual(p);
   if (p > 0 && p < 0.0005) return `< ${formatted(0.1, { minimumFractionDigits: 1 })} %`;
   if (p < 1 && p > 0.9995) return `> ${formatted(99.9, { minimumFractionDigits: 1 })} %`;
-  return `${formatted(100 * p, { minimumFractionDigits: 1, maximumFractionDigits: 1 })} %`;
+  const digits = p === 0 || p === 1 ? 0 : 1;
+  return `${formatted(100 * p, { minimumFractionDigits: digits, maximumFractionDigits: digits })} %`;
 }
 
 const RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹";
@@ -70,6 +71,14 @@ export function power(x, digits = 1) {
   if (x === 0) return "0";
   const [mantissa, exponent] = x.toExponential(digits).split("e");
   return `${formatted(Number(mantissa), { maximumFractionDigits: digits })} × 10${raised(Number(exponent))}`;
+}
+
+/** e to the power x for people, also where it is no float64. */
+export function exponential(x, digits = 3) {
+  if (Math.abs(x) < 700) return number(Math.exp(x), digits);
+  const tens = Math.floor(x / Math.LN10);
+  const mantissa = Math.exp(x - tens * Math.LN10);
+  return Number.isFinite(mantissa) ? `${formatted(mantissa, { maximumFractionDigits: 1 })} × 10${raised(tens)}` : unusual(x);
 }
 
 /** The name of class i in panels that have no model: A, B, C … */
