@@ -16,9 +16,9 @@ function element(name, attributes = {}, ...children) {
  *   tryThis: function({text: string, state: Object}[])}}
  */
 export function sideOf(column, { t, change }) {
-  const parts = ["notice", "formula", "derivation", "try"].map((name) => element("section", { class: name, hidden: "" }));
+  const parts = ["remarks", "formula", "derivation", "try"].map((name) => element("section", { class: name, hidden: "" }));
   column.append(...parts);
-  const [notice, formula, derivation, attempts] = parts;
+  const [remarks, formula, derivation, attempts] = parts;
   const title = (key) => element("h2", {}, t(key));
   const show = (part, ...content) => {
     part.hidden = false;
@@ -26,7 +26,7 @@ export function sideOf(column, { t, change }) {
   };
   const paragraph = (content) => (typeof content === "string" ? element("p", {}, content) : content);
   return {
-    notice: (...sentences) => show(notice, title("page.notice"), ...sentences.map(paragraph)),
+    notice: (...sentences) => show(remarks, title("page.notice"), ...sentences.map(paragraph)),
     formula: (...nodes) => show(formula, title("page.formula"), ...nodes.map(paragraph)),
     derivation(...nodes) {
       const open = derivation.querySelector("details")?.open ?? false;
