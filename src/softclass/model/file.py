@@ -29,7 +29,7 @@ from softclass.model.agreement import check_agreement
 from softclass.model.foreign import kind_of_file, looks_like_onnx
 from softclass.model.manifest import Manifest
 from softclass.model.shapes import check_shapes
-from softclass.model.wire import newer, read_graph
+from softclass.model.wire import length_field, newer, read_graph
 
 SEAL = bytes.fromhex("9ab40a28") + b"SCLASS01"
 SEAL_BYTES = 44
@@ -93,11 +93,11 @@ def seal(body: bytes, manifest: Manifest) -> bytes:
     '9ab40a2853434c4153533031'
     """
     facts = manifest.to_json()
-    entry = _field(1, b"softclass") + _field(2, facts)
+    entry = length_field(1, b"softclass") + length_field(2, facts)
     length = len(body) + len(entry) + len(facts) + SEAL_BYTES
     if length > MAX_FILE_BYTES:
         raise _too_large(length)
-    return seal_bytes(body + _field(14, entry))
+    return seal_bytes(body + length_field(14, entry))
 
 
 def seal_bytes(body: bytes) -> bytes:
@@ -267,17 +267,3 @@ def _too_large(length: int, where: str = _IN_MEMORY) -> ModelFileError:
         where=where,
         hint="Lower --max-categories, or leave out columns",
     )
-
-
-def _field(number: int, content: bytes) -> bytes:
-    """Return a length-delimited protobuf field."""
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
-
-
-def _varint(value: int) -> bytes:
-    found = bytearray()
-    while value >= 128:
-        found.append(value & 127 | 128)
-        value >>= 7
-    found.append(value)
-    return bytes(found)

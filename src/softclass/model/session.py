@@ -128,6 +128,27 @@ class Session:
             return Outputs(*parts[0])
         return Outputs(*(np.concatenate(pieces) for pieces in zip(*parts, strict=True)))
 
+    def run_all(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        """Return every output of the graph by its name, for rows that are few enough for one call.
+
+        Parameters
+        ----------
+        feeds : mapping of str to array
+            As for `run`.
+
+        Returns
+        -------
+        dict of str to array
+            The three of :class:`Outputs`, and those that :func:`softclass.model.wire.with_outputs` added.
+
+        Raises
+        ------
+        InternalError
+            SC100, as `run`.
+        """
+        found = self._session.run(self._names, self._conformed(feeds))
+        return dict(zip(self._names, found, strict=True))
+
     def _conformed(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         """Give every input the shape and the type of the graph."""
         if set(feeds) != {name for name, _, _ in self._inputs}:

@@ -8,6 +8,7 @@ no weights: they stay memory views into the one buffer.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from softclass.model.wire_table import (
     INITIALIZER_TYPES,
     IR_VERSION,
     ITEM_BYTES,
+    LENGTH,
     MAX_FACTS_BYTES,
     MAX_FIELDS,
     MAX_INITIALIZERS,
@@ -161,6 +163,57 @@ def read_graph(data: bytes, stop: int | None = None) -> Graph:
     )
     _check_names(result, [value.name for value in inputs] + [tensor.name for tensor in tensors])
     return result
+
+
+def length_field(number: int, content: bytes) -> bytes:
+    """
+    Return a length-delimited protobuf field.
+
+    Examples
+    --------
+    >>> length_field(1, b"ab")
+    b'\\n\\x02ab'
+    """
+    return _varint_bytes(number << 3 | LENGTH) + _varint_bytes(len(content)) + content
+
+
+def _varint_bytes(value: int) -> bytes:
+    found = bytearray()
+    while value >= 128:
+        found.append(value & 127 | 128)
+        value >>= 7
+    found.append(value)
+    return bytes(found)
+
+
+def with_outputs(body: bytes, names: Sequence[str]) -> bytes:
+    """
+    Return a copy of a model whose graph also gives the values of some names.
+
+    Parameters
+    ----------
+    body : bytes
+        A checked model without its seal.
+    names : sequence of str
+        Values that the graph computes. Their types are left to the runtime.
+
+    Examples
+    --------
+    >>> with_outputs(bytes.fromhex("08093a00"), ["a"]).hex()  # an empty graph in field 7
+    '08093a0562030a0161'
+    """
+    graph_field = next(number for number, field in MESSAGES["ModelProto"].items() if field.name == "graph")
+    output_field = next(number for number, field in MESSAGES["GraphProto"].items() if field.name == "output")
+    reader, at = _Reader(body), 0
+    while True:
+        start = at
+        key, at = reader.varint(at, len(body))
+        value, at = reader.varint(at, len(body))
+        if key >> 3 == graph_field:
+            break
+        at += value if key & 7 == LENGTH else 0
+    more = b"".join(length_field(output_field, length_field(1, name.encode())) for name in names)
+    return body[:start] + length_field(graph_field, body[at : at + value] + more) + body[at + value :]
 
 
 class _Reader:
