@@ -72,6 +72,7 @@ export const FIELDS = {
 };
 FIELDS.hide.item = word(Object.keys(FIELDS));
 
+const PLAIN = /^[A-Za-z0-9_-]*$/;
 const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const LONGEST = 20_000; // characters of a fragment that are looked at
 
@@ -90,6 +91,7 @@ export function encode(state) {
   const parts = [];
   for (const [key, field] of Object.entries(FIELDS)) {
     const written = write(state[key] ?? field.fallback);
+    if (field.kind === "text" && !PLAIN.test(written)) continue; // such as the name of a file: it stays here
     if (written !== write(field.fallback)) parts.push(`${key}=${written}`);
   }
   return parts.length === 0 ? "" : ["v=1", ...parts].join("&");
@@ -152,7 +154,7 @@ const READERS = {
   either: (field, written) =>
     field.options.includes(written) ? { value: written } : READERS.integer(field, written),
   text(field, written) {
-    return written.length <= field.longest && /^[A-Za-z0-9_-]*$/.test(written) ? { value: written } : UNREADABLE;
+    return written.length <= field.longest && PLAIN.test(written) ? { value: written } : UNREADABLE;
   },
   list(field, written) {
     const items = written === "" ? [] : written.split(",", field.most + 1).map((item) => read(field.item, item));
