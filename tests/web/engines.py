@@ -54,26 +54,41 @@ def node_engine(tasks: Path) -> Iterator[Ask]:
     """Give a function that does tasks in one node as long as the with statement lasts."""
     script = f"const work = {_function(tasks)};\n{LOOP}"
     command = [node_path(), "--input-type=module", "--eval", script]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=WEB) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=WEB, encoding="utf-8") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        requests, answers = process.stdin, process.stdout
 
         def ask(task: str, **given: Any) -> Any:
-            process.stdin.write(json.dumps({"task": task, "given": given}) + "\n")
-            process.stdin.flush()
-            answer = json.loads(process.stdout.readline())
+            requests.write(json.dumps({"task": task, "given": given}) + "\n")
+            requests.flush()
+            answer = json.loads(answers.readline() or '{"failed": "node has ended"}')
             assert "failed" not in answer, answer["failed"]
             return answer["value"]
 
         yield ask
 
 
+def in_node(tasks: Path, task: str, given: dict[str, Any]) -> Any:
+    """Return what one task gives in a node of its own."""
+    with node_engine(tasks) as ask:
+        return ask(task, **given)
+
+
+def in_browser(page: Any, tasks: Path, task: str, given: dict[str, Any]) -> Any:
+    """Return what one task gives on a page that was served."""
+    source = f"async (request) => JSON.stringify(await ({_function(tasks)})(request))"
+    return json.loads(page.evaluate(source, {"task": task, "given": given}))
+
+
 @contextmanager
 def browser_engine(tasks: Path, browser: Any, address: str) -> Iterator[Ask]:
     """Give a function that does tasks on a page of the browser as long as the with statement lasts."""
-    source = f"async (request) => JSON.stringify(await ({_function(tasks)})(request))"
     context = browser.new_context()
     page = context.new_page()
     page.goto(address)
-    yield lambda task, **given: json.loads(page.evaluate(source, {"task": task, "given": given}))
+    yield lambda task, **given: in_browser(page, tasks, task, given)
     context.close()
 
 
