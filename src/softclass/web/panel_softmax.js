@@ -121,9 +121,9 @@ function barView(place, room) {
     const reach = Math.max(...scores.map(Math.abs), 1e-9);
     const around = [Math.min(...scores) < 0 ? -reach : 0, Math.max(...scores) > 0 ? reach : 0];
     const stages = [
-      { title: t("softmax.bars.score"), values: scores, domain: around, text: (score) => number(score, 3), space: 68 },
-      { title: t("softmax.bars.power"), values: powers, domain: [0, 1], text: (power) => number(power, 4), space: 68 },
-      { title: t("softmax.bars.probability"), values: p, domain: [0, 1], text: place.percent, space: 158 },
+      { title: t("softmax.bars.score"), values: scores, domain: around, text: (score) => number(score, 3), space: 78 },
+      { title: t("softmax.bars.power"), values: powers, domain: [0, 1], text: (power) => number(power, 4), space: 78 },
+      { title: t("softmax.bars.probability"), values: p, domain: [0, 1], text: place.percent, space: 172 },
     ];
     const draw = ({ title, values, domain, text, space }, left, right, top) => {
       const x = linear(domain, [left + 22, right - space]);
@@ -134,7 +134,8 @@ function barView(place, room) {
         const last = values === p;
         nodes.push(label(text(value), right, middle + (last ? -3 : 4), { anchor: "end", style: last ? "strong" : "" }));
         if (!last) return;
-        const digits = t("softmax.bars.digits", { p: number(value, 6, true), lnp: number(lnp[i], 3, true) });
+        const places = { p: number(value, 6, true), lnp: number(lnp[i], 3, true) };
+        const digits = t(value < 1e-4 ? "softmax.bars.logarithm" : "softmax.bars.digits", places);
         nodes.push(label(digits, right, middle + 14, { anchor: "end", style: "small" }));
       });
       return nodes;
@@ -148,7 +149,7 @@ function barView(place, room) {
       height: (width) => (wide(width) ? one : 3 * one + 24),
       marks(width) {
         if (!wide(width)) return stages.flatMap((stage, i) => draw(stage, 0, width, i * (one + 12)));
-        const gap = 32;
+        const gap = 24;
         const free = width - 2 * gap;
         const widths = [0.27 * free, 0.27 * free, 0.46 * free];
         const lefts = [0, widths[0] + gap, widths[0] + widths[1] + 2 * gap];

@@ -75,7 +75,7 @@ export function power(x, digits = 1) {
 
 /** e to the power x for people, also where it is no float64. */
 export function exponential(x, digits = 3) {
-  if (Math.abs(x) < 700) return number(Math.exp(x), digits);
+  if (Math.abs(x) < 700) return x < 14 ? number(Math.exp(x), digits) : power(Math.exp(x), digits);
   const tens = Math.floor(x / Math.LN10);
   const mantissa = Math.exp(x - tens * Math.LN10);
   return Number.isFinite(mantissa) ? `${formatted(mantissa, { maximumFractionDigits: 1 })} × 10${raised(tens)}` : unusual(x);
