@@ -154,6 +154,8 @@ export function logits({ loss, margin, classes, eta }) {
 }
 
 const SIDE = 100; // points of a class
+const SPREAD = 0.6; // their standard deviation
+const ACCURATE = 0.95;
 const CENTRES = [90, 210, 330].map((degrees) => {
   const angle = (degrees * Math.PI) / 180;
   return [2 * Math.cos(angle), 2 * Math.sin(angle)];
@@ -162,18 +164,17 @@ const CENTRES = [90, 210, 330].map((degrees) => {
 /**
  * Three clouds of 100 points round centres at distance 2, class after class.
  * @param {number} seed
- * @param {number} [spread] - standard deviation
  * @returns {{x: Float64Array, y: Float64Array, labels: Uint8Array}}
  */
-export function clouds(seed, spread = 0.6) {
+export function clouds(seed) {
   const { normal } = generator(seed);
   const count = CENTRES.length * SIDE;
   const points = { x: new Float64Array(count), y: new Float64Array(count), labels: new Uint8Array(count) };
   for (let i = 0; i < count; i += 1) {
     const label = Math.floor(i / SIDE);
     points.labels[i] = label;
-    points.x[i] = CENTRES[label][0] + spread * normal();
-    points.y[i] = CENTRES[label][1] + spread * normal();
+    points.x[i] = CENTRES[label][0] + SPREAD * normal();
+    points.y[i] = CENTRES[label][1] + SPREAD * normal();
   }
   return points;
 }
@@ -187,13 +188,12 @@ const HEAD = { ce: "softmax_ce", se: "softmax_se", sigmoid_ce: "sigmoid_ce", sig
 /**
  * S3: softmax regression on three clouds, full batch, from weights that call every point wrong with confidence.
  *
- * Row k of the weights starts at `scale` times the centre of class `order[k]`. Marks: the wanted accuracy.
- * @param {{loss: "ce"|"se"|"sigmoid_ce"|"sigmoid_se", scale: number, eta: number, seed: number, spread?: number,
- *   order?: number[], accuracy?: number}} options
+ * The weights of a class start at `scale` times the centre of the next one. Mark: 95 % of the points are right.
+ * @param {{loss: "ce"|"se"|"sigmoid_ce"|"sigmoid_se", scale: number, eta: number, seed: number}} options
  * @returns {object} an experiment
  */
-export function plane({ loss, scale, eta, seed, spread = 0.6, order = [1, 2, 0], accuracy = 0.95 }) {
-  const { x, y, labels } = clouds(seed, spread);
+export function plane({ loss, scale, eta, seed }) {
+  const { x, y, labels } = clouds(seed);
   const [z, g] = [new Float64Array(3), new Float64Array(3)];
   const answer = (state) => {
     state.fill(0, PUSH);
@@ -218,14 +218,14 @@ export function plane({ loss, scale, eta, seed, spread = 0.6, order = [1, 2, 0],
     cap: CAP_EPOCHS,
     start() {
       const state = new Float64Array(SIZE);
-      order.forEach((centre, k) => state.set(CENTRES[centre].map((side) => scale * side), 2 * k));
+      for (let k = 0; k < 3; k += 1) state.set(CENTRES[(k + 1) % 3].map((side) => scale * side), 2 * k);
       return answer(state);
     },
     advance(state) {
       for (let i = 0; i < PUSH; i += 1) state[i] -= eta * state[PUSH + i];
       answer(state);
     },
-    passed: (state) => state[RIGHT] >= accuracy,
+    passed: (state) => state[RIGHT] >= ACCURATE,
     look: (state) => ({
       loss: state[VALUE],
       right: state[RIGHT],
