@@ -68,7 +68,9 @@ export const FIELDS = {
   by: word(["width", "mass"], "width", ["reliability"]),
   score: word(["lac", "aps", "raps"], "lac", ["sets"]),
   alpha: integer(1, 50, 10, ["sets"]), // in percent
-  calib: either(["role"], 2 ** 32 - 1, "role", ["sets"]),
+  lambda: number(0, 1, 0.01, ["sets"]), // of raps: what a class costs behind the first kreg
+  kreg: integer(0, 20, 1, ["sets"]),
+  calib: either(["role"], 2 ** 32 - 1, "role", TRUST), // the roles of the rows, or the seed of a random split
 };
 FIELDS.hide.item = word(Object.keys(FIELDS));
 
