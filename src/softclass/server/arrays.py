@@ -56,19 +56,21 @@ def packed(value: Any) -> tuple[Any, bytes]:
     answer : object
         Every array with its ``offset`` and number of ``bytes``.
     content : bytes
-        What the offsets count in; each array begins at a multiple of 8.
+        What the offsets count in; each array begins at a multiple of 8. Equal arrays stand there once.
 
     Examples
     --------
     >>> packed([np.array([1], dtype=np.uint8), np.array([2], dtype=np.uint8)])[1].hex()
     '010000000000000002'
     """
-    content = bytearray()
+    content, places = bytearray(), dict[bytes, int]()
 
     def place(raw: bytes) -> dict[str, int]:
-        content.extend(bytes(-len(content) % ALIGNMENT))
-        content.extend(raw)
-        return {"offset": len(content) - len(raw), "bytes": len(raw)}
+        if raw not in places:
+            content.extend(bytes(-len(content) % ALIGNMENT))
+            places[raw] = len(content)
+            content.extend(raw)
+        return {"offset": places[raw], "bytes": len(raw)}
 
     return _replaced(value, place), bytes(content)
 

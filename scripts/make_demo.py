@@ -1,0 +1,238 @@
+"""Make the demo of the explore page: two models of scikit-learn's digits, and the bundle that the page reads.
+
+python scripts/make_demo.py             trains both models and writes everything
+python scripts/make_demo.py --bundle    writes the bundle of the models that are there
+python scripts/make_demo.py --check     says whether all of it is what would be written; exit status 1 if not
+
+The models are tests/golden/demo/{digits-cnn,digits-softmax}.onnx, the bundle src/softclass/web/demo/bundle.{json,bin}.
+The same machine gives the same bytes each time. Nothing but the 1,797 digits of 8 x 8 pixels is learned from.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from sklearn.datasets import load_digits, load_iris
+
+import softclass
+from demo_digits import UInt8, enlarged, fit_digit, variations
+from softclass.functions.random import Generator
+from softclass.functions.slow_network import median_curves, split_by_class
+from softclass.model.activations import DrawnModel
+from softclass.model.file import open_model
+from softclass.model.model import Model
+from softclass.server.arrays import packed
+
+ROOT = Path(__file__).resolve().parents[1]
+MODELS, BUNDLE = ROOT / "tests" / "golden" / "demo", ROOT / "src" / "softclass" / "web" / "demo"
+NAMES = ("digits-cnn", "digits-softmax")
+SEED = 7  # of the order of the rows; the network's own draws have seed 0
+LEARNED, CALIBRATED = 863, 1_078  # of the rows in that order: the network learns, is calibrated, is tested
+SMALL_LEARNED, SMALL_CALIBRATED = 539, 1_078  # the same for softmax regression
+COPIES, EPOCHS = 30, 15
+FEWEST_RIGHT = 0.93
+LEAST_C = 1e4  # of features between 0 and 1: so weak a penalty leaves the regression too sure of itself
+SHEET = 37  # thumbnails in a row of their sheet: 37 x 34 places for 1,258
+CURVE_RATE, CURVE_EPOCHS, CURVE_SEEDS = 0.5, 30, (0, 1, 2, 3, 4)
+
+
+class Digits:
+    """
+    The digits in the order of the demo.
+
+    Attributes
+    ----------
+    rows : int64 array of shape (1797,)
+        Which of scikit-learn's rows each of them is.
+    originals : float64 array of shape (1797, 8, 8)
+        0 to 16.
+    targets : int64 array of shape (1797,)
+        0 to 9.
+    fitted : uint8 array of shape (1797, 28, 28)
+        As `fit_digit` gives them.
+    """
+
+    def __init__(self) -> None:
+        bunch = load_digits()
+        self.rows = np.array(Generator(SEED).permutation(len(bunch.target)))
+        self.originals = bunch.images[self.rows]
+        self.targets = bunch.target[self.rows]
+        self.fitted = np.stack([fit_digit(enlarged(image)) for image in self.originals])
+
+
+def train_network(digits: Digits) -> bytes:
+    """Return digits-cnn.onnx: learned from variations, calibrated and tested on the digits as they are."""
+    random = np.random.default_rng(0)
+    varied = np.stack([variations(image, COPIES, random) for image in digits.originals[:LEARNED]], axis=1)
+    x = np.concatenate([*varied, digits.fitted[:LEARNED]])
+    model = _train(
+        {"train": (x, np.tile(digits.targets[:LEARNED], COPIES + 1)),
+         "val": (digits.fitted[LEARNED:CALIBRATED], digits.targets[LEARNED:CALIBRATED]),
+         "test": (digits.fitted[CALIBRATED:], digits.targets[CALIBRATED:])},
+        model="cnn", architecture="classic", epochs=EPOCHS, augment=["none"], validation=1e-6,
+    )  # fmt: skip
+    if model.evaluation is None or model.evaluation.accuracy < FEWEST_RIGHT:
+        raise SystemExit(f"digits-cnn must be right at {FEWEST_RIGHT:.0%} of the test digits; it is {model.evaluation}")
+    return model.to_bytes()
+
+
+def train_regression(digits: Digits) -> bytes:
+    """Return digits-softmax.onnx: with so weak a penalty that it is too sure, and without a temperature to mend it."""
+    pixels = digits.originals.astype(np.uint8)
+    # The product scales by the spread of the pixels; C is meant for pixels / 16.
+    spread = float(pixels[:SMALL_LEARNED].std())
+    model = _train(
+        {"train": (pixels[:SMALL_LEARNED], digits.targets[:SMALL_LEARNED]),
+         "test": (pixels[SMALL_CALIBRATED:], digits.targets[SMALL_CALIBRATED:])},
+        model="softmax", C=LEAST_C * (spread / 16) ** 2, tol=1e-12, max_iter=10_000, calibrate="none",
+    )  # fmt: skip
+    return model.to_bytes()
+
+
+def _train(parts: dict[str, tuple[UInt8, npt.NDArray[np.int64]]], **options: Any) -> Model:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "digits.npz"
+        arrays = {
+            f"{letter}_{part}": array for part, pair in parts.items() for letter, array in zip("xy", pair, strict=True)
+        }
+        np.savez(path, **arrays)
+        return softclass.train(path, progress=lambda event, facts: None, **options)
+
+
+def sheet(images: UInt8) -> dict[str, Any]:
+    """Return thumbnails in one PNG, row by row; 16 greys are enough for them."""
+    n, height, width = images.shape
+    places = np.zeros((-(-n // SHEET) * SHEET, height, width), np.uint8)
+    places[:n] = images // 17
+    rows = places.reshape(-1, SHEET, height, width).transpose(0, 2, 1, 3).reshape(-1, SHEET * width)
+    picture = Image.fromarray(rows).convert("P")
+    picture.putpalette(bytes(17 * level for level in range(16) for _ in range(3)))
+    file = io.BytesIO()
+    picture.save(file, "PNG", bits=4, optimize=True)
+    png = np.frombuffer(file.getvalue(), np.uint8)
+    return {"width": width, "height": height, "columns": SHEET, "png": png}
+
+
+def model_answer(model: Model, drawn: DrawnModel) -> dict[str, Any]:
+    """Return what the page is told of the model."""
+    spec, pixels = model.manifest.image_spec(), model.manifest.preprocessing()
+    return {
+        "schema": 1,
+        "name": NAMES[0],
+        "kind": "image",
+        "classes": [str(name) for name in model.classes],
+        "input": {"shape": [spec.channels, spec.height, spec.width], "mean": pixels.mean, "std": pixels.std},
+        "layers": [layer.to_dict() for layer in drawn.layers],
+        "parameters": sum(layer.n_parameters for layer in drawn.layers),
+        "temperature": model.temperature.temperature,
+        "evaluations": list(NAMES),
+    }
+
+
+def bundle(network: bytes, regression: bytes) -> dict[str, Any]:
+    """
+    Return what the page reads: the answers of a server under the names of its routes.
+
+    Parameters
+    ----------
+    network, regression : bytes
+        The two models.
+
+    Returns
+    -------
+    dict
+        With arrays in it.
+    """
+    digits = Digits()
+    cnn, small = (Model(open_model(content)) for content in (network, regression))
+    drawn = DrawnModel(cnn.body, cnn.manifest.n_parameters)
+    answers: dict[str, Any] = {"model": model_answer(cnn, drawn), "weights": drawn.weights()}
+    # The rows of both sets from the first that the network did not learn from, so that one sheet shows them all.
+    order = np.concatenate([np.arange(LEARNED, len(digits.targets)), np.arange(SMALL_LEARNED, LEARNED)])
+    shown = sheet((np.minimum(digits.originals[order], 15) * 17).astype(np.uint8))
+    shared = len(digits.targets) - LEARNED
+    for name, model, inputs, rows in (
+        (NAMES[0], cnn, digits.fitted, order[:shared]),
+        (NAMES[1], small, digits.originals.astype(np.uint8), order),
+    ):
+        random = Generator(0)
+        answers[f"evaluation:{name}"] = {
+            "name": name,
+            "n": len(rows),
+            "classes": [str(label) for label in model.classes],
+            "logits": model.predict_logits(inputs[rows]),
+            "targets": digits.targets[rows].astype(np.int32),
+            "role": (rows < CALIBRATED).astype(np.uint8),
+            "u": np.array([random.next() for _ in rows]),
+            "thumbnails": shown,
+        }
+    answers["digits"] = examples(digits, cnn)
+    answers["curves"] = curves()
+    iris = load_iris()
+    answers["iris"] = {
+        "names": ["petal length (cm)", "petal width (cm)"],
+        "classes": iris.target_names.tolist(),
+        "points": iris.data[:, 2:],
+        "targets": iris.target.astype(np.int32),
+    }
+    return answers
+
+
+def examples(digits: Digits, model: Model) -> dict[str, Any]:
+    """Return for each class the first test digit that the network reads right, before it is prepared."""
+    tested = np.arange(CALIBRATED, len(digits.targets))
+    right = model.predict_logits(digits.fitted[tested]).argmax(axis=1) == digits.targets[tested]
+    rows = [int(tested[right & (digits.targets[tested] == digit)][0]) for digit in range(10)]
+    return {"labels": list(range(10)), "images": np.stack([enlarged(digits.originals[row]) for row in rows])}
+
+
+def curves() -> dict[str, Any]:
+    """Return the accuracy of networks that start saturated, after each epoch: experiment S4."""
+    bunch = load_digits()
+    learned, tested = split_by_class(bunch.target)
+    train, test = ((bunch.data[rows] / 16, bunch.target[rows]) for rows in (learned, tested))
+    runs = median_curves(train, test, learning_rate=CURVE_RATE, epochs=CURVE_EPOCHS, seeds=CURVE_SEEDS)
+    return {
+        "learning_rate": CURVE_RATE,
+        "seeds": list(CURVE_SEEDS),
+        "runs": [{**run, "accuracy": np.array(run["accuracy"])} for run in runs],
+    }
+
+
+def files(network: bytes, regression: bytes) -> dict[Path, bytes]:
+    """Return every file of the demo by its place."""
+    answers, arrays = packed(bundle(network, regression))
+    text = json.dumps(answers, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+    models = dict(zip((MODELS / f"{name}.onnx" for name in NAMES), (network, regression), strict=True))
+    return {**models, BUNDLE / "bundle.json": text.encode(), BUNDLE / "bundle.bin": arrays}
+
+
+def main() -> int:
+    """Write the files, or compare them."""
+    if "--bundle" in sys.argv[1:]:
+        network, regression = ((MODELS / f"{name}.onnx").read_bytes() for name in NAMES)
+    else:
+        digits = Digits()
+        network, regression = train_network(digits), train_regression(digits)
+    wanted = files(network, regression)
+    if "--check" in sys.argv[1:]:
+        other = [path.name for path, content in wanted.items() if not path.is_file() or path.read_bytes() != content]
+        print(f"demo: {'as made' if not other else ', '.join(other) + ' differ'}")
+        return 1 if other else 0
+    for path, content in wanted.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        print(f"{path.relative_to(ROOT)}: {len(content):,} bytes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
