@@ -42,6 +42,13 @@ def check_number(where: str, name: str, value: Any, *, least: float = 0.0, may_e
     raise OptionError("SC141", f"`{name}` must be {rule}; got {shown(repr(value))}", where=where)
 
 
+def check_share(where: str, name: str, value: Any) -> None:
+    """Raise SC141 unless the value lies between 0 and 1."""
+    if isinstance(value, (int, float, np.integer, np.floating)) and 0 < value < 1:
+        return
+    raise OptionError("SC141", f"`{name}` must lie between 0 and 1; got {shown(repr(value))}", where=where)
+
+
 def check_count(where: str, name: str, value: object, least: int) -> None:
     """Raise SC141 unless the value is a whole number that is large enough."""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= least:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from softclass.functions.experiment_checks import check_choice, check_count, check_number
+from softclass.functions.experiment_checks import check_choice, check_count, check_number, check_share
 from softclass.functions.head_losses import HEADS as HEADS
 from softclass.functions.head_losses import sigmoid_cross_entropy as sigmoid_cross_entropy
 from softclass.functions.head_losses import sigmoid_squared_error as sigmoid_squared_error
@@ -441,6 +441,5 @@ def _speed(where: str, learning_rate: float, squared_norm: float) -> float:
 
 
 def _logit_of(where: str, below: float) -> float:
-    check_number(where, "below", below, may_equal=False)
-    check_number(where, "1 - below", 1 - below, may_equal=False)
+    check_share(where, "below", below)
     return math.log(below / (1 - below))

@@ -18,6 +18,7 @@ from softclass.functions.experiment_checks import (
     check_image_rows,
     check_number,
     check_seed,
+    check_share,
 )
 from softclass.functions.head_losses import HEADS
 
@@ -59,8 +60,7 @@ def split_by_class(targets: Any, *, test_share: float = 0.25, seed: int = 0) -> 
     >>> train.tolist(), test.tolist()
     ([6, 1, 5, 4, 2, 3], [7, 0])
     """
-    check_number("split_by_class", "test_share", test_share, may_equal=False)
-    check_number("split_by_class", "1 - test_share", 1 - test_share, may_equal=False)
+    check_share("split_by_class", "test_share", test_share)
     _, classes, counts = np.unique(np.asarray(targets), return_inverse=True, return_counts=True)
     n_test = math.ceil(test_share * len(classes))
     random = np.random.RandomState(check_seed("split_by_class", seed))
