@@ -98,14 +98,14 @@ export function slider(place, { key, label, hint, output, step = 1, ...rest }) {
  */
 export function numbers(place, { key, label, hint, min, max, step = 0.1, names, style }) {
   if (hidden(place, key)) return nothing();
-  const { low, high } = FIELDS[key].item;
+  const { low, high, kind } = FIELDS[key].item;
   const said = hinted(hint);
   const list = element("div", { class: "vector" });
   let rows = [];
   const write = (i) => (value) => place.store.set({ [key]: place.store.get(key).with(i, value) });
   place.watch([key], (values) => {
     if (rows.length !== values.length) {
-      rows = values.map((_, i) => pair({ label: names(i), min, max, step, low, high }, write(i)));
+      rows = values.map((_, i) => pair({ label: names(i), min, max, step, low, high, whole: kind === "integer" }, write(i)));
       rows.forEach((row, i) => row.box.addEventListener("blur", () => row.settle(place.store.get(key)[i])));
       list.replaceChildren(
         ...rows.map((row, i) =>

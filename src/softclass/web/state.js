@@ -53,6 +53,7 @@ export const FIELDS = {
   l2: number(0, 10, 0, ["plane"]),
   seed: integer(0, 2 ** 32 - 1, 7, SLOW),
   n: integer(30, 1000, 300, ["plane"]),
+  points: list(number(-1e9, 1e9), 0, 300, [], ["plane"]), // put in by hand: x, y, class and so on
 
   digit: integer(0, 9, 3, ["digit"]),
   layer: integer(0, 999, 0, ["digit"]),
