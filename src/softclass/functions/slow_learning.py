@@ -19,6 +19,7 @@ from softclass.functions.precision import CLIPPED, EPSILON
 from softclass.functions.precision import loss_variant as loss_variant
 from softclass.functions.slow_network import median_curves as median_curves
 from softclass.functions.slow_network import network_accuracies as network_accuracies
+from softclass.functions.slow_network import split_by_class as split_by_class
 from softclass.functions.slow_plane import best_rate as best_rate
 from softclass.functions.slow_plane import plane_epochs as plane_epochs
 from softclass.functions.slow_plane import usable_rates as usable_rates
