@@ -41,8 +41,7 @@ def thumbnail_png(pixels: Pixels, *, size: int = THUMBNAIL_SIZE) -> bytes:
     >>> thumbnail_png(np.zeros((8, 8, 1), dtype=np.uint8))[:4]
     b'\\x89PNG'
     """
-    array = np.ascontiguousarray(pixels)
-    image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    image = _image(pixels)
     largest = max(image.size)
     if largest > size:
         image.thumbnail((size, size), Image.Resampling.LANCZOS)
@@ -50,6 +49,68 @@ def thumbnail_png(pixels: Pixels, *, size: int = THUMBNAIL_SIZE) -> bytes:
         factor = size // largest
         image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
     return _png(image)
+
+
+def reduced(pixels: Pixels, side: int) -> Pixels:
+    """Return images of at most `side` pixels a side; smaller ones stay as they are.
+
+    Parameters
+    ----------
+    pixels : uint8 array of shape (n, height, width, channels)
+        One or three channels.
+    side : int
+        Largest height or width.
+
+    Returns
+    -------
+    uint8 array of shape (n, new_height, new_width, channels)
+        Each pixel the mean of those it stands for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> reduced(np.zeros((2, 100, 50, 3), dtype=np.uint8), 32).shape
+    (2, 32, 16, 3)
+    """
+    n, height, width, channels = pixels.shape
+    scale = side / max(height, width)
+    if scale >= 1:
+        return pixels
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = np.empty((n, size[1], size[0], channels), dtype=np.uint8)
+    for number, image in enumerate(pixels):
+        resized = _image(image).resize(size, Image.Resampling.BOX)
+        small[number] = np.asarray(resized).reshape(small.shape[1:])
+    return small
+
+
+def sheet_png(pixels: Pixels, columns: int) -> bytes:
+    """Return images side by side, row after row, as one PNG.
+
+    Parameters
+    ----------
+    pixels : uint8 array of shape (n, height, width, channels)
+        One or three channels.
+    columns : int
+        Images in a row; places that no image takes are black.
+
+    Returns
+    -------
+    bytes
+        A PNG file.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sheet_png(np.zeros((3, 8, 8, 1), dtype=np.uint8), 2)[:4]
+    b'\\x89PNG'
+    """
+    n, height, width, channels = pixels.shape
+    rows = max(1, -(-n // columns))
+    sheet = np.zeros((rows * columns, height, width, channels), dtype=np.uint8)
+    sheet[:n] = pixels
+    grid = sheet.reshape(rows, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
+    return _png(_image(grid.reshape(rows * height, columns * width, channels)))
 
 
 def weight_png(weight: npt.NDArray[np.floating], scale: float) -> bytes:
@@ -90,6 +151,12 @@ def data_uri(png: bytes) -> str:
     'data:image/png;base64,eA=='
     """
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+def _image(pixels: Pixels) -> Image.Image:
+    """One image of shape (height, width, channels) as Pillow holds it."""
+    array = np.ascontiguousarray(pixels)
+    return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
 
 
 def _png(image: Image.Image) -> bytes:

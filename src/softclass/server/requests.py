@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,8 @@ from softclass.model.rows import feeds_of
 from softclass.server.limits import Refusal
 
 MAX_DEPTH = 32
+_NOT_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[^\[\]{}"]+', re.DOTALL)
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def read_json(body: bytes) -> Any:
@@ -57,7 +60,7 @@ def read_json(body: bytes) -> Any:
         raise _unreadable("the body must be JSON", f"line {error.lineno}, column {error.colno}") from None
     except ValueError:  # an integer of more than 4,300 digits
         raise _unreadable("a number must be finite; one is too long") from None
-    if any("\ud800" <= letter <= "\udfff" for letter in text) or _has_surrogates(found):
+    if _has_surrogates(found):
         raise _unreadable("text must be Unicode; half of a pair stands alone")
     return found
 
@@ -162,18 +165,9 @@ def _cell(value: Any, name: str) -> str | None:
 def _depth(text: str) -> int:
     """The most brackets that are open at once, those in text not counted."""
     depth = deepest = 0
-    quoted = escaped = False
-    for letter in text:
-        if quoted:
-            quoted = escaped or letter != '"'
-            escaped = letter == "\\" and not escaped
-        elif letter == '"':
-            quoted = True
-        elif letter in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif letter in "]}":
-            depth -= 1
+    for letter in _NOT_BRACKETS.sub("", text):
+        depth += 1 if letter in "[{" else -1
+        deepest = max(deepest, depth)
     return deepest
 
 
@@ -199,7 +193,7 @@ def _finite(text: str) -> float:
 
 def _has_surrogates(value: Any) -> bool:
     if isinstance(value, str):
-        return any("\ud800" <= letter <= "\udfff" for letter in value)
+        return _SURROGATES.search(value) is not None
     if isinstance(value, dict):
         return any(_has_surrogates(item) for pair in value.items() for item in pair)
     return isinstance(value, list) and any(map(_has_surrogates, value))
