@@ -62,7 +62,9 @@ function notice(sentence, { failed = false } = {}) {
   shell.notices.append(box);
 }
 
+/** Say which parts of a new address could not be taken as written; what was said about the last one is over. */
 function complain(notices) {
+  shell.notices.replaceChildren();
   for (const { key, reason } of notices) notice(t(`page.${reason}`, { key }));
 }
 

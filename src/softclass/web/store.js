@@ -28,6 +28,7 @@ export function createStore(inputs, schedule = queueMicrotask) {
 
   function flush() {
     waiting = false;
+    const failures = []; // one broken watcher must not keep the news from the others
     for (let round = 0; changed.size > 0; round += 1) {
       if (round === ROUNDS) {
         changed = new Set();
@@ -37,9 +38,15 @@ export function createStore(inputs, schedule = queueMicrotask) {
       const news = changed;
       changed = new Set();
       for (const watcher of [...watchers]) {
-        if (watchers.has(watcher) && touched(watcher.needs, news)) watcher.tell(...watcher.needs.map(known));
+        if (!watchers.has(watcher) || !touched(watcher.needs, news)) continue;
+        try {
+          watcher.tell(...watcher.needs.map(known));
+        } catch (error) {
+          failures.push(error);
+        }
       }
     }
+    if (failures.length > 0) throw failures[0];
   }
 
   return {
