@@ -1,15 +1,9 @@
 /** Inputs that are bound to the store both ways. A control whose key is hidden by the address is an empty place. */
+import { element } from "softclass/elements";
 import { FIELDS } from "softclass/state";
 
 let made = 0;
 const name = () => `control-${(made += 1)}`;
-
-function element(kind, attributes = {}, ...children) {
-  const node = document.createElement(kind);
-  for (const [key, value] of Object.entries(attributes)) if (value !== false && value !== undefined) node.setAttribute(key, value);
-  node.append(...children);
-  return node;
-}
 
 const hidden = (place, key) => place.store.get("hide").includes(key);
 const nothing = () => element("span", { hidden: "" });
@@ -30,7 +24,13 @@ function pair({ label, min, max, step, scale = "linear", low = min, high = max, 
   const id = name();
   const [from, to] = logarithmic ? [0, LOG_STEPS] : [min, max];
   const range = element("input", { type: "range", id, min: from, max: to, step: logarithmic ? 1 : step });
-  const box = element("input", { type: "number", class: "box", step: whole ? 1 : "any", "aria-label": label, inputmode: "decimal" });
+  const box = element("input", {
+    type: "number",
+    class: "box",
+    step: whole ? 1 : "any",
+    "aria-label": label,
+    inputmode: "decimal",
+  });
   const position = (value) => (logarithmic ? (LOG_STEPS * Math.log(value / min)) / Math.log(max / min) : value);
   const value = () => {
     if (!logarithmic) return Number(range.value);
@@ -75,17 +75,28 @@ function pair({ label, min, max, step, scale = "linear", low = min, high = max, 
 export function slider(place, { key, label, hint, output, step = 1, ...rest }) {
   if (hidden(place, key)) return nothing();
   const { low, high, kind } = FIELDS[key];
-  const parts = pair({ label, step, low, high, whole: kind === "integer", ...rest }, (value) => place.store.set({ [key]: value }));
+  const parts = pair({ label, step, low, high, whole: kind === "integer", ...rest }, (value) =>
+    place.store.set({ [key]: value }),
+  );
   parts.box.addEventListener("blur", () => parts.settle(place.store.get(key)));
   const said = hinted(hint);
-  for (const input of [parts.range, parts.box]) for (const [at, id] of Object.entries(said.tie)) input.setAttribute(at, id);
+  for (const input of [parts.range, parts.box])
+    for (const [at, id] of Object.entries(said.tie)) input.setAttribute(at, id);
   const line = output ? [element("output", { for: parts.id })] : [];
   place.watch([key], (value) => {
     parts.show(value);
     if (output) line[0].textContent = output(value);
   });
   const head = element("label", { for: parts.id }, label);
-  return element("div", { class: "control slider", "data-key": key }, head, parts.range, parts.box, ...line, ...said.hint);
+  return element(
+    "div",
+    { class: "control slider", "data-key": key },
+    head,
+    parts.range,
+    parts.box,
+    ...line,
+    ...said.hint,
+  );
 }
 
 /**
@@ -105,7 +116,9 @@ export function numbers(place, { key, label, hint, min, max, step = 0.1, names, 
   const write = (i) => (value) => place.store.set({ [key]: place.store.get(key).with(i, value) });
   place.watch([key], (values) => {
     if (rows.length !== values.length) {
-      rows = values.map((_, i) => pair({ label: names(i), min, max, step, low, high, whole: kind === "integer" }, write(i)));
+      rows = values.map((_, i) =>
+        pair({ label: names(i), min, max, step, low, high, whole: kind === "integer" }, write(i)),
+      );
       rows.forEach((row, i) => row.box.addEventListener("blur", () => row.settle(place.store.get(key)[i])));
       list.replaceChildren(
         ...rows.map((row, i) =>
@@ -142,7 +155,13 @@ export function choice(place, { key, label, hint, options, as = options.length <
     place.watch([key], (value) => {
       list.value = String(options.findIndex((option) => option.value === value));
     });
-    return element("div", { class: "control", "data-key": key }, element("label", { for: id }, label), list, ...said.hint);
+    return element(
+      "div",
+      { class: "control", "data-key": key },
+      element("label", { for: id }, label),
+      list,
+      ...said.hint,
+    );
   }
   const group = name();
   const inputs = options.map(() => element("input", { type: "radio", name: group }));
@@ -154,7 +173,13 @@ export function choice(place, { key, label, hint, options, as = options.length <
   });
   const labels = inputs.map((input, i) => element("label", {}, input, element("span", {}, options[i].label)));
   const row = element("div", { class: "segments" }, ...labels);
-  return element("fieldset", { class: "control", "data-key": key, ...said.tie }, element("legend", {}, label), row, ...said.hint);
+  return element(
+    "fieldset",
+    { class: "control", "data-key": key, ...said.tie },
+    element("legend", {}, label),
+    row,
+    ...said.hint,
+  );
 }
 
 /**
@@ -179,9 +204,17 @@ export function checks(place, { key, label, hint, options }) {
   };
   for (const input of inputs) input.addEventListener("change", take);
   place.watch([key], show);
-  const labels = inputs.map((input, i) => element("label", { class: "check" }, input, element("span", {}, options[i].label)));
+  const labels = inputs.map((input, i) =>
+    element("label", { class: "check" }, input, element("span", {}, options[i].label)),
+  );
   const row = element("div", { class: "checks" }, ...labels);
-  return element("fieldset", { class: "control", "data-key": key, ...said.tie }, element("legend", {}, label), row, ...said.hint);
+  return element(
+    "fieldset",
+    { class: "control", "data-key": key, ...said.tie },
+    element("legend", {}, label),
+    row,
+    ...said.hint,
+  );
 }
 
 /** A button; `kind` "main" for the one that matters most in its group. */
@@ -213,7 +246,11 @@ export function fileBox(place, { label, hint, accept, take }) {
 /** Run or pause, one step, back to the start: the buttons of a run of run.js. */
 export function runButtons(place, run) {
   const { t } = place;
-  const play = button(place, { label: t("page.run"), kind: "main", press: () => (run.running ? run.pause() : run.play()) });
+  const play = button(place, {
+    label: t("page.run"),
+    kind: "main",
+    press: () => (run.running ? run.pause() : run.play()),
+  });
   const step = button(place, { label: t("page.step"), press: () => run.step() });
   const reset = button(place, { label: t("page.reset"), press: () => run.reset() });
   const show = () => {

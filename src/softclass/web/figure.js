@@ -1,19 +1,27 @@
 /** A picture with its sentence, its table and its files: SVG, PNG and CSV. */
+import { element } from "softclass/elements";
 import { svg } from "softclass/plots";
 
 /** What a saved SVG must carry, since it leaves the style sheet behind. */
 const LOOKS = [
-  "fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "stroke-linecap", "opacity",
-  "font-size", "font-family", "font-weight", "font-style", "text-anchor", "visibility", "display", "paint-order",
+  "fill",
+  "fill-opacity",
+  "stroke",
+  "stroke-width",
+  "stroke-opacity",
+  "stroke-dasharray",
+  "stroke-linecap",
+  "opacity",
+  "font-size",
+  "font-family",
+  "font-weight",
+  "font-style",
+  "text-anchor",
+  "visibility",
+  "display",
+  "paint-order",
 ];
 const NARROWEST = 280; // pixels: below this a picture is scaled down
-
-function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
 
 /** A table as RFC 4180 text: numbers in full, CRLF. */
 export function csvText(columns, rows) {
@@ -99,7 +107,11 @@ function frame(place, { key, title }, files) {
 
   const fill = () => {
     if (!details.open) return;
-    const head = element("thead", {}, element("tr", {}, ...content.columns.map((name) => element("th", { scope: "col" }, name))));
+    const head = element(
+      "thead",
+      {},
+      element("tr", {}, ...content.columns.map((name) => element("th", { scope: "col" }, name))),
+    );
     const body = element("tbody");
     for (const cells of content.rows) {
       const line = element("tr");
@@ -138,11 +150,15 @@ function frame(place, { key, title }, files) {
  */
 export function figure(place, { key, title, width, height, interactive = false }) {
   const picture = svg("svg", { role: interactive ? "group" : "img", class: "picture" });
-  const parts = frame(place, { key, title }, {
-    SVG: () => save(`softclass-${key}.svg`, standalone(picture), "image/svg+xml"),
-    PNG: async () => save(`softclass-${key}.png`, await rasterised(standalone(picture), ...size), "image/png"),
-    CSV: () => parts.csv(),
-  });
+  const parts = frame(
+    place,
+    { key, title },
+    {
+      SVG: () => save(`softclass-${key}.svg`, standalone(picture), "image/svg+xml"),
+      PNG: async () => save(`softclass-${key}.png`, await rasterised(standalone(picture), ...size), "image/png"),
+      CSV: () => parts.csv(),
+    },
+  );
   const room = element("div", { class: "room" }, picture);
   room.style.maxWidth = `${width}px`;
   parts.figure.append(room, parts.details);
@@ -187,11 +203,17 @@ export function figure(place, { key, title, width, height, interactive = false }
  */
 export function canvasFigure(place, { key, title, width, height, overlay = false }) {
   const canvas = element("canvas", { width, height, role: "img", class: "picture" });
-  const parts = frame(place, { key, title }, {
-    PNG: async () => save(`softclass-${key}.png`, overlay ? await composed() : await pngOf(canvas), "image/png"),
-    CSV: () => parts.csv(),
-  });
-  const layer = overlay ? svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "layer", "aria-hidden": "true" }) : null;
+  const parts = frame(
+    place,
+    { key, title },
+    {
+      PNG: async () => save(`softclass-${key}.png`, overlay ? await composed() : await pngOf(canvas), "image/png"),
+      CSV: () => parts.csv(),
+    },
+  );
+  const layer = overlay
+    ? svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "layer", "aria-hidden": "true" })
+    : null;
   const room = element("div", { class: "room stacked" }, canvas);
   if (layer) room.append(layer);
   room.style.maxWidth = `${width}px`;

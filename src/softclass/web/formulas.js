@@ -18,7 +18,10 @@ function token(part) {
 
 /** Parts side by side; a string with spaces is cut at them: row("p = q"). */
 export function row(...parts) {
-  return node("mrow", ...parts.flatMap((part) => (typeof part === "string" ? part.split(/\s+/).filter(Boolean) : [part])).map(token));
+  return node(
+    "mrow",
+    ...parts.flatMap((part) => (typeof part === "string" ? part.split(/\s+/).filter(Boolean) : [part])).map(token),
+  );
 }
 
 const one = (part) => (typeof part === "string" && /\s/.test(part) ? row(part) : token(part));

@@ -1,6 +1,7 @@
 /** The page: header, contents, one panel, explanations; what connects store, address, words and panels. */
 import { openAddress } from "softclass/address";
 import { button } from "softclass/controls";
+import { element } from "softclass/elements";
 import * as softmax from "softclass/panel_softmax";
 import { createRun } from "softclass/run";
 import { sideOf } from "softclass/side";
@@ -20,7 +21,11 @@ const OPENERS = {
   reliability: () => import("softclass/panel_reliability"),
   sets: () => import("softclass/panel_sets"),
 };
-const PARTS = { understand: ["softmax", "loss", "slow"], train: ["plane", "digit"], trust: ["mistakes", "reliability", "sets"] };
+const PARTS = {
+  understand: ["softmax", "loss", "slow"],
+  train: ["plane", "digit"],
+  trust: ["mistakes", "reliability", "sets"],
+};
 const WITH_MODEL = ["digit", "mistakes", "reliability", "sets"];
 const QUIET = 1000; // milliseconds between two sentences of the live region
 
@@ -31,13 +36,6 @@ const store = createStore(address.state);
 let shell = null;
 let opened = null;
 let turn = 0; // counts openings: a panel that arrives late is not shown
-
-function element(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  node.append(...children);
-  return node;
-}
 
 /** Say something to screen readers, at most once a second; the latest sentence wins. */
 function sayTo(region) {
@@ -72,7 +70,12 @@ const change = (state) => store.set(state);
 
 /** The header: name, tour, file, link, languages. */
 function buildHeader() {
-  const brand = element("a", { class: "brand", href: "#" }, element("strong", {}, "softclass"), element("span", {}, t("page.explore")));
+  const brand = element(
+    "a",
+    { class: "brand", href: "#" },
+    element("strong", {}, "softclass"),
+    element("span", {}, t("page.explore")),
+  );
   brand.addEventListener("click", (event) => {
     event.preventDefault();
     change({ ...initial(), lang: store.get("lang"), hide: store.get("hide") });
@@ -80,14 +83,26 @@ function buildHeader() {
   const tour = button(null, { label: t("page.tour"), press: () => change({ tour: store.get("tour") === 0 ? 1 : 0 }) });
   const copy = button(null, { label: t("page.copy"), press: copyLink });
   const languages = element("div", { class: "segments languages", role: "group", "aria-label": t("page.language") });
-  for (const [code, label] of [["en", "English"], ["zh", "中文"]]) {
+  for (const [code, label] of [
+    ["en", "English"],
+    ["zh", "中文"],
+  ]) {
     const pressed = shell.language === code;
     const pick = element("button", { type: "button", lang: code, "aria-pressed": pressed }, label);
     pick.addEventListener("click", () => change({ lang: code }));
     languages.append(pick);
   }
   const model = element("span", { class: "model", hidden: "" });
-  return { model, element: element("header", { class: "top" }, brand, model, element("div", { class: "actions" }, tour, copy, languages)) };
+  return {
+    model,
+    element: element(
+      "header",
+      { class: "top" },
+      brand,
+      model,
+      element("div", { class: "actions" }, tour, copy, languages),
+    ),
+  };
 }
 
 async function copyLink() {
@@ -118,7 +133,14 @@ function buildContents() {
       links.set(panel, link);
       list.append(element("li", {}, link));
     }
-    contents.append(element("div", { class: "part" }, element("p", { class: "overline", "aria-hidden": "true" }, t(`page.part.${part}`)), list));
+    contents.append(
+      element(
+        "div",
+        { class: "part" },
+        element("p", { class: "overline", "aria-hidden": "true" }, t(`page.part.${part}`)),
+        list,
+      ),
+    );
   }
   return { element: contents, links };
 }

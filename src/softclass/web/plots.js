@@ -18,13 +18,15 @@ export function svg(name, attributes = {}, ...children) {
 }
 
 /** Ten looks for classes and curves, so that colour is never the only difference. Numbers 0-3 serve for thin lines. */
-export const STYLES = ["", "7 3", "2 3", "9 3 2 3", "12 4", "4 4", "1 4", "14 3 2 3 2 3", "5 2 1 2", "3 6"].map((dash, i) => ({
-  fill: `fill c${i}`,
-  stroke: `stroke c${i}`,
-  dash: dash || null,
-  symbol: i,
-  hatch: `url(#hatch-${i % 5})`,
-}));
+export const STYLES = ["", "7 3", "2 3", "9 3 2 3", "12 4", "4 4", "1 4", "14 3 2 3 2 3", "5 2 1 2", "3 6"].map(
+  (dash, i) => ({
+    fill: `fill c${i}`,
+    stroke: `stroke c${i}`,
+    dash: dash || null,
+    symbol: i,
+    hatch: `url(#hatch-${i % 5})`,
+  }),
+);
 
 /** Colours for a canvas, as the style sheet has them now: text, paper, line, accent, classes (ten). */
 export function palette() {
@@ -80,7 +82,8 @@ export function log10(domain, range) {
       const [low, high] = inner.domain;
       const apart = Math.max(1, Math.ceil((Math.floor(high + 1e-9) - Math.ceil(low - 1e-9)) / Math.max(n, 1)));
       const powers = [];
-      for (let power = Math.ceil(low - 1e-9); power <= high + 1e-9; power += 1) if (power % apart === 0) powers.push(10 ** power);
+      for (let power = Math.ceil(low - 1e-9); power <= high + 1e-9; power += 1)
+        if (power % apart === 0) powers.push(10 ** power);
       return powers;
     },
     invert: (pixel) => 10 ** inner.invert(pixel),
@@ -92,7 +95,13 @@ export function log10(domain, range) {
 export function label(words, x, y, { anchor = "start", style = "", rotate } = {}) {
   return svg(
     "text",
-    { x, y, class: `label ${style}`.trim(), "text-anchor": anchor, transform: rotate ? `rotate(${rotate} ${x} ${y})` : null },
+    {
+      x,
+      y,
+      class: `label ${style}`.trim(),
+      "text-anchor": anchor,
+      transform: rotate ? `rotate(${rotate} ${x} ${y})` : null,
+    },
     words,
   );
 }
@@ -104,7 +113,19 @@ export function label(words, x, y, { anchor = "start", style = "", rotate } = {}
  *   xTicks?: number, yTicks?: number, format?: function(number): string, xFormat?: function, yFormat?: function}} parts
  *   width and height of the whole picture; the y label stands above the axis, upright
  */
-export function axes({ x, y, width, height, xLabel, yLabel, xTicks, yTicks, format = String, xFormat = format, yFormat = format }) {
+export function axes({
+  x,
+  y,
+  width,
+  height,
+  xLabel,
+  yLabel,
+  xTicks,
+  yTicks,
+  format = String,
+  xFormat = format,
+  yFormat = format,
+}) {
   const [left, right] = [Math.min(...x.range), Math.max(...x.range)];
   const [top, bottom] = [Math.min(...y.range), Math.max(...y.range)];
   const made = svg("g", { class: "axes" });
@@ -117,7 +138,10 @@ export function axes({ x, y, width, height, xLabel, yLabel, xTicks, yTicks, form
     made.append(label(xFormat(value), x(value), bottom + 18, { anchor: "middle", style: "tick" }));
   }
   made.append(svg("line", { class: "axis", x1: left, x2: right, y1: bottom, y2: bottom }));
-  if (xLabel) made.append(label(xLabel, Math.min(right, width - 2), Math.min(bottom + 36, height - 3), { anchor: "end", style: "muted" }));
+  if (xLabel)
+    made.append(
+      label(xLabel, Math.min(right, width - 2), Math.min(bottom + 36, height - 3), { anchor: "end", style: "muted" }),
+    );
   if (yLabel) made.append(label(yLabel, 2, Math.max(12, top - 8), { style: "muted" }));
   return made;
 }
@@ -146,7 +170,10 @@ const SHAPES = [
   (r) => `M0 ${-1.2 * r}L${1.15 * r} ${0.9 * r}H${-1.15 * r}Z`,
   (r) => `M0 ${-1.35 * r}L${1.35 * r} 0L0 ${1.35 * r}L${-1.35 * r} 0Z`,
   (r) => `M0 ${1.2 * r}L${1.15 * r} ${-0.9 * r}H${-1.15 * r}Z`,
-  (r) => `M${-0.4 * r} ${-r}H${0.4 * r}V${-0.4 * r}H${r}V${0.4 * r}H${0.4 * r}V${r}H${-0.4 * r}V${0.4 * r}H${-r}V${-0.4 * r}H${-0.4 * r}Z`,
+  (r) => {
+    const w = 0.4 * r; // half the width of the arms of a plus
+    return `M${-w} ${-r}H${w}V${-w}H${r}V${w}H${w}V${r}H${-w}V${w}H${-r}V${-w}H${-w}Z`;
+  },
   (r) => `M${-r} ${-r}L0 ${-0.4 * r}L${r} ${-r}L${0.4 * r} 0L${r} ${r}L0 ${0.4 * r}L${-r} ${r}L${-0.4 * r} 0Z`,
   (r) => `M${-r} ${-0.5 * r}H${r}V${0.5 * r}H${-r}Z`,
   (r) => `M${-0.5 * r} ${-r}H${0.5 * r}V${r}H${-0.5 * r}Z`,
@@ -156,17 +183,31 @@ const SHAPES = [
 /** The mark of class i at (x, y), with an outline in the colour of the text. */
 export function symbol(i, x, y, r = 4) {
   const at = i % SHAPES.length;
-  return svg("path", { class: `mark ${STYLES[at].fill}`, d: SHAPES[at](r), transform: `translate(${x.toFixed(2)} ${y.toFixed(2)})` });
+  return svg("path", {
+    class: `mark ${STYLES[at].fill}`,
+    d: SHAPES[at](r),
+    transform: `translate(${x.toFixed(2)} ${y.toFixed(2)})`,
+  });
 }
 
 /** Hatch patterns for `STYLES[i].hatch`; put them once into a picture that uses them. */
 export function hatches() {
-  const strokes = ["M0 0L8 8M-2 6L2 10M6 -2L10 2", "M0 8L8 0M-2 2L2 -2M6 10L10 6", "M0 4H8", "M4 0V8", "M0 0L8 8M0 8L8 0"];
+  const strokes = [
+    "M0 0L8 8M-2 6L2 10M6 -2L10 2",
+    "M0 8L8 0M-2 2L2 -2M6 10L10 6",
+    "M0 4H8",
+    "M4 0V8",
+    "M0 0L8 8M0 8L8 0",
+  ];
   return svg(
     "defs",
     {},
     strokes.map((d, i) =>
-      svg("pattern", { id: `hatch-${i}`, width: 8, height: 8, patternUnits: "userSpaceOnUse" }, svg("path", { class: "hatch", d })),
+      svg(
+        "pattern",
+        { id: `hatch-${i}`, width: 8, height: 8, patternUnits: "userSpaceOnUse" },
+        svg("path", { class: "hatch", d }),
+      ),
     ),
   );
 }
@@ -186,15 +227,27 @@ export function bars(items, { x, top, pitch, thickness = Math.min(22, pitch - 8)
     const middle = top + i * pitch + pitch / 2;
     const end = Number.isFinite(value) ? Math.min(Math.max(x(value), left), right) : zero;
     const [from, width] = [Math.min(zero, end), Math.max(Math.abs(end - zero), 0)];
-    made.append(svg("rect", { class: "track", x: left, y: middle - thickness / 2, width: right - left, height: thickness }));
-    made.append(svg("rect", { class: `bar ${STYLES[style % 10].fill}`, x: from, y: middle - thickness / 2, width, height: thickness }));
+    made.append(
+      svg("rect", { class: "track", x: left, y: middle - thickness / 2, width: right - left, height: thickness }),
+    );
+    made.append(
+      svg("rect", {
+        class: `bar ${STYLES[style % 10].fill}`,
+        x: from,
+        y: middle - thickness / 2,
+        width,
+        height: thickness,
+      }),
+    );
     if (name !== undefined) made.append(label(name, names ?? 2, middle + 4, { style: "strong" }));
     if (text !== undefined) {
-      const [place, anchor] = texts === undefined ? (end < zero ? [end - 5, "end"] : [end + 5, "start"]) : [texts, "end"];
+      const [place, anchor] =
+        texts === undefined ? (end < zero ? [end - 5, "end"] : [end + 5, "start"]) : [texts, "end"];
       made.append(label(text, place, middle + 4, { anchor }));
     }
   });
-  if (zero > left) made.append(svg("line", { class: "axis", x1: zero, x2: zero, y1: top, y2: top + items.length * pitch }));
+  if (zero > left)
+    made.append(svg("line", { class: "axis", x1: zero, x2: zero, y1: top, y2: top + items.length * pitch }));
   return made;
 }
 
@@ -207,14 +260,23 @@ export function bars(items, { x, top, pitch, thickness = Math.min(22, pitch - 8)
 export function heatMap({ values, left, top, cell, cellHeight = cell, largest, rows = [], columns = [], text }) {
   const scale = largest ?? Math.max(...values.flat().map(Math.abs), Number.MIN_VALUE);
   const made = svg("g", { class: "heat" });
-  columns.forEach((name, j) => made.append(label(name, left + (j + 0.5) * cell, top - 7, { anchor: "middle", style: "strong" })));
+  columns.forEach((name, j) =>
+    made.append(label(name, left + (j + 0.5) * cell, top - 7, { anchor: "middle", style: "strong" })),
+  );
   values.forEach((numbers, i) => {
     const y = top + i * cellHeight;
-    if (rows[i] !== undefined) made.append(label(rows[i], left - 8, y + cellHeight / 2 + 4, { anchor: "end", style: "strong" }));
+    if (rows[i] !== undefined)
+      made.append(label(rows[i], left - 8, y + cellHeight / 2 + 4, { anchor: "end", style: "strong" }));
     numbers.forEach((value, j) => {
       const strength = Number.isFinite(value) ? Math.min(Math.abs(value) / scale, 1) : 0;
       const place = { x: left + j * cell, y, width: cell, height: cellHeight };
-      made.append(svg("rect", { class: `cell ${value < 0 ? "minus" : "plus"}`, "fill-opacity": (0.62 * strength).toFixed(3), ...place }));
+      made.append(
+        svg("rect", {
+          class: `cell ${value < 0 ? "minus" : "plus"}`,
+          "fill-opacity": (0.62 * strength).toFixed(3),
+          ...place,
+        }),
+      );
       const words = text?.(value, i, j);
       if (words) made.append(label(words, place.x + cell / 2, y + cellHeight / 2 + 4, { anchor: "middle" }));
     });
@@ -239,17 +301,40 @@ export function ternary({ left, top, side, names = ["A", "B", "C"] }) {
     const total = inside[0] + inside[1] + inside[2];
     return inside.map((part) => part / total);
   };
-  const corners = [[1, 0, 0], [0, 1, 0], [0, 0, 1]].map(at);
+  const corners = [
+    [1, 0, 0],
+    [0, 1, 0],
+    [0, 0, 1],
+  ].map(at);
   const element = svg("g", { class: "ternary" });
   element.append(svg("path", { class: "field", d: `M${corners.map((corner) => corner.join(" ")).join("L")}Z` }));
   for (const part of [0.25, 0.5, 0.75]) {
     const rest = 1 - part;
-    for (const [from, to] of [[[part, rest, 0], [part, 0, rest]], [[rest, part, 0], [0, part, rest]], [[rest, 0, part], [0, rest, part]]]) {
+    for (const [from, to] of [
+      [
+        [part, rest, 0],
+        [part, 0, rest],
+      ],
+      [
+        [rest, part, 0],
+        [0, part, rest],
+      ],
+      [
+        [rest, 0, part],
+        [0, rest, part],
+      ],
+    ]) {
       const [[x1, y1], [x2, y2]] = [at(from), at(to)];
       element.append(svg("line", { class: "grid", x1, y1, x2, y2 }));
     }
   }
-  const shifts = [[-6, 18, "start"], [6, 18, "end"], [0, -8, "middle"]];
-  corners.forEach(([x, y], i) => element.append(label(names[i], x + shifts[i][0], y + shifts[i][1], { anchor: shifts[i][2], style: "strong" })));
+  const shifts = [
+    [-6, 18, "start"],
+    [6, 18, "end"],
+    [0, -8, "middle"],
+  ];
+  corners.forEach(([x, y], i) =>
+    element.append(label(names[i], x + shifts[i][0], y + shifts[i][1], { anchor: shifts[i][2], style: "strong" })),
+  );
   return { element, at, read };
 }

@@ -16,12 +16,18 @@ function quotients(exponents, precision) {
  * @returns {number[]}
  */
 export function naiveSoftmax(logits, precision) {
-  return quotients(logits.map((z) => round(z, precision)), precision);
+  return quotients(
+    logits.map((z) => round(z, precision)),
+    precision,
+  );
 }
 
 /** The same after the largest logit is taken from all: the largest exponent is 0, so nothing overflows. */
 export function shiftedSoftmax(logits, precision) {
   const rounded = logits.map((z) => round(z, precision));
   const largest = Math.max(...rounded);
-  return quotients(rounded.map((z) => round(z - largest, precision)), precision);
+  return quotients(
+    rounded.map((z) => round(z - largest, precision)),
+    precision,
+  );
 }

@@ -1,11 +1,5 @@
 /** The right column: what to notice, the formula, its derivation, things to try. */
-
-function element(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  node.append(...children);
-  return node;
-}
+import { element } from "softclass/elements";
 
 /**
  * The right column of a panel. Each part appears with its first call; a later call replaces its content.
@@ -16,7 +10,9 @@ function element(name, attributes = {}, ...children) {
  *   tryThis: function({text: string, state: Object}[])}}
  */
 export function sideOf(column, { t, change }) {
-  const parts = ["remarks", "formula", "derivation", "try"].map((name) => element("section", { class: name, hidden: "" }));
+  const parts = ["remarks", "formula", "derivation", "try"].map((name) =>
+    element("section", { class: name, hidden: "" }),
+  );
   column.append(...parts);
   const [remarks, formula, derivation, attempts] = parts;
   const title = (key) => element("h2", {}, t(key));

@@ -154,8 +154,7 @@ const READERS = {
     return clamp(field, Number(written));
   },
   word: (field, written) => (field.options.includes(written) ? { value: written } : UNREADABLE),
-  either: (field, written) =>
-    field.options.includes(written) ? { value: written } : READERS.integer(field, written),
+  either: (field, written) => (field.options.includes(written) ? { value: written } : READERS.integer(field, written)),
   text(field, written) {
     return written.length <= field.longest && PLAIN.test(written) ? { value: written } : UNREADABLE;
   },

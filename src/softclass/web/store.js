@@ -6,7 +6,7 @@ const ROUNDS = 100;
  *
  * @param {Object<string, *>} inputs first value of each input key
  * @param {function(function(): void): void} schedule how a flush is put off; many `set` before it count as one
- * @returns {{get: function(string): *, set: function(Object): void, derive: function, watch: function, flush: function}}
+ * @returns {{get: function, set: function, derive: function, watch: function, flush: function}}
  */
 export function createStore(inputs, schedule = queueMicrotask) {
   const values = new Map(Object.entries(inputs));
@@ -34,7 +34,8 @@ export function createStore(inputs, schedule = queueMicrotask) {
         changed = new Set();
         throw new Error("watchers keep changing the state");
       }
-      for (const [key, { needs, compute }] of derived) if (touched(needs, changed)) put(key, compute(...needs.map(known)));
+      for (const [key, { needs, compute }] of derived)
+        if (touched(needs, changed)) put(key, compute(...needs.map(known)));
       const news = changed;
       changed = new Set();
       for (const watcher of [...watchers]) {

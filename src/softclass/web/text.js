@@ -49,7 +49,8 @@ export function number(x, digits = 3, fixed = false) {
 }
 
 /** A whole number with separators of thousands. */
-export const integer = (n) => (Number.isFinite(n) ? formatted(Math.round(n) + 0, { maximumFractionDigits: 0 }) : unusual(n));
+export const integer = (n) =>
+  Number.isFinite(n) ? formatted(Math.round(n) + 0, { maximumFractionDigits: 0 }) : unusual(n);
 
 /** A probability in percent with one decimal; what would round to 0 or 100 without being it says so. */
 export function percent(p) {
@@ -63,7 +64,10 @@ export function percent(p) {
 const RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 
 /** A whole number in raised digits, for exponents. */
-export const raised = (n) => String(n).replace("-", "⁻").replace(/\d/g, (digit) => RAISED[digit]);
+export const raised = (n) =>
+  String(n)
+    .replace("-", "⁻")
+    .replace(/\d/g, (digit) => RAISED[digit]);
 
 /** A number as 1.2 × 10⁻⁹, its mantissa with `digits` decimals. */
 export function power(x, digits = 1) {
@@ -78,7 +82,9 @@ export function exponential(x, digits = 3) {
   if (Math.abs(x) < 700) return x < 14 ? number(Math.exp(x), digits) : power(Math.exp(x), digits);
   const tens = Math.floor(x / Math.LN10);
   const mantissa = Math.exp(x - tens * Math.LN10);
-  return Number.isFinite(mantissa) ? `${formatted(mantissa, { maximumFractionDigits: 1 })} × 10${raised(tens)}` : unusual(x);
+  return Number.isFinite(mantissa)
+    ? `${formatted(mantissa, { maximumFractionDigits: 1 })} × 10${raised(tens)}`
+    : unusual(x);
 }
 
 /** The name of class i in panels that have no model: A, B, C … */

@@ -1,5 +1,6 @@
 /** Twelve stops: a state of the page and one sentence each, with numbers that are computed, not typed. */
 import { button } from "softclass/controls";
+import { element } from "softclass/elements";
 import { createNetwork, evidenceMap, scalePixels } from "softclass/network";
 import { crossEntropy, jacobian, lossVariant } from "softclass/loss";
 import { PRECISIONS } from "softclass/precision";
@@ -34,7 +35,13 @@ const lossAt = (rows, T) => logLoss(atTemperature(rows, T)).value;
 export const STOPS = [
   {
     state: { p: "softmax" },
-    numbers: () => ({ p: three(softmax(SCORES)), sum: number(softmax(SCORES).reduce((total, p) => total + p, 0), 12) }),
+    numbers: () => ({
+      p: three(softmax(SCORES)),
+      sum: number(
+        softmax(SCORES).reduce((total, p) => total + p, 0),
+        12,
+      ),
+    }),
   },
   {
     state: { p: "softmax", shift: 5 },
@@ -61,7 +68,11 @@ export const STOPS = [
     numbers() {
       const J = jacobian(softmax(SCORES));
       const sums = J.map((row) => Math.abs(row.reduce((total, value) => total + value, 0)));
-      return { own: number(J[0][0], 3), other: number(J[1][0], 3), sum: number(Math.max(...sums) < 1e-15 ? 0 : Math.max(...sums), 3) };
+      return {
+        own: number(J[0][0], 3),
+        other: number(J[1][0], 3),
+        sum: number(Math.max(...sums) < 1e-15 ? 0 : Math.max(...sums), 3),
+      };
     },
   },
   {
@@ -93,11 +104,17 @@ export const STOPS = [
   {
     state: { p: "digit", digit: 3 },
     async numbers(source) {
-      const [{ layers, input }, arrays, digits] = await Promise.all([source.model(), source.weights(), source.digits()]);
+      const [{ layers, input }, arrays, digits] = await Promise.all([
+        source.model(),
+        source.weights(),
+        source.digits(),
+      ]);
       const network = createNetwork(layers, arrays, input);
       const pixels = digits.pixels.subarray(3 * 784, 4 * 784);
       const result = network.forward(scalePixels(pixels, input, [0], [255]));
-      const distances = Array.from(result.logits, (logit, k) => Math.abs(evidenceMap(network, result, arrays, k).logit - logit));
+      const distances = Array.from(result.logits, (logit, k) =>
+        Math.abs(evidenceMap(network, result, arrays, k).logit - logit),
+      );
       return { distance: power(Math.max(...distances), 0) };
     },
   },
@@ -106,7 +123,11 @@ export const STOPS = [
     async numbers(source) {
       const { calibration, test } = await overconfident(source);
       const T = fitTemperature(calibration);
-      return { T: number(T, 2, true), before: number(lossAt(test, 1), 3, true), after: number(lossAt(test, T), 3, true) };
+      return {
+        T: number(T, 2, true),
+        before: number(lossAt(test, 1), 3, true),
+        after: number(lossAt(test, T), 3, true),
+      };
     },
   },
   {
@@ -125,13 +146,6 @@ export const STOPS = [
 export function stateOf(index, store) {
   const { state } = STOPS[index - 1];
   return { ...initial(), lang: store.get("lang"), hide: store.get("hide"), ...state, tour: index };
-}
-
-function element(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  node.append(...children);
-  return node;
 }
 
 /** The bar of the tour: which stop, its sentence, back, next, end. */
@@ -175,7 +189,8 @@ let current = null;
  */
 export async function tourBar(place, { index, store, source }) {
   const bare = encode({ ...initial(), lang: store.get("lang"), hide: store.get("hide"), tour: index });
-  if (encode(Object.fromEntries(Object.keys(initial()).map((key) => [key, store.get(key)]))) === bare) store.set(stateOf(index, store));
+  if (encode(Object.fromEntries(Object.keys(initial()).map((key) => [key, store.get(key)]))) === bare)
+    store.set(stateOf(index, store));
   if (current === null || !place.contains(current.bar) || current.language !== t("tour.title")) {
     current = build(store);
     place.replaceChildren(current.bar);
