@@ -1,0 +1,351 @@
+/** Panel 2: what a mistake costs and how it pushes each score; two losses, five ways to write one of them. */
+import { button, choice, numbers, slider } from "softclass/controls";
+import { figure } from "softclass/figure";
+import { frac, math, row, sub, sum, sup } from "softclass/formulas";
+import { VARIANTS, crossEntropy, distribution, jacobianProduct, lossVariant, squaredError } from "softclass/loss";
+import { STYLES, bars, label, line, linear, svg, symbol, ternary } from "softclass/plots";
+import { softmax } from "softclass/softmax";
+import { letter, power, register } from "softclass/text";
+import { words } from "softclass/text_loss";
+
+register(words);
+export const key = "loss";
+export const fields = ["z", "T", "t", "smooth", "dtype"];
+
+const MOST = 10;
+const PRECISIONS = ["f64", "f32", "bf16", "f16"];
+const [CE, SE] = [0, 1]; // the looks of the two losses
+
+function element(name, attributes = {}, ...children) {
+  const node = document.createElement(name);
+  for (const [at, value] of Object.entries(attributes)) node.setAttribute(at, value);
+  node.append(...children);
+  return node;
+}
+
+const length = (vector) => Math.hypot(...vector);
+
+/** All numbers of the panel for one state; gradients are those at z, so the temperature divides them. */
+function compute(z, T, t, smooth) {
+  const target = Math.min(t, z.length - 1);
+  const scores = z.map((score) => score / T);
+  const wanted = distribution(target, z.length, smooth);
+  const at = ({ loss, gradient }) => ({ loss, gradient: gradient.map((g) => g / T) });
+  const [ce, se] = [at(crossEntropy(scores, wanted)), at(squaredError(scores, wanted))];
+  const p = softmax(scores);
+  const wrong = p.map((_, i) => i).filter((i) => i !== target);
+  const rival = wrong.reduce((best, i) => (z[i] > z[best] ? i : best), wrong[0]);
+  return { z, T, target, smooth, scores, wanted, p, ce, se, rival };
+}
+
+/** Build the panel into place.main. */
+export function view(place) {
+  const readings = element("dl", { class: "readings" });
+  const parts = [pushes(place), triangles(place), ways(place)];
+  place.main.append(inputs(place), readings, ...parts.map((part) => part.element));
+  explain(place);
+  let first = true;
+  place.watch(["z", "T", "t", "smooth", "dtype"], (z, T, t, smooth, dtype) => {
+    const now = compute(z, T, t, smooth);
+    read(place, readings, now);
+    for (const part of parts) part.show(now, dtype);
+    if (!first) place.say(said(place, now));
+    first = false;
+  });
+  return { close() {} };
+}
+
+function inputs(place) {
+  const { t, store } = place;
+  const add = button(place, { label: t("loss.add"), press: () => store.set({ z: [...store.get("z"), 0] }) });
+  const remove = button(place, { label: t("loss.remove"), press: () => store.set({ z: store.get("z").slice(0, -1) }) });
+  const size = element("div", { class: "buttons" }, add, remove);
+  size.hidden = store.get("hide").includes("z");
+  const target = element("div");
+  let classes = 0;
+  place.watch(["z"], (z) => {
+    add.disabled = z.length >= MOST;
+    remove.disabled = z.length <= 2;
+    if (z.length === classes) return;
+    classes = z.length;
+    const options = z.map((_, i) => ({ value: i, label: letter(i) }));
+    target.replaceChildren(choice(place, { key: "t", label: t("loss.t"), options, as: "radios" }));
+    if (store.get("t") >= classes) store.set({ t: classes - 1 });
+  });
+  const sliders = element(
+    "div",
+    { class: "controls" },
+    slider(place, { key: "smooth", label: t("loss.smooth"), hint: t("loss.smooth.hint"), min: 0, max: 0.5, step: 0.01 }),
+    slider(place, { key: "T", label: t("loss.T"), hint: t("loss.T.hint"), min: 0.05, max: 20, scale: "log" }),
+  );
+  const scores = numbers(place, { key: "z", label: t("loss.scores"), min: -10, max: 10, step: 0.1, names: letter });
+  return element("div", { class: "card stack" }, scores, size, target, sliders);
+}
+
+/** Three digits or so; a power of ten for what is small. */
+function brief(place, x) {
+  const size = Math.abs(x);
+  if (size > 0 && size < 0.001) return power(x, 2);
+  return place.number(x, size < 0.01 ? 5 : size < 0.1 ? 4 : 3);
+}
+
+function read(place, list, { ce, se, p, target, rival }) {
+  const { t } = place;
+  const [strong, weak] = [length(ce.gradient), length(se.gradient)];
+  const entries = [
+    [t("loss.ce"), brief(place, ce.loss), t("loss.ce.of")],
+    [t("loss.se"), brief(place, se.loss), t("loss.se.of")],
+    [t("loss.push", { loss: t("loss.short.ce") }), brief(place, strong), t("loss.push.of")],
+    [t("loss.push", { loss: t("loss.short.se") }), brief(place, weak), weaker(place, strong, weak)],
+  ];
+  const made = entries.map(([name, value, detail]) =>
+    element("div", {}, element("dt", {}, name), element("dd", {}, value, element("small", {}, detail))),
+  );
+  list.replaceChildren(...made);
+  const [truth, other] = [letter(target), letter(rival)];
+  place.side.notice(
+    t("loss.notice.ce", { truth, p: place.percent(p[target]), push: brief(place, ce.gradient[target]) }),
+    t("loss.notice.se", { truth, other, push: brief(place, se.gradient[target]) }),
+    t("loss.notice.sure"),
+  );
+}
+
+function weaker(place, strong, weak) {
+  if (!(weak > 0)) return place.t("loss.none");
+  return place.t("loss.weaker", { times: place.number(strong / weak, strong / weak < 100 ? 2 : 0) });
+}
+
+const said = (place, { ce, se }) =>
+  place.t("loss.said", { ce: brief(place, ce.loss), se: brief(place, se.loss), push: brief(place, length(ce.gradient)), weak: brief(place, length(se.gradient)) });
+
+/** The gradients of both losses as signed bars on one scale. */
+function pushes(place) {
+  const { t } = place;
+  const chart = figure(place, { key: "loss-gradients", title: t("loss.gradients"), width: 860, height: 220 });
+  const pitch = 34;
+  const show = (now) => {
+    const { p, wanted, ce, se, target } = now;
+    const K = p.length;
+    const reach = Math.max(...ce.gradient.map(Math.abs), ...se.gradient.map(Math.abs), 1e-12);
+    const name = (i) => (i === target ? t("loss.true", { name: letter(i) }) : letter(i));
+    const sides = [
+      { title: t("loss.gradients.ce"), values: ce.gradient, look: CE },
+      { title: t("loss.gradients.se"), values: se.gradient, look: SE },
+    ];
+    const one = 30 + K * pitch;
+    const draw = ({ title, values, look }, left, right, top) => {
+      const x = linear([-reach, reach], [left + 68, right - 92]);
+      const items = values.map((value, i) => ({ name: name(i), value: Number.isFinite(value) ? value : 0, style: look }));
+      const texts = values.map((value, i) =>
+        label(brief(place, value), right, top + 26 + (i + 0.5) * pitch + 4, { anchor: "end", style: i === target ? "strong" : "" }),
+      );
+      return [label(title, left, top + 14, { style: "muted" }), bars(items, { x, top: top + 26, pitch, names: left }), ...texts];
+    };
+    const wide = (width) => width >= 560;
+    chart.show({
+      summary: t("loss.gradients.summary", { truth: letter(target), ce: brief(place, ce.gradient[target]), se: brief(place, se.gradient[target]) }),
+      columns: [t("loss.class"), "p", "y", t("loss.gradients.ce"), t("loss.gradients.se")],
+      rows: p.map((share, i) => [letter(i), share, wanted[i], ce.gradient[i], se.gradient[i]]),
+      height: (width) => (wide(width) ? one : 2 * one + 16),
+      marks(width) {
+        if (!wide(width)) return sides.flatMap((side, i) => draw(side, 0, width, i * (one + 16)));
+        const half = (width - 32) / 2;
+        return sides.flatMap((side, i) => draw(side, i * (half + 32), i * (half + 32) + half, 0));
+      },
+    });
+  };
+  return { element: chart.element, show };
+}
+
+const CELLS = 11; // arrows along a side of the triangle
+const STRETCH = 1.8; // the longest arrow in distances between two arrows
+const PATH_STEPS = 400;
+const PATH_RATE = 0.25;
+
+/** How p moves under gradient descent on the logits, dp = -J g; `isSquared` is squared error. */
+function flowAt(p, wanted, isSquared) {
+  const residual = p.map((share, i) => share - wanted[i]);
+  const gradient = isSquared ? jacobianProduct(p, residual) : residual;
+  return jacobianProduct(p, gradient).map((change) => -change);
+}
+
+/** Where gradient descent takes the scores, in points of the triangle. */
+function pathOf(scores, wanted, lossOf) {
+  let z = scores;
+  const points = [softmax(z)];
+  for (let step = 0; step < PATH_STEPS; step += 1) {
+    const { gradient } = lossOf(z, wanted);
+    z = z.map((score, i) => score - PATH_RATE * gradient[i]);
+    points.push(softmax(z));
+  }
+  return points;
+}
+
+/** Two triangles with the arrows of the two losses on one scale. */
+function triangles(place) {
+  const { t, store } = place;
+  const chart = figure(place, { key: "loss-flow", title: t("loss.flow"), width: 860, height: 420 });
+  const wrong = element("p", { class: "hint" });
+  const repair = button(place, { label: t("loss.flow.make"), press: () => store.set({ z: [...store.get("z"), 0].slice(0, 3) }) });
+  const refusal = element("div", { class: "card" }, element("h2", {}, t("loss.flow")), wrong, repair);
+  repair.hidden = store.get("hide").includes("z");
+  const hint = element("p", { class: "hint" }, t("loss.flow.hint"));
+  chart.element.append(hint);
+  const whole = element("div", {}, chart.element, refusal);
+  const show = (now) => {
+    const isThree = now.p.length === 3;
+    chart.element.hidden = !isThree;
+    refusal.hidden = isThree;
+    if (!isThree) {
+      wrong.textContent = t("loss.flow.three", { K: now.p.length });
+      return;
+    }
+    const { scores, p, wanted } = now;
+    const paths = [pathOf(scores, wanted, crossEntropy), pathOf(scores, wanted, squaredError)];
+    const tables = [flowAt(p, wanted, false), flowAt(p, wanted, true)];
+    const wide = (width) => width >= 560;
+    const sideOf = (width) => (wide(width) ? (width - 40) / 2 : Math.min(width, 420)) - 24;
+    const tall = (width) => (sideOf(width) * Math.sqrt(3)) / 2 + 78;
+    chart.show({
+      summary: t("loss.flow.summary", { ce: brief(place, length(tables[0])), se: brief(place, length(tables[1])) }),
+      columns: [t("loss.class"), "p", "y", t("loss.flow.ce"), t("loss.flow.se")],
+      rows: p.map((share, i) => [letter(i), share, wanted[i], tables[0][i], tables[1][i]]),
+      height: (width) => (wide(width) ? tall(width) : 2 * tall(width)),
+      marks(width) {
+        const side = sideOf(width);
+        return [CE, SE].flatMap((look) => {
+          const left = wide(width) ? 12 + look * (side + 64) : (width - side) / 2;
+          const top = wide(width) ? 0 : look * tall(width);
+          const title = label(t(look === CE ? "loss.flow.of.ce" : "loss.flow.of.se"), wide(width) ? left - 12 : 0, top + 14, { style: "muted" });
+          return [title, ...triangle({ left, top: top + 44, side, now, look, path: paths[look] })];
+        });
+      },
+    });
+  };
+  return { element: whole, show };
+}
+
+function triangle({ left, top, side, now, look, path }) {
+  const { p, wanted } = now;
+  const { element: frame, at } = ternary({ left, top, side, names: ["A", "B", "C"] });
+  const unit = STRETCH / CELLS / largestFlow(wanted);
+  const arrows = grid().map((point) => {
+    const change = flowAt(point, wanted, look === SE);
+    return arrow(at(point), at(point.map((share, i) => share + change[i] * unit)), look);
+  });
+  return [
+    frame,
+    svg("g", { class: "arrows" }, arrows),
+    line(path.map(at), STYLES[look]),
+    symbol(3, ...at(wanted), 5),
+    svg("circle", { class: "handle", cx: at(p)[0], cy: at(p)[1], r: 7 }),
+  ];
+}
+
+/** Points inside the triangle, on a lattice that leaves out the border. */
+function grid() {
+  const points = [];
+  for (let i = 0; i < CELLS; i += 1) {
+    for (let j = 0; j < CELLS - i; j += 1) {
+      const [a, b] = [(i + 1 / 3) / CELLS, (j + 1 / 3) / CELLS];
+      points.push([a, b, 1 - a - b]);
+    }
+  }
+  return points;
+}
+
+/** The largest speed of cross-entropy on the lattice: both triangles measure by it. */
+function largestFlow(wanted) {
+  return Math.max(...grid().map((point) => length(flowAt(point, wanted, false))));
+}
+
+function arrow([x, y], [toX, toY], look) {
+  const [dx, dy] = [toX - x, toY - y];
+  const long = Math.hypot(dx, dy);
+  if (long < 1.2) return svg("circle", { class: `fill c${look}`, cx: x.toFixed(1), cy: y.toFixed(1), r: 1.1 });
+  const head = Math.min(5, 0.45 * long);
+  const [ux, uy] = [dx / long, dy / long];
+  const tip = (turn) => `L${(toX - head * (ux + turn * 0.5 * uy)).toFixed(1)} ${(toY - head * (uy - turn * 0.5 * ux)).toFixed(1)}`;
+  const shaft = `M${x.toFixed(1)} ${y.toFixed(1)}L${toX.toFixed(1)} ${toY.toFixed(1)}`;
+  return svg("path", { class: `line thin stroke c${look}`, fill: "none", d: `${shaft}${tip(1)}M${toX.toFixed(1)} ${toY.toFixed(1)}${tip(-1)}` });
+}
+
+const SMALL = 0.05; // a gradient is as it should be up to this share
+
+/** What is left of the push on the true score, against the exact one: a word and a class for the table. */
+function verdict(place, gradient, { ce, target, rival, T }) {
+  const { t } = place;
+  if (!gradient.every(Number.isFinite)) return [t("loss.ways.broken"), "broken"];
+  const exact = ce.gradient.map((g) => g * T);
+  const share = gradient[target] / exact[target];
+  const isOff = (i, floor) => Math.abs(gradient[i] - exact[i]) > SMALL * Math.max(Math.abs(exact[i]), floor);
+  if (gradient[target] === 0 && exact[target] !== 0) return [t("loss.ways.stuck"), "broken"];
+  if (isOff(target, 0)) return [t("loss.ways.left", { share: place.percent(share) }), "broken"];
+  if (isOff(rival, 0.01)) return [t("loss.ways.other", { name: letter(rival) }), "broken"];
+  return [t("loss.ways.right"), ""];
+}
+
+/** Five ways to write the cross-entropy, with every operation rounded to a number type. */
+function ways(place) {
+  const { t } = place;
+  const options = PRECISIONS.map((value) => ({ value, label: t(`loss.ways.${value}`) }));
+  const types = choice(place, { key: "dtype", label: t("loss.ways.dtype"), options });
+  const head = element("tr");
+  const body = element("tbody");
+  const table = element("table", { class: "precision" }, element("thead", {}, head), body);
+  const frame = element("div", { class: "table", tabindex: "0", role: "region", "aria-label": t("loss.ways") }, table);
+  const hint = element("p", { class: "hint" }, t("loss.ways.hint"));
+  const card = element("section", { class: "card stack" }, element("h2", {}, t("loss.ways")), types, frame, hint);
+  const show = (now, dtype) => {
+    const { scores, target, rival } = now;
+    const names = { truth: letter(target), other: letter(rival) };
+    const columns = ["way", "loss", "verdict", "true", "rival"].map((name) => t(`loss.ways.${name}`, names));
+    head.replaceChildren(...columns.map((name) => element("th", { scope: "col" }, name)));
+    const lines = VARIANTS.map((name) => {
+      const { loss, gradient } = lossVariant(name, scores, target, dtype);
+      const [words, kind] = verdict(place, gradient, now);
+      const [atLoss, ...slopes] = [loss, gradient[target], gradient[rival]].map((value) =>
+        element("td", Number.isFinite(value) ? { class: "number" } : { class: "number broken" }, brief(place, value)),
+      );
+      const way = element("th", { scope: "row" }, t(`loss.ways.of.${name}`));
+      return element("tr", { "data-way": name }, way, atLoss, element("td", kind ? { class: kind } : {}, words), ...slopes);
+    });
+    body.replaceChildren(...lines);
+  };
+  return { element: card, show };
+}
+
+/** The formulas, their derivation and things to try. */
+function explain(place) {
+  const { t, side } = place;
+  const [z, p, y] = [(i) => sub("z", i), (i) => sub("p", i), (i) => sub("y", i)];
+  const gradient = (name) => sub("g", name);
+  side.formula(
+    math(sub("L", "CE"), "=", "−", sum("k"), y("k"), "ln", p("k")),
+    math(gradient("CE"), "=", "p", "−", "y"),
+    math(sub("L", "SE"), "=", frac("1", "2"), sum("k"), sup(row("(", p("k"), "−", y("k"), ")"), "2")),
+    math(gradient("SE"), "=", "J", "(", "p", "−", "y", ")"),
+    math(sub("J", "ij"), "=", p("i"), "(", sub("δ", "ij"), "−", p("j"), ")"),
+  );
+  side.derivation(
+    t("loss.derive.log"),
+    math(sub("L", "CE"), "=", "ln", sum("k"), sup("e", row(z("k"))), "−", sum("k"), y("k"), z("k")),
+    t("loss.derive.ce"),
+    math(row("∂", sub("L", "CE"), "/", "∂", z("j")), "=", p("j"), "−", y("j")),
+    t("loss.derive.chain"),
+    math(gradient("SE"), "=", "J", gradient("CE")),
+    t("loss.derive.true"),
+    math(sub("g", "t"), "=", "−", "2", p("t"), sub("L", "SE")),
+    t("loss.derive.bounds"),
+    t("loss.derive.even"),
+    t("loss.derive.smooth"),
+  );
+  side.tryThis([
+    { text: t("loss.try.mistake"), state: { z: [0, 12, 0], t: 0, T: 1, smooth: 0 } },
+    { text: t("loss.try.half"), state: { z: [0, 0.6931471805599453, -40], t: 0, T: 1, smooth: 0 } },
+    { text: t("loss.try.even"), state: { z: Array(10).fill(0), t: 0, T: 1, smooth: 0 } },
+    { text: t("loss.try.added"), state: { z: [0, 25, 0], t: 0, T: 1, smooth: 0, dtype: "f32" } },
+    { text: t("loss.try.overflow"), state: { z: [0, 89, 0], t: 0, T: 1, smooth: 0, dtype: "f32" } },
+    { text: t("loss.try.smooth"), state: { z: [2, 1, 0.1], t: 0, T: 1, smooth: 0.1 } },
+  ]);
+}
