@@ -30,6 +30,7 @@ from softclass.model.activations import DrawnModel
 from softclass.model.file import open_model
 from softclass.model.model import Model
 from softclass.server.arrays import packed
+from softclass.server.explore import model_answer
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS, BUNDLE = ROOT / "tests" / "golden" / "demo", ROOT / "src" / "softclass" / "web" / "demo"
@@ -121,22 +122,6 @@ def sheet(images: UInt8) -> dict[str, Any]:
     return {"width": width, "height": height, "columns": SHEET, "png": png}
 
 
-def model_answer(model: Model, drawn: DrawnModel) -> dict[str, Any]:
-    """Return what the page is told of the model."""
-    spec, pixels = model.manifest.image_spec(), model.manifest.preprocessing()
-    return {
-        "schema": 1,
-        "name": NAMES[0],
-        "kind": "image",
-        "classes": [str(name) for name in model.classes],
-        "input": {"shape": [spec.channels, spec.height, spec.width], "mean": pixels.mean, "std": pixels.std},
-        "layers": [layer.to_dict() for layer in drawn.layers],
-        "parameters": sum(layer.n_parameters for layer in drawn.layers),
-        "temperature": model.temperature.temperature,
-        "evaluations": list(NAMES),
-    }
-
-
 def bundle(network: bytes, regression: bytes) -> dict[str, Any]:
     """
     Return what the page reads: the answers of a server under the names of its routes.
@@ -154,7 +139,10 @@ def bundle(network: bytes, regression: bytes) -> dict[str, Any]:
     digits = Digits()
     cnn, small = (Model(open_model(content)) for content in (network, regression))
     drawn = DrawnModel(cnn.body, cnn.manifest.n_parameters)
-    answers: dict[str, Any] = {"model": model_answer(cnn, drawn), "weights": drawn.weights()}
+    answers: dict[str, Any] = {
+        "model": model_answer(cnn, drawn, name=NAMES[0], evaluations=NAMES),
+        "weights": drawn.weights(),
+    }
     # The rows of both sets from the first that the network did not learn from, so that one sheet shows them all.
     order = np.concatenate([np.arange(LEARNED, len(digits.targets)), np.arange(SMALL_LEARNED, LEARNED)])
     shown = sheet((np.minimum(digits.originals[order], 15) * 17).astype(np.uint8))

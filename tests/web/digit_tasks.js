@@ -1,0 +1,37 @@
+// One function for node and for the browser: it does a task with the modules of the page and returns plain values.
+async ({ task, given }) => {
+  const { fitDigit, greyOf, resized } = await import("softclass/digit");
+  const { createNetwork, evidenceMap, scalePixels } = await import("softclass/network");
+  const pen = await import("softclass/pen");
+  const { decodeAll } = await import("softclass/arrays");
+
+  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const TASKS = {
+    fit: ({ pictures }) => pictures.map(({ grey, height, width, side }) => [...fitDigit(bytes(grey), height, width, side)]),
+    grey: ({ rgba }) => [...greyOf(rgba)],
+    resized: ({ picture, shape, way }) => [...resized(picture, shape, way)],
+    painted: ({ strokes, brush }) => [...pen.painted(strokes, brush)],
+    fitted: ({ drawings, brush }) => drawings.map((strokes) => [...fitDigit(pen.painted(strokes, brush), pen.PAD, pen.PAD)]),
+    text: async ({ strokes }) => {
+      const text = await pen.textOf(strokes);
+      return { text, strokes: text === "" ? null : await pen.strokesOf(text) };
+    },
+    strokes: ({ texts }) => Promise.all(texts.map((text) => pen.strokesOf(text))),
+    /** Logits and, for every class, the sum of its evidence map with its bias. */
+    logits: ({ bundle, arrays, images }) => {
+      const { model, weights } = decodeAll(bundle, bytes(arrays).buffer);
+      const network = createNetwork(model.layers, weights, model.input.shape);
+      return images.map((image) => {
+        const pixels = scalePixels(bytes(image), model.input.shape, model.input.mean, model.input.std);
+        const result = network.forward(pixels);
+        const split = model.classes.map((_, k) => evidenceMap(network, result, weights, k));
+        return {
+          logits: Array.from(result.logits, (logit) => logit / model.temperature),
+          evidence: split.map(({ logit }) => logit / model.temperature),
+          shapes: split.map(({ shape }) => shape),
+        };
+      });
+    },
+  };
+  return TASKS[task](given);
+};
