@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+import softclass
+from softclass.data import samples
 from softclass.errors import DeviceError, UsageError
 from softclass.model.interrupted_runs import InterruptedRun, held_signals
 from softclass.model.layers import read_layers
@@ -104,6 +106,38 @@ def test_a_convolutional_network_on_digits(digits):
     assert isinstance(dense, Dense)
     assert model.manifest.fit["name"] == "classic"
     assert model.manifest.fit["architecture"]["input"] == {"kind": "Pixels", "height": 8, "width": 8, "channels": 1}
+
+
+def test_a_deep_network_is_trained_by_pytorch_and_runs_without_it(digits, tmp_path):
+    pytest.importorskip("torch", reason="deep networks are PyTorch's")
+    model = train(*digits, model="cnn", architecture="deep", epochs=5, threads=1, output=tmp_path / "run")
+
+    assert model.evaluation.accuracy > 0.96
+    assert [type(layer) for layer in read_layers(model.body, model.manifest.preprocessing())] == [
+        FittedConvolution, FittedConvolution, FittedConvolution, Dense,
+    ]  # fmt: skip
+    again = softclass.load(tmp_path / "run" / "model.onnx")
+    assert again.predict_proba(digits[0][:9]).tolist() == model.predict_proba(digits[0][:9]).tolist()
+
+
+def test_an_interrupted_deep_run_goes_on_to_the_same_bytes(digits, tmp_path):
+    pytest.importorskip("torch", reason="deep networks are PyTorch's")
+    run = InterruptedRun(tmp_path / "run")
+    asked = {"model": "cnn", "architecture": "deep5", "epochs": 2, "threads": 1, "rows": 900}
+    model = train(*digits, **asked, output=tmp_path / "run", keep_checkpoints=True, **QUIET)
+    shutil.rmtree(tmp_path / "run")
+    shutil.rmtree(max(run.folder.glob("state-*"), key=lambda path: path.name))  # the first epoch is all there is
+
+    assert train(*digits, **asked, resume=tmp_path / "run", **QUIET).digest == model.digest
+
+
+def test_pytorch_may_ask_for_pandas_on_the_command_line(tmp_path):
+    pytest.importorskip("torch", reason="deep networks are PyTorch's")
+    options = ["--model=cnn", "--architecture=deep", "--epochs=1", "--rows=200", f"--output={tmp_path / 'run'}"]
+    run = [sys.executable, "-m", "softclass", "train", str(samples.path("digits.npz")), *options]
+    done = subprocess.run(run, env={**os.environ, "PYTHONPATH": ":".join(sys.path)}, capture_output=True, check=False)
+
+    assert (done.returncode, b"SC100" in done.stderr) == (0, False), done.stderr
 
 
 def test_weights_of_classes_and_rows_reach_the_network(rings):

@@ -134,7 +134,7 @@ def test_without_dropout_all_else_stays():
 
 
 GOT = "got Convolution MaxPool Relu FullyConnected"
-IMAGES = "images need one or two times Convolution, MaxPool, Relu, and then Flatten"
+IMAGES = "images need one to 16 times Convolution, BatchNorm (or not), MaxPool (or not), Relu, and then Flatten"
 BEHIND = (
     "behind Flatten stand at most two times Dropout (or not), FullyConnected, Relu; then Dropout (or not) and a last"
     " FullyConnected"
@@ -143,7 +143,7 @@ TABLES = (
     "tables need Periodic, Embedding, Scale (each or not), one to four times FullyConnected, an activation, Dropout (or"
     " not), and a last FullyConnected"
 )
-THRICE = "Convolution MaxPool Relu " * 3
+OFTEN = "Convolution Relu " * 17
 LAST, HIDDEN = FullyConnected(3), (FullyConnected(8), Relu())
 
 
@@ -153,7 +153,7 @@ LAST, HIDDEN = FullyConnected(3), (FullyConnected(8), Relu())
         (DIGITS, (*STAGE, LAST), f"{IMAGES}; {GOT}"),
         (DIGITS, (Flatten(), LAST), f"{IMAGES}; got Flatten FullyConnected"),
         (DIGITS, (), f"{IMAGES}; got no layer"),
-        (DIGITS, (*STAGE * 3, Flatten(), LAST), f"{IMAGES}; got {THRICE}Flatten FullyConnected"),
+        (DIGITS, ((Convolution(4), Relu()) * 17 + (Flatten(), LAST)), f"{IMAGES}; got {OFTEN}Flatten FullyConnected"),
         (DIGITS, (*STAGE, Flatten()), f"{BEHIND}; got Convolution MaxPool Relu Flatten"),
         (
             DIGITS,
@@ -245,9 +245,8 @@ def test_what_no_engine_runs_is_refused(what, layers, message):
 
 
 def test_an_unknown_name_gives_the_nearest():
-    message = (
-        "`architecture` must be one of classic, two, two-hidden, fast-digits; got 'clasic'. Did you mean \"classic\""
-    )
+    names = "classic, two, two-hidden, fast-digits, deep, deep5"
+    message = f"`architecture` must be one of {names}; got 'clasic'. Did you mean \"classic\""
 
     with pytest.raises(OptionError, match=re.escape(f"[SC141] Architecture: {message}")):
         image_architecture("clasic", DIGITS, 10)

@@ -8,8 +8,9 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType
-from typing import NoReturn
+from importlib.machinery import ModuleSpec
+from types import FrameType, ModuleType
+from typing import Any, NoReturn, cast
 
 from softclass.cli.commands import COMMANDS
 from softclass.cli.layout import duration
@@ -209,11 +210,17 @@ def _limited_threads(threads: int | None, command: str) -> Iterator[None]:
 class _NoPandas:
     """Keeps pandas out: a command reads files, and pyarrow would import it to ask whether a list is a Series."""
 
-    @staticmethod
-    def find_spec(name: str, path: object = None, target: object = None) -> None:
-        """Refuse pandas as if it were not installed; pass everything else by."""
-        if name == "pandas":
-            raise ModuleNotFoundError("pandas is not used on the command line", name=name)
+    @classmethod
+    def find_spec(cls, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """Answer for pandas; pass everything else by. PyTorch asks for it too, without importing it."""
+        return ModuleSpec(name, cast(Any, cls())) if name == "pandas" else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Refuse to import it, as if it were not installed."""
+        raise ModuleNotFoundError("pandas is not used on the command line", name=spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Do nothing: there is never a module."""
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -130,7 +130,8 @@ def train(
         str | None, option("hidden layers of a table [default: by rows]", group=NETWORKS, metavar="N,N,...")
     ] = None,
     architecture: Annotated[
-        str, option("classic, two, two-hidden, fast-digits; tables: realmlp", group=NETWORKS, metavar="NAME")
+        str,
+        option("classic, two, two-hidden, fast-digits, deep, deep5; tables: realmlp", group=NETWORKS, metavar="NAME"),
     ] = "auto",
     augment: Annotated[
         str | None, option("flip,shift of images or none [default: tried out]", group=NETWORKS, metavar="NAME,...")

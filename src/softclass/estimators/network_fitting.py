@@ -184,7 +184,7 @@ def engine_for(architecture: Architecture, seed: int, threads: int, device: str 
     threads : int
         As in `fit_network`.
     device : str, default "cpu"
-        "cpu" is the compiled engine; "cuda", "cuda:1" and "mps" are PyTorch's.
+        "cpu" is the compiled engine, or PyTorch's for what only that trains; "cuda", "cuda:1" and "mps" are PyTorch's.
 
     Returns
     -------
@@ -198,14 +198,14 @@ def engine_for(architecture: Architecture, seed: int, threads: int, device: str 
     DeviceError
         SC602, if there is no such device.
     """
-    if device == "cpu":
+    if device == "cpu" and not architecture.needs_torch:
         return NativeEngine(architecture, seed=seed, n_threads=threads)
     from softclass.networks.torch import TorchEngine
 
     return TorchEngine(architecture, seed=seed, n_threads=threads or None, device=device)
 
 
-def network_of(architecture: Architecture, parameters: dict[str, Float32], threads: int) -> NativeEngine:
+def network_of(architecture: Architecture, parameters: dict[str, Float32], threads: int) -> Engine:
     """
     Return an engine with these parameters, for logits.
 
@@ -220,10 +220,10 @@ def network_of(architecture: Architecture, parameters: dict[str, Float32], threa
 
     Returns
     -------
-    NativeEngine
+    Engine
         Ready.
     """
-    engine = NativeEngine(architecture, seed=0, n_threads=threads)
+    engine = engine_for(architecture, 0, threads)
     none = {name: np.zeros_like(array) for name, array in parameters.items()}
     engine.load_state(EngineState(parameters, none, none, 0, 1.0, 1.0))
     return engine

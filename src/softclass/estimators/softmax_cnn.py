@@ -34,14 +34,15 @@ class SoftmaxCNN(AbstractNetworkClassifier):
     architecture : str or Architecture, default "classic"
         "classic": 32 maps of 3 x 3, 54,410 weights for 28 x 28 grey pixels and ten classes. "two": 32 and 64 maps.
         "two-hidden": the same and a hidden layer of 128. "fast-digits": 24 maps of 5 x 5, 32 maps, a hidden layer of
-        256.
+        256. "deep" and "deep5", with batch normalisation, are trained by PyTorch; so is an `Architecture` that the
+        native engine does not run.
     augment : "auto", "flip", "shift", sequence of them, or None, default "auto"
         What is done to images in training: half are mirrored left to right, all are moved by up to two pixels, their
         edges repeated. "auto": flips if a short trial gains by them, but none for "classic" below 12 epochs; shifts
         from 12 epochs and 20 pixels on.
     dropout : float or "auto", default "auto"
-        Share of the inputs of each fully connected layer set to zero in training; by default 0 for "classic", 0.25 for
-        the others.
+        Share of the inputs of each fully connected layer set to zero in training; by default 0 for "classic" and
+        the deep ones, 0.25 for the others.
     epochs : int or "auto", default "auto"
         Passes over the images; by default 3 to 60, the fewer the more images there are; up to 100 with flips or shifts.
     batch_size : int or "auto", default "auto"

@@ -330,10 +330,12 @@ def _convolutional_network(work: _Nodes, pixels: str, size: tuple[int, int, int]
         ]
         name = f"softclass/layer/{number}"
         value = work.add("Conv", [value, *constants], name, kernel_shape=[kernel, kernel], pads=list(layer.pads))
-        value = work.add("MaxPool", [value], f"{name}/pooled", kernel_shape=[2, 2], strides=[2, 2])
+        if layer.pooled:
+            value = work.add("MaxPool", [value], f"{name}/pooled", kernel_shape=[2, 2], strides=[2, 2])
         value = work.add("Relu", [value], f"{name}/relu")
         top, left, bottom, right = layer.pads
-        height, width = (height + top + bottom - kernel + 1) // 2, (width + left + right - kernel + 1) // 2
+        step = 2 if layer.pooled else 1
+        height, width = (height + top + bottom - kernel + 1) // step, (width + left + right - kernel + 1) // step
         channels = maps
     flat = work.add("Flatten", [value], "softclass/flat", axis=1)
     return _dense_layers(work, flat, np.arange(channels * height * width), layers[number:], number)

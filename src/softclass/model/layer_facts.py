@@ -48,7 +48,7 @@ class DenseFacts:
 
 @dataclass(frozen=True)
 class ConvolutionFacts:
-    """A convolution, the largest value of each 2 x 2 window, relu.
+    """A convolution, the largest value of each 2 x 2 window or not, relu.
 
     Attributes
     ----------
@@ -58,12 +58,15 @@ class ConvolutionFacts:
         Side of the kernel.
     pads : tuple of int
         Zeros above, left of, below and right of the image.
+    pooled : bool
+        Whether only the largest value of each window goes on.
     """
 
     inputs: int
     outputs: int
     kernel: int
     pads: tuple[int, ...]
+    pooled: bool = True
 
     @property
     def n_parameters(self) -> int:
@@ -78,7 +81,8 @@ class ConvolutionFacts:
     def to_dict(self) -> dict[str, Any]:
         """Return the facts that the file keeps."""
         sizes = {"inputs": self.inputs, "outputs": self.outputs, "kernel": self.kernel}
-        return {"kind": "convolution", **sizes, "pads": list(self.pads)}
+        known = {"kind": "convolution", **sizes, "pads": list(self.pads)}
+        return known if self.pooled else {**known, "pooled": False}
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def facts_of(layer: FittedLayer) -> LayerFacts:
         return DenseFacts(layer.weight.shape[1], layer.weight.shape[0], layer.activation)
     if isinstance(layer, FittedConvolution):
         maps, inputs, kernel, _ = layer.weight.shape
-        return ConvolutionFacts(inputs, maps, kernel, layer.pads)
+        return ConvolutionFacts(inputs, maps, kernel, layer.pads, layer.pooled)
     return WavesFacts(len(layer.places))
 
 
@@ -146,11 +150,14 @@ def read_layer(found: Any, where: str) -> LayerFacts:
         checks["activation"] = rules.one_of(*ACTIVATION_OPERATORS)
     if kind == "convolution":
         checks |= {"kernel": rules.is_count, "pads": _are_pads}
+        if "pooled" in found:
+            checks["pooled"] = rules.is_flag
     facts = checked(found, checks, where)
     if kind == "waves":
         return WavesFacts(facts["outputs"])
     if kind == "convolution":
-        return ConvolutionFacts(facts["inputs"], facts["outputs"], facts["kernel"], tuple(facts["pads"]))
+        pads, pooled = tuple(facts["pads"]), facts.get("pooled", True)
+        return ConvolutionFacts(facts["inputs"], facts["outputs"], facts["kernel"], pads, pooled)
     return DenseFacts(facts["inputs"], facts["outputs"], facts.get("activation", ""))
 
 
@@ -185,7 +192,8 @@ def check_layers(layers: Sequence[LayerFacts], n_features: int, n_classes: int, 
             if fits and maps is not None:
                 top, left, bottom, right = layer.pads
                 height, side = maps[0] + top + bottom, maps[1] + left + right
-                maps = (height - layer.kernel + 1) // 2, (side - layer.kernel + 1) // 2, layer.outputs
+                step = 2 if layer.pooled else 1
+                maps = (height - layer.kernel + 1) // step, (side - layer.kernel + 1) // step, layer.outputs
                 width = maps[0] * maps[1] * maps[2]
                 fits = min(maps) > 0
         else:

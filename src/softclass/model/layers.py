@@ -56,11 +56,12 @@ def read_layers(data: bytes, preprocessing: Preprocessing | PixelPreprocessing) 
     if values and order is not None:
         places = order[values["softclass/waves/places"].astype(np.int64)]
         layers.append(FittedWaves(places, values["softclass/waves/frequency"], values["softclass/waves/phase"]))
+    pooled = {node.inputs[0] for node in graph.nodes if node.operator == "MaxPool"}
     activations = {node.inputs[0]: _ACTIVATIONS[node.operator] for node in graph.nodes if node.operator in _ACTIVATIONS}
     for number, node in enumerate(node for node in graph.nodes if node.operator in ("Conv", "Gemm")):
         weight, bias = (graph.tensors[name].numbers().astype(np.float64) for name in node.inputs[1:])
         if node.operator == "Conv":
-            layers.append(FittedConvolution(weight, bias, node.attributes["pads"]))
+            layers.append(FittedConvolution(weight, bias, node.attributes["pads"], node.output in pooled))
             continue
         if number == 0 and order is not None:
             weight[:, order] = weight[:, : len(order)].copy()

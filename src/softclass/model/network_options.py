@@ -27,6 +27,7 @@ NETWORK_OF = {"table": "mlp", "images": "cnn"}
 TABLE_ARCHITECTURES = ("realmlp",)
 DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 FEWEST_ROWS = 500  # of the fit part, below which auto does not try a network
+DEEP_SIDE = 96  # the same of deep networks
 NETWORK_SIDE = 48  # of images whose size nobody gives: cost and learning by heart grow with the square of it
 AUTO_BUDGETS = {"table": 30.0, "images": 60.0}  # seconds, where nobody gives any
 

@@ -28,10 +28,11 @@ from softclass.model.examples import (
 from softclass.model.fitting import n_features_of, preprocessing_of
 from softclass.model.layers import network_places
 from softclass.model.limits import SHARE_FOR_CELLS, check_memory, streaming_limit
-from softclass.model.network_options import FEWEST_ROWS, NETWORK_SIDE, candidates
+from softclass.model.network_options import DEEP_SIDE, FEWEST_ROWS, NETWORK_SIDE, candidates
 from softclass.model.odds_ratios import check_odds_ratios
 from softclass.model.options import check_options, parse_image_size, parse_size
 from softclass.networks.grammar import LARGEST_SIDE
+from softclass.networks.known_architectures import DEEP_ARCHITECTURES
 
 Progress = Callable[[str, dict[str, Any]], None]
 
@@ -51,6 +52,13 @@ class Plan:
     kinds: tuple[str, ...]
 
 
+def _longest_side(kinds: tuple[str, ...], architecture: str) -> int:
+    """Return the longer side of images whose size nobody gives."""
+    if "cnn" not in kinds:
+        return LONGEST_SIDE
+    return DEEP_SIDE if architecture in DEEP_ARCHITECTURES else NETWORK_SIDE
+
+
 def make_plan(given: Mapping[str, Any], defaults: Mapping[str, Any], notes: Notes, say: Progress) -> Plan:
     """Read the data, find out what they are, and cut them into parts."""
     images = is_images(given["data"])
@@ -64,7 +72,7 @@ def make_plan(given: Mapping[str, Any], defaults: Mapping[str, Any], notes: Note
         wanted = ImageOptions(
             size=parse_image_size(given["image_size"]), channels=given["channels"], resize=given["resize"] or "crop",
             strict=given["strict"], follow_links=given["follow_links"],
-            longest=LONGEST_SIDE if "cnn" not in kinds else NETWORK_SIDE,
+            longest=_longest_side(kinds, given["architecture"]),
         )  # fmt: skip
         if len(kinds) > 1 and wanted.size is not None and max(wanted.size) > LARGEST_SIDE:
             kinds = kinds[:1]

@@ -208,7 +208,8 @@ def train(
     hidden : str or sequence of int, optional
         Widths of the hidden layers of a table's network, such as "256,256"; by default they follow from the rows.
     architecture : str, default "auto"
-        "classic", "two", "two-hidden" or "fast-digits" for images, "realmlp" for tables.
+        "classic", "two", "two-hidden" or "fast-digits" for images, with PyTorch "deep" or "deep5"; "realmlp" for
+        tables.
     augment : str or sequence of str, optional
         "none", or of "flip" and "shift": images are mirrored, or moved by at most two pixels. By default two short runs
         tell whether mirrored images help.

@@ -2,8 +2,11 @@
 
 An `Architecture` says what is trained, without a weight in it. The grammar of what the engines run::
 
-    image = Pixels (Convolution MaxPool Relu){1,2} Flatten (Dropout? FullyConnected Relu){0,2} Dropout? FullyConnected
+    image = Pixels stage{1,2} Flatten (Dropout? FullyConnected Relu){0,2} Dropout? FullyConnected
+    stage = Convolution MaxPool Relu
     table = Columns Periodic? Embedding? Scale? (FullyConnected activation Dropout?){1,4} FullyConnected
+
+The PyTorch engine runs up to 16 stages, each ``Convolution BatchNorm? MaxPool? Relu``.
 
 Fitted weights stand beside it, as arrays under the names of `Architecture.parameter_shapes`; `Dense` is a fitted linear
 layer by itself.
@@ -18,9 +21,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from softclass.networks.grammar import check_architecture, refused
+from softclass.networks.grammar import check_architecture, needs_torch, refused
 from softclass.networks.layers import (
     Activation,
+    BatchNorm,
     Columns,
     Convolution,
     Dropout,
@@ -41,11 +45,12 @@ from softclass.networks.layers import (
 
 SMALLEST_SIDE = 8  # smaller images are centred in it by zeros around the first convolution
 PERIODIC_WAVES, PERIODIC_OUTPUTS = 16, 3
+STATISTICS = ("mean", "variance")  # of a BatchNorm, beside what it learns
 _KINDS: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
-        Pixels, Columns, Convolution, MaxPool, Relu, Tanh, Sigmoid, Selu, Flatten, Dropout, FullyConnected, Embedding,
-        Periodic, Scale,
+        Pixels, Columns, Convolution, BatchNorm, MaxPool, Relu, Tanh, Sigmoid, Selu, Flatten, Dropout, FullyConnected,
+        Embedding, Periodic, Scale,
     )
 }  # fmt: skip
 
@@ -71,7 +76,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class Stage:
-    """The geometry of a convolution, pool and relu.
+    """The geometry of a convolution, pool or not, and relu.
 
     Attributes
     ----------
@@ -82,7 +87,9 @@ class Stage:
     kernel, maps : int
         Side of the kernel, output channels.
     height, width : int
-        Of the pooled map.
+        Of the map that goes out.
+    normalised, pooled : bool
+        Whether there are a `BatchNorm` and a `MaxPool`.
     """
 
     in_height: int
@@ -93,11 +100,14 @@ class Stage:
     maps: int
     height: int
     width: int
+    normalised: bool = False
+    pooled: bool = True
 
     @property
     def multiplications(self) -> int:
         """Products of one image, at the positions that the pool looks at."""
-        return 4 * self.height * self.width * self.kernel**2 * self.in_channels * self.maps
+        places = (4 if self.pooled else 1) * self.height * self.width
+        return places * self.kernel**2 * self.in_channels * self.maps
 
 
 @dataclass(frozen=True)
@@ -178,9 +188,11 @@ class Architecture:
             return ()
         height, width, channels = self.input.height, self.input.width, self.input.channels
         found: list[Stage] = []
-        for layer in self.layers:
+        for place, layer in enumerate(self.layers):
             if isinstance(layer, Convolution):
-                stage = _stage(layer, height, width, channels, 0 if found else SMALLEST_SIDE)
+                after = [type(one) for one in self.layers[place + 1 : place + 3]]
+                least = 0 if found else SMALLEST_SIDE
+                stage = _stage(layer, (height, width, channels), least, BatchNorm in after, MaxPool in after)
                 height, width, channels = stage.height, stage.width, stage.maps
                 found.append(stage)
         return tuple(found)
@@ -237,7 +249,9 @@ class Architecture:
         """
         Shapes of all parameters, by name, in the order in which they are stored.
 
-        ``stage1.weight`` is (kernel, kernel, in channels, maps); ``dense1.weight`` is (outputs, inputs). The inputs of
+        ``stage1.weight`` is (kernel, kernel, in channels, maps); where a `BatchNorm` stands, ``stage1.factor`` and
+        ``stage1.bias`` are its own, and ``stage1.mean`` and ``stage1.variance`` its running means, which are followed
+        and not learned. ``dense1.weight`` is (outputs, inputs). The inputs of
         a table are, in order, its numbers; three sums of waves a number, the first number's three first; the embedded
         columns; one indicator a code of the other category columns. ``embedding2.weight`` (codes, width) belongs to the
         second category column.
@@ -246,6 +260,8 @@ class Architecture:
         for number, stage in enumerate(self.stages, start=1):
             shapes[f"stage{number}.weight"] = (stage.kernel, stage.kernel, stage.in_channels, stage.maps)
             shapes[f"stage{number}.bias"] = (stage.maps,)
+            if stage.normalised:
+                shapes |= {f"stage{number}.{name}": (stage.maps,) for name in ("factor", *STATISTICS)}
         if isinstance(self.input, Columns):
             if self.has(Periodic):
                 numbers = self.input.numbers
@@ -265,7 +281,12 @@ class Architecture:
     @property
     def n_parameters(self) -> int:
         """Numbers that are learned."""
-        return sum(math.prod(shape) for shape in self.parameter_shapes.values())
+        return sum(math.prod(shape) for name, shape in self.parameter_shapes.items() if not is_statistic(name))
+
+    @property
+    def needs_torch(self) -> bool:
+        """Whether the native engine leaves it to PyTorch."""
+        return needs_torch(self.input, self.layers)
 
     @property
     def multiplications(self) -> int:
@@ -291,6 +312,11 @@ class Architecture:
         return cls(_value(facts["input"]), tuple(_value(layer) for layer in facts["layers"]))
 
 
+def is_statistic(name: str) -> bool:
+    """Return whether a parameter is a running mean, which no gradient moves."""
+    return name.endswith(tuple(f".{statistic}" for statistic in STATISTICS))
+
+
 def _plain(value: Any) -> dict[str, Any]:
     return {"kind": type(value).__name__, **value.__dict__}
 
@@ -300,10 +326,12 @@ def _value(facts: dict[str, Any]) -> Any:
     return _KINDS[facts["kind"]](**fields)
 
 
-def _stage(layer: Convolution, height: int, width: int, channels: int, least: int) -> Stage:
+def _stage(layer: Convolution, size: tuple[int, int, int], least: int, normalised: bool, pooled: bool) -> Stage:
+    height, width, channels = size
     same = (layer.kernel - 1) // 2 if layer.padding == "same" else 0
     tall, wide = max(0, least - height), max(0, least - width)
     pads = (same + tall // 2, same + wide // 2, same + tall - tall // 2, same + wide - wide // 2)
-    pooled_height = (height + pads[0] + pads[2] - layer.kernel + 1) // 2
-    pooled_width = (width + pads[1] + pads[3] - layer.kernel + 1) // 2
-    return Stage(height, width, channels, pads, layer.kernel, layer.maps, pooled_height, pooled_width)
+    step = 2 if pooled else 1
+    out_height = (height + pads[0] + pads[2] - layer.kernel + 1) // step
+    out_width = (width + pads[1] + pads[3] - layer.kernel + 1) // step
+    return Stage(height, width, channels, pads, layer.kernel, layer.maps, out_height, out_width, normalised, pooled)

@@ -16,6 +16,13 @@ def check_smoothing(label_smoothing: float, where: str) -> None:
         raise OptionError("SC141", rule, where=where)
 
 
+def check_is_native(architecture: Architecture, where: str) -> None:
+    """Raise SC141 for an architecture that only PyTorch trains."""
+    if architecture.needs_torch:
+        rule = "batch normalisation, stages without a pool, a third stage and sides above 96 need PyTorch"
+        raise OptionError("SC141", rule, where=where, hint="Train with TorchEngine")
+
+
 def check_parameters(architecture: Architecture, values: Mapping[str, Float32], where: str) -> None:
     """Raise SC101 if a part of a state lacks a parameter of the architecture, or has one of another shape."""
     expected, shapes = architecture.parameter_shapes, {name: value.shape for name, value in values.items()}

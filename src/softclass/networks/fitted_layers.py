@@ -1,7 +1,8 @@
 """A fitted network as the few layers that a model file holds: what training needs is folded into their weights.
 
 Scales, factors of the neural tangent parametrisation and embeddings are linear, and so is what follows the waves of
-`Periodic`: all of them become part of the first dense layer. Dropout leaves no trace.
+`Periodic`: all of them become part of the first dense layer. So does the normalisation of a batch become part of its
+convolution. Dropout leaves no trace.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from softclass.networks.architecture import Architecture, Dense
+from softclass.networks.architecture import Architecture, Dense, Stage
 from softclass.networks.layers import Columns, Periodic, Scale
 
+NORM_EPSILON = 1e-5  # added to the variance of a normalisation
 Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class FittedConvolution:
-    """A fitted convolution of stride 1, the largest value of each 2 x 2 window, relu.
+    """A fitted convolution of stride 1, the largest value of each 2 x 2 window or not, relu.
 
     Attributes
     ----------
@@ -32,11 +34,14 @@ class FittedConvolution:
         Added to each map.
     pads : tuple of int
         Zeros above, left of, below and right of the image.
+    pooled : bool
+        Whether only the largest value of each window goes on.
     """
 
     weight: Float64
     bias: Float64
     pads: tuple[int, int, int, int]
+    pooled: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,12 +105,7 @@ def fitted_layers(
     ([[0.0, 1.0, 2.0, 5.0]], 'relu', '')
     """
     exact = {name: np.asarray(values, dtype=np.float64) for name, values in parameters.items()}
-    convolutions = [
-        FittedConvolution(
-            exact[f"stage{number}.weight"].transpose(3, 2, 0, 1).copy(), exact[f"stage{number}.bias"], stage.pads
-        )
-        for number, stage in enumerate(architecture.stages, start=1)
-    ]
+    convolutions = [_convolution(f"stage{n}", stage, exact) for n, stage in enumerate(architecture.stages, start=1)]
     dense: list[Dense] = []
     for number, layer in enumerate(architecture.hidden, start=1):
         weight, bias = exact[f"dense{number}.weight"], exact[f"dense{number}.bias"]
@@ -121,6 +121,15 @@ def fitted_layers(
     by_map = maps_last.transpose(0, 3, 1, 2).reshape(len(maps_last), -1)  # the order of the graph's Flatten
     dense[0] = Dense(by_map, dense[0].bias, dense[0].activation)
     return (*convolutions, *dense)
+
+
+def _convolution(name: str, stage: Stage, exact: dict[str, Float64]) -> FittedConvolution:
+    """Return a convolution with its normalisation, if there is one, in its weights."""
+    weight, bias = exact[f"{name}.weight"].transpose(3, 2, 0, 1), exact[f"{name}.bias"]
+    if stage.normalised:
+        factor = exact[f"{name}.factor"] / np.sqrt(exact[f"{name}.variance"] + NORM_EPSILON)
+        weight, bias = weight * factor[:, None, None, None], bias - exact[f"{name}.mean"] * factor
+    return FittedConvolution(weight.copy(), bias, stage.pads, stage.pooled)
 
 
 def _of_table(

@@ -1,9 +1,10 @@
-"""Which layers may follow which, and how large they may be: what the native engines run, and nothing else."""
+"""Which layers may follow which, and how large they may be: what the engines run, and nothing else."""
 
 from __future__ import annotations
 
 from softclass.errors import OptionError
 from softclass.networks.layers import (
+    BatchNorm,
     Columns,
     Convolution,
     Dropout,
@@ -23,6 +24,7 @@ from softclass.networks.layers import (
 )
 
 LARGEST_SIDE, MOST_CHANNELS, MOST_MAPS = 96, 4, 1024
+MOST_STAGES, LARGEST_DEEP_SIDE, MOST_DEEP_STAGES = 2, 224, 16  # the latter two with PyTorch
 MOST_WIDTH, MOST_CLASSES = 4096, 1000
 MOST_CODES = 1002  # missing, other, and 1,000 categories
 MOST_EMBEDDED = 64
@@ -34,9 +36,26 @@ def refused(rule: str, hint: str = "") -> OptionError:
     return OptionError("SC141", rule, where="Architecture", hint=hint)
 
 
+def needs_torch(what: Input, layers: tuple[Layer, ...]) -> bool:
+    """
+    Return whether only the PyTorch engine runs a network that `check_architecture` lets pass.
+
+    Examples
+    --------
+    >>> stage = (Convolution(8), MaxPool(), Relu())
+    >>> [needs_torch(Pixels(28, 28), (*count * stage, Flatten(), FullyConnected(2))) for count in (2, 3)]
+    [False, True]
+    """
+    if not isinstance(what, Pixels):
+        return False
+    counts = {kind: sum(isinstance(layer, kind) for layer in layers) for kind in (Convolution, MaxPool, BatchNorm)}
+    is_large = max(what.height, what.width) > LARGEST_SIDE or counts[Convolution] > MOST_STAGES
+    return is_large or counts[BatchNorm] > 0 or counts[MaxPool] < counts[Convolution]
+
+
 def check_architecture(what: Input, layers: tuple[Layer, ...]) -> None:
     """Raise SC141 for what no engine runs, with the nearest that would do."""
-    _check_input(what)
+    _check_input(what, LARGEST_DEEP_SIDE if any(isinstance(layer, BatchNorm) for layer in layers) else LARGEST_SIDE)
     if isinstance(what, Pixels):
         _check_image_layers(layers)
     else:
@@ -58,10 +77,10 @@ def _check_range(name: str, value: int, low: int, high: int) -> None:
         )
 
 
-def _check_input(what: Input) -> None:
+def _check_input(what: Input, largest: int) -> None:
     if isinstance(what, Pixels):
-        _check_range("Pixels: `height`", what.height, 1, LARGEST_SIDE)
-        _check_range("Pixels: `width`", what.width, 1, LARGEST_SIDE)
+        _check_range("Pixels: `height`", what.height, 1, largest)
+        _check_range("Pixels: `width`", what.width, 1, largest)
         _check_range("Pixels: `channels`", what.channels, 1, MOST_CHANNELS)
     elif isinstance(what, Columns):
         _check_range("Columns: `numbers`", what.numbers, 0, 2**24)
@@ -94,10 +113,13 @@ def _text(layers: tuple[Layer, ...]) -> str:
 
 def _check_image_layers(layers: tuple[Layer, ...]) -> None:
     rest, stages, hidden = list(layers), 0, 0
-    while [type(layer) for layer in rest[:3]] == [Convolution, MaxPool, Relu]:
-        rest, stages = rest[3:], stages + 1
-    if not 1 <= stages <= 2 or not rest or not isinstance(rest[0], Flatten):
-        rule = "images need one or two times Convolution, MaxPool, Relu, and then Flatten"
+    while length := _stage_length(rest):
+        rest, stages = rest[length:], stages + 1
+    if not 1 <= stages <= MOST_DEEP_STAGES or not rest or not isinstance(rest[0], Flatten):
+        rule = (
+            f"images need one to {MOST_DEEP_STAGES} times Convolution, BatchNorm (or not), MaxPool (or not), Relu, and"
+            " then Flatten"
+        )
         raise refused(f"{rule}; got {_text(layers)}")
     rest = _without_dropout(rest[1:])
     while [type(layer) for layer in rest[:2]] == [FullyConnected, Relu]:
@@ -110,6 +132,13 @@ def _check_image_layers(layers: tuple[Layer, ...]) -> None:
         raise refused(f"{rule}; got {_text(layers)}")
     if any(isinstance(layer, FullyConnected) and (layer.ntk or layer.zero) for layer in layers):
         raise refused("`ntk` and `zero` are for tables; got them for images")
+
+
+def _stage_length(layers: list[Layer]) -> int:
+    """Return how many layers the stage has that stands in front; 0 if none does."""
+    kinds = [type(layer) for layer in layers[:4]]
+    middles: tuple[list[type], ...] = ([], [BatchNorm], [MaxPool], [BatchNorm, MaxPool])
+    return next((len(m) + 2 for m in middles if kinds[: len(m) + 2] == [Convolution, *m, Relu]), 0)
 
 
 def _without_dropout(layers: list[Layer]) -> list[Layer]:

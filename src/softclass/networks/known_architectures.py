@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from softclass.errors import OptionError, nearest
 from softclass.networks.architecture import Architecture
 from softclass.networks.layers import (
     Activation,
+    BatchNorm,
     Columns,
     Convolution,
     Dropout,
@@ -23,8 +25,11 @@ from softclass.networks.layers import (
     Selu,
 )
 
-IMAGE_ARCHITECTURES = ("classic", "two", "two-hidden", "fast-digits")
+NATIVE_ARCHITECTURES = ("classic", "two", "two-hidden", "fast-digits")
+DEEP_ARCHITECTURES = ("deep", "deep5")  # with PyTorch
+IMAGE_ARCHITECTURES = NATIVE_ARCHITECTURES + DEEP_ARCHITECTURES
 DROPOUT = 0.25
+DEEP_MAPS, DEEP_SIDE = (32, 64, 128), 32
 SMALL_SIDE = 16  # below it a second stage keeps the sides of its maps, or nothing would be left of them
 REALMLP_WIDTHS, REALMLP_DROPOUT = (256, 256, 256), 0.15
 
@@ -35,15 +40,18 @@ def image_architecture(name: str, pixels: Pixels, n_classes: int, dropout: float
 
     Parameters
     ----------
-    name : {"classic", "two", "two-hidden", "fast-digits"}
+    name : {"classic", "two", "two-hidden", "fast-digits", "deep", "deep5"}
         "classic": one convolution of 32 maps. "two": 32 and 64 maps. "two-hidden": the same with "same" padding and a
-        hidden layer of 128. "fast-digits": 24 maps of 5 x 5, 32 maps, a hidden layer of 256.
+        hidden layer of 128. "fast-digits": 24 maps of 5 x 5, 32 maps, a hidden layer of 256. "deep": three stages with
+        batch normalisation, of 32, 64 and 128 maps, and one more of 128 each time the smaller side doubles above 32;
+        "deep5": the same with two convolutions in all stages but the first. Both need PyTorch.
     pixels : Pixels
         What comes in.
     n_classes : int
         Classes.
     dropout : float, optional
-        Rate of the dropout in front of each fully connected layer; default 0 for "classic" and 0.25 for the others.
+        Rate of the dropout in front of each fully connected layer; default 0 for "classic" and the deep ones, 0.25 for
+        the others.
 
     Returns
     -------
@@ -59,9 +67,11 @@ def image_architecture(name: str, pixels: Pixels, n_classes: int, dropout: float
     --------
     >>> image_architecture("two", Pixels(28, 28), 10).n_parameters
     34826
+    >>> image_architecture("deep", Pixels(28, 28), 10).n_parameters
+    104426
     """
     padding = "same" if min(pixels.height, pixels.width) < SMALL_SIDE else "valid"
-    rate = (0.0 if name == "classic" else DROPOUT) if dropout is None else dropout
+    rate = (0.0 if name in ("classic", *DEEP_ARCHITECTURES) else DROPOUT) if dropout is None else dropout
     drop = (Dropout(rate),) if rate else ()
     layers: tuple[Layer, ...]
     if name == "classic":
@@ -74,6 +84,8 @@ def image_architecture(name: str, pixels: Pixels, n_classes: int, dropout: float
     elif name == "fast-digits":
         maps = (*_stage(24, 5, padding), *_stage(32, 3, padding), Flatten())
         layers = (*maps, *drop, FullyConnected(256), Relu(), *drop)
+    elif name in DEEP_ARCHITECTURES:
+        layers = (*_deep_stages(min(pixels.height, pixels.width), 2 if name == "deep5" else 1), Flatten(), *drop)
     else:
         meant = nearest(name, IMAGE_ARCHITECTURES)
         hint = f'Did you mean "{meant[0]}"' if meant else ""
@@ -84,6 +96,18 @@ def image_architecture(name: str, pixels: Pixels, n_classes: int, dropout: float
 
 def _stage(maps: int, kernel: int, padding: str) -> tuple[Layer, ...]:
     return (Convolution(maps, kernel, padding), MaxPool(), Relu())
+
+
+def _deep_stages(side: int, depth: int) -> tuple[Layer, ...]:
+    """Stages of images of a side; all but the first have so many convolutions."""
+    stages = max(1, min(len(DEEP_MAPS), int(math.log2(max(side, 2)))))  # of small images nothing would be left
+    maps = [*DEEP_MAPS[:stages], *[DEEP_MAPS[-1]] * int(math.log2(max(side, DEEP_SIDE) / DEEP_SIDE))]
+    layers: list[Layer] = []
+    for number, width in enumerate(maps):
+        plain = depth - 1 if number else 0
+        layers += [Convolution(width, 3, "same"), BatchNorm(), Relu()] * plain
+        layers += [Convolution(width, 3, "same"), BatchNorm(), MaxPool(), Relu()]
+    return tuple(layers)
 
 
 def table_architecture(

@@ -13,7 +13,8 @@ class Pixels:
     Attributes
     ----------
     height, width : int
-        Sides, 1 to 96. A side below 8 is centred in 8 by zeros, which are means after normalising.
+        Sides, 1 to 96, or to 224 where PyTorch trains. A side below 8 is centred in 8 by zeros, which are means after
+        normalising.
     channels : int
         1 to 4.
     """
@@ -41,7 +42,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution with bias and stride 1.
+    """A convolution with stride 1, and with bias if no `BatchNorm` follows.
 
     Attributes
     ----------
@@ -56,6 +57,19 @@ class Convolution:
     maps: int
     kernel: int = 3
     padding: str = "valid"
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Each map is centred and scaled by mean and variance of the batch, then stretched and moved as is learned [1]_.
+
+    A fitted network takes running means of both instead; all of it is linear then and becomes part of the convolution.
+
+    References
+    ----------
+    .. [1] S. Ioffe and C. Szegedy, "Batch normalization: accelerating deep network training by reducing internal
+       covariate shift", ICML 2015.
+    """
 
 
 @dataclass(frozen=True)
@@ -149,6 +163,6 @@ class Scale:
 Activation: TypeAlias = Relu | Tanh | Sigmoid | Selu
 Input: TypeAlias = Pixels | Columns
 Layer: TypeAlias = (
-    Convolution | MaxPool | Activation | Flatten | Dropout | FullyConnected | Embedding | Periodic | Scale
+    Convolution | BatchNorm | MaxPool | Activation | Flatten | Dropout | FullyConnected | Embedding | Periodic | Scale
 )
 ACTIVATIONS: dict[str, Activation] = {"relu": Relu(), "tanh": Tanh(), "sigmoid": Sigmoid(), "selu": Selu()}

@@ -15,7 +15,7 @@ from softclass.errors import ShapeError
 from softclass.kernels import cpu
 from softclass.networks.architecture import Architecture
 from softclass.networks.engine import EngineState, Float32, Int64, Plan, Rows, StepReport
-from softclass.networks.engine_checks import check_parameters, check_smoothing
+from softclass.networks.engine_checks import check_is_native, check_parameters, check_smoothing
 from softclass.networks.layers import Periodic, Pixels, Scale
 from softclass.networks.row_arrays import WHERE, check_rows, column_arrays, count_rows, target_arrays
 from softclass.networks.start_weights import start_state
@@ -48,7 +48,7 @@ class NativeEngine:
     Raises
     ------
     OptionError
-        SC141, if `label_smoothing` lies outside [0, 1).
+        SC141, if `label_smoothing` lies outside [0, 1), or the architecture needs PyTorch.
 
     Examples
     --------
@@ -68,6 +68,7 @@ class NativeEngine:
         self, architecture: Architecture, *, seed: int, n_threads: int | None, label_smoothing: float = 0.0
     ) -> None:
         check_smoothing(label_smoothing, WHERE)
+        check_is_native(architecture, WHERE)
         self.architecture, self.seed, self.n_threads = architecture, seed, n_threads
         self.label_smoothing = label_smoothing
         self._constants = self._normalisation(None)

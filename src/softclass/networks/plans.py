@@ -14,7 +14,7 @@ from softclass.networks.layers import Pixels
 
 IMAGE_BATCH, SMALL_IMAGE_BATCH, SMALL_IMAGE_ROWS = 128, 64, 5_000
 IMAGE_RATES = (5e-3, 3e-3)  # of one stage, and of more
-IMAGE_DECAY, IMAGE_BETA2 = 0.01, 0.99
+IMAGE_DECAY, DEEP_DECAY, IMAGE_BETA2 = 0.01, 0.05, 0.99
 EPOCH_ROWS, FEWEST_EPOCHS, MOST_EPOCHS = 50_000, 3, 60
 MOST_MOVED_EPOCHS = 100  # of images that are mirrored or moved
 SHIFT, SHIFT_EPOCHS, SHIFT_SIDE = 2, 12, 20  # shorter runs and smaller images lose by it
@@ -78,7 +78,8 @@ def image_plan(architecture: Architecture, n_rows: int, chosen: Chosen, *, flip:
     Returns
     -------
     Plan
-        One stage: 6 epochs of 50,000 rows; two: 12, with a hidden layer 8, with a kernel of 5 and a hidden layer 4. At
+        One stage: 6 epochs of 50,000 rows; two: 12, with a hidden layer 8, with a kernel of 5 and a hidden layer 4;
+        with normalisation 8. At
         least 3 epochs, at most 60, or 100 where images are mirrored or moved.
 
     Examples
@@ -90,7 +91,8 @@ def image_plan(architecture: Architecture, n_rows: int, chosen: Chosen, *, flip:
     """
     batch = chosen.batch or (IMAGE_BATCH if n_rows >= SMALL_IMAGE_ROWS else SMALL_IMAGE_BATCH)
     stages, has_hidden = architecture.stages, len(architecture.hidden) > 1
-    passes = 6 if len(stages) == 1 else 12 if not has_hidden else 4 if stages[0].kernel == 5 else 8
+    is_deep = any(stage.normalised for stage in stages)
+    passes = 8 if is_deep else 6 if len(stages) == 1 else 12 if not has_hidden else 4 if stages[0].kernel == 5 else 8
     most = MOST_MOVED_EPOCHS if flip or shift else MOST_EPOCHS
     epochs = min(max(math.ceil(passes * EPOCH_ROWS / n_rows), FEWEST_EPOCHS), most)
     is_classic = len(stages) == 1 and not has_hidden
@@ -100,7 +102,7 @@ def image_plan(architecture: Architecture, n_rows: int, chosen: Chosen, *, flip:
         batch=batch,
         epochs=chosen.epochs or epochs,
         peak_rate=rate if chosen.peak_rate is None else chosen.peak_rate,
-        decay=IMAGE_DECAY if chosen.decay is None else chosen.decay,
+        decay=(DEEP_DECAY if is_deep else IMAGE_DECAY) if chosen.decay is None else chosen.decay,
         beta2=IMAGE_BETA2,
         flip=flip,
         shift=shift,

@@ -37,6 +37,7 @@ def start_weights(architecture: Architecture, seed: int) -> dict[str, Float32]:
     dict of float32 arrays
         Under the names and in the shapes of `Architecture.parameter_shapes`. Weights and biases of plain layers are
         uniform within ``1 / sqrt(inputs of a unit)``; those of the neural tangent parametrisation are standard normal.
+        A `BatchNorm` starts with factors and variances of one, biases and means of zero.
 
     Examples
     --------
@@ -70,6 +71,8 @@ def _start(architecture: Architecture, seed: int, tensor: int, name: str, shape:
         return _normal(seed, tensor, shape).astype(np.float32)
     if layer.startswith("stage"):
         stage = architecture.stages[int(layer.removeprefix("stage")) - 1]
+        if stage.normalised and what != "weight":
+            return np.full(shape, what in ("factor", "variance"), dtype=np.float32)
         return _uniform(seed, tensor, shape, 1 / math.sqrt(stage.kernel**2 * stage.in_channels))
     dense = architecture.hidden[int(layer.removeprefix("dense")) - 1]
     if dense.zero:

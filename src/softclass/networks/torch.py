@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -19,10 +19,11 @@ import numpy.typing as npt
 
 from softclass.errors import DeviceError, MissingExtraError, ShapeError
 from softclass.functions.cross_entropy import cross_entropy
-from softclass.networks.architecture import Architecture, Hidden, Stage
+from softclass.networks.architecture import Architecture, Hidden, Stage, is_statistic
 from softclass.networks.augmentation import ROUNDS, augmented, draws
 from softclass.networks.engine import EngineState, Float32, Int64, Plan, Rows, StepReport
 from softclass.networks.engine_checks import check_parameters, check_smoothing
+from softclass.networks.fitted_layers import NORM_EPSILON
 from softclass.networks.layers import Columns, Periodic, Relu, Scale, Selu, Sigmoid, Tanh
 from softclass.networks.row_arrays import check_rows, count_rows
 from softclass.networks.start_weights import start_state
@@ -48,6 +49,7 @@ WAVE_RATE, SCALE_RATE, NTK_BIAS_RATE = 0.1, 6.0, 0.1  # factors of RealMLP-TD
 # Smaller numbers count as 0: without gradient a moment would never get there, and subnormal numbers are slow.
 LEAST_GRADIENT, LEAST_FIRST_MOMENT, LEAST_SECOND_MOMENT = 1e-17, 1e-30, 1e-36
 LEAST_POWER = 1e-300
+STATISTIC_MOMENTUM = 0.1  # share of the batch in the running means of a normalisation
 LOSS_UNIT = 2.0**-24  # of the sums of a report
 _LOW = 0xFFFFFFFF
 _ACTIVATIONS: dict[type[Any], Any] = {
@@ -142,11 +144,11 @@ class TorchEngine:
         self.label_smoothing = label_smoothing
         self.device = _device(device)
         shapes = architecture.parameter_shapes
-        kinds = {name: (_rate_factor(architecture, name), _decays(name)) for name in shapes}
-        self._stored = sorted(shapes, key=kinds.__getitem__)  # as they lie in memory: what is updated alike together
+        kinds = {name: (_rate_factor(architecture, name), _decays(name)) for name in shapes if not is_statistic(name)}
+        self._stored = sorted(kinds, key=kinds.__getitem__)  # as they lie in memory: what is updated alike together
         places: dict[str, slice] = {}
         size = 0
-        for name in self._stored:
+        for name in (*self._stored, *filter(is_statistic, shapes)):
             places[name] = slice(size, size + math.prod(shapes[name]))
             size = places[name].stop
         self._groups: list[_Group] = []
@@ -161,7 +163,7 @@ class TorchEngine:
             for buffer in (self._parameters, self._first, self._second)
         ]
         # They share the memory of the parameters; the buffer is updated whole.
-        self._leaves = {name: view.detach().requires_grad_() for name, view in self._views[0].items()}
+        self._leaves = {name: self._views[0][name].detach().requires_grad_() for name in self._stored}
         self._steps, self._beta_products = 0, (1.0, 1.0)
         self._checked: Rows | None = None
 
@@ -201,7 +203,7 @@ class TorchEngine:
                 indices = np.array(order[place : place + plan.batch], dtype=np.int64)
                 epoch = plan.epoch_of(step)
                 masks = self._drawn_masks(indices, epoch, float(constants.dropout[at]))
-                found = self._gradients(self._batch(rows, indices, plan, epoch), masks)
+                found = self._gradients(self._batch(rows, indices, plan, epoch), masks, self._views[0])
                 sums = _sums(found, rows, indices)
                 if not math.isfinite(sums[0]):
                     return StepReport(step, loss_sum, weight_sum, correct, norm, False)
@@ -236,7 +238,7 @@ class TorchEngine:
         with self._settings(), torch.no_grad():
             for begin in range(0, len(chosen), LOGIT_ROWS):
                 block = chosen[begin : begin + LOGIT_ROWS]
-                logits[begin : begin + len(block)] = self._forward(self._inputs(rows, block), {}).cpu().numpy()
+                logits[begin : begin + len(block)] = self._forward(self._inputs(rows, block), {}, None).cpu().numpy()
         return logits
 
     def loss_and_gradients(
@@ -259,16 +261,18 @@ class TorchEngine:
         loss : float
             Sum of weight times loss, over the number of rows.
         gradients : dict of float32 arrays
-            Its derivatives, under the names of `parameters`.
+            Its derivatives, under the names of `parameters`; running means have none.
         """
         self._check(rows)
         chosen = np.asarray(indices, dtype=np.int64)
         masks = {} if dropout_masks is None else self._given_masks(dropout_masks, len(chosen))
+        followed = {name: view.clone() for name, view in self._views[0].items() if is_statistic(name)}
         with self._settings():
-            found = self._gradients(self._batch(rows, chosen), masks)
+            found = self._gradients(self._batch(rows, chosen), masks, followed)
             loss, _, _ = _sums(found, rows, chosen)
         gradients = dict(zip(self._stored, found.gradients, strict=True))
-        return loss / len(chosen), {name: _copied(gradients[name]) for name in self.architecture.parameter_shapes}
+        names = [name for name in self.architecture.parameter_shapes if name in gradients]
+        return loss / len(chosen), {name: _copied(gradients[name]) for name in names}
 
     def parameters(self) -> dict[str, Float32]:
         """Return copies of the parameters, under the names and in the shapes of `Architecture.parameter_shapes`."""
@@ -368,13 +372,15 @@ class TorchEngine:
 
     # ---- forward, backward, update
 
-    def _forward(self, inputs: tuple[Tensor, ...], masks: dict[int, Tensor]) -> Tensor:
-        """Return the logits."""
+    def _forward(
+        self, inputs: tuple[Tensor, ...], masks: dict[int, Tensor], followed: Mapping[str, Tensor] | None
+    ) -> Tensor:
+        """Return the logits; while training, the running means in `followed` are moved on."""
         p = self._leaves
         if self.architecture.stages:
             [h] = inputs
             for number, stage in enumerate(self.architecture.stages, start=1):
-                h = _staged(h, p[f"stage{number}.weight"], p[f"stage{number}.bias"], stage)
+                h = self._staged(h, f"stage{number}", stage, followed)
             h = h.permute(0, 2, 3, 1).reshape(len(h), -1)  # features in the order row, column, channel
         else:
             h = self._columns(*inputs)
@@ -382,6 +388,23 @@ class TorchEngine:
             h = h * masks[number] if number in masks else h
             h = _dense(h, p[f"dense{number + 1}.weight"], p[f"dense{number + 1}.bias"], layer)
         return h
+
+    def _staged(self, x: Tensor, name: str, stage: Stage, followed: Mapping[str, Tensor] | None) -> Tensor:
+        """Convolution, normalisation, pool, relu: in this order relu has a quarter of the work."""
+        top, left, bottom, right = stage.pads
+        if any(stage.pads):
+            x = functional.pad(x, (left, right, top, bottom))
+        weight, bias = self._leaves[f"{name}.weight"].permute(3, 2, 0, 1), self._leaves[f"{name}.bias"]
+        a = functional.conv2d(x, weight, None if stage.normalised else bias)
+        if stage.normalised:
+            kept = self._views[0] if followed is None else followed
+            a = functional.batch_norm(
+                a, kept[f"{name}.mean"], kept[f"{name}.variance"], self._leaves[f"{name}.factor"], bias,
+                training=followed is not None, momentum=STATISTIC_MOMENTUM, eps=NORM_EPSILON,
+            )  # fmt: skip
+        if stage.pooled:
+            a = functional.max_pool2d(a, 2) if a.device.type == "cpu" else largest_of_windows(a)
+        return functional.relu(a)
 
     def _columns(self, numbers: Tensor, codes: Tensor | None = None) -> Tensor:
         """Return the inputs of the first layer: numbers, waves, embedded columns, indicators."""
@@ -401,9 +424,9 @@ class TorchEngine:
         inputs = torch.cat(parts, dim=1)
         return inputs * p["scale.weight"] if architecture.has(Scale) else inputs
 
-    def _gradients(self, batch: _Batch, masks: dict[int, Tensor]) -> _Outcome:
+    def _gradients(self, batch: _Batch, masks: dict[int, Tensor], followed: Mapping[str, Tensor]) -> _Outcome:
         """Return what a step brings; gradients are in stored order, those of the sum of weight times loss by count."""
-        logits = self._forward(batch.inputs, masks)
+        logits = self._forward(batch.inputs, masks, followed)
         losses = cross_entropy(logits, batch.targets, reduction="none", label_smoothing=self.label_smoothing)
         weighted = losses if batch.weight is None else losses * batch.weight
         leaves = [self._leaves[name] for name in self._stored]
@@ -508,15 +531,6 @@ def _larger(first: Tensor, second: Tensor) -> Tensor:
     return torch.where(second > first, second, first)
 
 
-def _staged(x: Tensor, weight: Tensor, bias: Tensor, stage: Stage) -> Tensor:
-    """Convolution, pool, relu: in this order relu has a quarter of the work."""
-    top, left, bottom, right = stage.pads
-    if any(stage.pads):
-        x = functional.pad(x, (left, right, top, bottom))
-    a = functional.conv2d(x, weight.permute(3, 2, 0, 1), bias)
-    return functional.relu(functional.max_pool2d(a, 2) if a.device.type == "cpu" else largest_of_windows(a))
-
-
 def _dense(x: Tensor, weight: Tensor, bias: Tensor, layer: Hidden) -> Tensor:
     if layer.ntk:
         z = functional.linear(x, weight) * (1 / math.sqrt(layer.n_in)) + bias
@@ -549,7 +563,7 @@ def _rate_factor(architecture: Architecture, name: str) -> float:
 
 
 def _decays(name: str) -> bool:
-    return not name.endswith((".bias", ".phase")) and name != "scale.weight"
+    return not name.endswith((".bias", ".phase", ".factor")) and name != "scale.weight"
 
 
 def _threshold(probability: float) -> int:
