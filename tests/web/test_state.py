@@ -17,13 +17,14 @@ TASKS = Path(__file__).parent / "state_tasks.js"
 PANELS = ["softmax", "loss", "slow", "plane", "digit", "mistakes", "reliability", "sets"]
 MARKUP = '<img src=x onerror="window.broken=1"><script>window.broken=1</script>'
 MALFORMED = [
-    "", "#", "&&&", "=", "==", "v", "v=", "v=2", "v=1&v=", "p=", "p=nothing", "p=softmax,loss", "p=__proto__", "__proto__=1",
-    "constructor=1&toString=2&hasOwnProperty=3", "z=", "z=1", "z=1,2,3,4,5,6,7,8,9,10,11", "z=1,,2", "z=NaN,1", "z=Infinity,1",
-    "z=1e999,1", "z=0x10,1", "z=1e,2", "z=--1,2", "z=1;2", "z=%31,%32", "T=0", "T=-1", "T=1e-400", "T=NaN", "T=%", "T=%E0%A4%A",
-    "K=2.5", "K=1e99", "K=99999999999999999999", "hidden=0,99", "hidden=1,2,3,4", "loss=", "loss=ce,evil", "cell=1,2,3", "cell=-1,-1",
-    "seed=4294967296", "d=" + "A" * 30_000, "d=../../etc/passwd", f"d={quote(MARKUP)}", f"set={quote(MARKUP)}", f"p={MARKUP}",
-    f"hide={quote(MARKUP)}", f"{quote(MARKUP)}={quote(MARKUP)}", "tour=13", "tour=-1&lang=fr", "lang=<b>", "hide=z,z,T,nothing",
-    "a=" * 5000, "\u202e\u0000=\ud7ff", "step=1e6&m=31&eta=0",
+    "", "#", "&&&", "=", "==", "v", "v=", "v=2", "v=1&v=", "p=", "p=nothing", "p=softmax,loss", "p=__proto__",
+    "__proto__=1", "constructor=1&toString=2&hasOwnProperty=3", "z=", "z=1", "z=1,2,3,4,5,6,7,8,9,10,11", "z=1,,2",
+    "z=NaN,1", "z=Infinity,1", "z=1e999,1", "z=0x10,1", "z=1e,2", "z=--1,2", "z=1;2", "z=%31,%32", "T=0", "T=-1",
+    "T=1e-400", "T=NaN", "T=%", "T=%E0%A4%A", "K=2.5", "K=1e99", "K=99999999999999999999", "hidden=0,99",
+    "hidden=1,2,3,4", "loss=", "loss=ce,evil", "cell=1,2,3", "cell=-1,-1", "seed=4294967296", "d=" + "A" * 30_000,
+    "d=../../etc/passwd", f"d={quote(MARKUP)}", f"set={quote(MARKUP)}", f"p={MARKUP}", f"hide={quote(MARKUP)}",
+    f"{quote(MARKUP)}={quote(MARKUP)}", "tour=13", "tour=-1&lang=fr", "lang=<b>", "hide=z,z,T,nothing", "a=" * 5000,
+    "\u202e\u0000=\ud7ff", "step=1e6&m=31&eta=0",
 ]  # fmt: skip
 
 
@@ -117,7 +118,9 @@ def test_every_key_round_trips(ask: Callable[..., Any], fields: dict[str, Any], 
     found = ask("values", fragment="&".join(f"{key}={value}" for key, value in drawn.items()))
 
     assert found["notices"] == {}
-    assert {key: plain(text) for key, text in found["written"].items()} == {key: plain(text) for key, text in drawn.items()}
+    assert {key: plain(text) for key, text in found["written"].items()} == {
+        key: plain(text) for key, text in drawn.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -191,9 +194,7 @@ def test_malformed_addresses_never_break_the_page(page_at: Callable[..., Any]) -
 
 
 @pytest.mark.parametrize("panel", PANELS)
-def test_random_addresses_never_break_the_page(
-    page_at: Callable[..., Any], fields: dict[str, Any], panel: str
-) -> None:
+def test_random_addresses_never_break_the_page(page_at: Callable[..., Any], fields: dict[str, Any], panel: str) -> None:
     chance = random.Random(f"{panel} 7")
     fragments = [f"{drawn_fragment(fields, chance)}&p={panel}&tour=0&lang=en" for _ in range(25)]
 

@@ -69,8 +69,8 @@ function pair({ label, min, max, step, scale = "linear", low = min, high = max, 
  *
  * @param {object} place
  * @param {{key: string, label: string, hint?: string, min: number, max: number, step?: number, scale?: string,
- *   said?: function(number): string, output?: function(number): string}} parts `scale` "linear" or "log"; `said` is what
- *   a screen reader hears; `output` a line under the slider that follows the value
+ *   said?: function(number): string, output?: function(number): string}} parts `scale` "linear" or "log"; `said` is
+ *   what a screen reader hears; `output` a line under the slider that follows the value
  */
 export function slider(place, { key, label, hint, output, step = 1, ...rest }) {
   if (hidden(place, key)) return nothing();

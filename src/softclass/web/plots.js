@@ -329,8 +329,8 @@ export function ternary({ left, top, side, names = ["A", "B", "C"] }) {
     }
   }
   const shifts = [
-    [-6, 18, "start"],
-    [6, 18, "end"],
+    [0, 18, "start"],
+    [0, 18, "end"],
     [0, -8, "middle"],
   ];
   corners.forEach(([x, y], i) =>
