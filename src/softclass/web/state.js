@@ -61,6 +61,8 @@ export const FIELDS = {
   class: either(["top"], 99_999, "top", ["digit", ...TRUST]),
   versus: either(["second", "none"], 99_999, "second", ["digit"]),
   d: text(8192, "", ["digit"]),
+  at: list(integer(0, 9999), 0, 2, [], ["digit"]), // row and column in the map; []: where it is strongest
+  prep: word(["auto", "digit", "light", "dark"], "auto", ["digit"]),
 
   set: text(64, "", TRUST), // "": the first evaluation set
   norm: word(["count", "row", "column"], "count", ["mistakes"]),
