@@ -4,7 +4,8 @@
  * A set is `{name, training, validation, classes, axes, middles, shift, scale}`: `training` and `validation` are
  * `{features, targets}` (two numbers a point, one after the other; validation may be null), `axes` the names of the two
  * numbers ("" for drawn ones), `middles` one [x, y] a class in the units the network sees, which are
- * (value - shift) / scale axis by axis. Drawn sets have shift 0 and scale 1.
+ * (value - shift) / scale axis by axis. Drawn sets have shift 0 and scale 1. `given` is how many of the training points
+ * were not put in by hand; absent, all.
  */
 import { generator } from "softclass/random";
 
@@ -107,7 +108,7 @@ export function withAdded(set, added) {
   // Blobs keep their middles, so that a few points put in do not move the start of the run.
   const middles = meansOf(inUnits(training, set), classes.length);
   set.middles.forEach((middle, k) => (middles[k] = middle));
-  return { ...set, training, classes, middles };
+  return { ...set, training, classes, middles, given: old };
 }
 
 /** An empty set, to be filled by hand: two classes, drawn units. */
@@ -136,7 +137,8 @@ export function inUnits({ features, targets }, { shift, scale }) {
 }
 
 /**
- * The box that a picture of a set shows: all points with a margin, at least as wide as the drawn sets need.
+ * The box that a picture of a set shows: all points but those by hand, with a margin; for a drawn set at least -3.5 to
+ * 3.5.
  * @param {object} set
  * @returns {{x: [number, number], y: [number, number]}}
  */
@@ -144,10 +146,11 @@ export function boxOf(set) {
   const isDrawn = set.scale[0] === 1 && set.scale[1] === 1 && set.shift[0] === 0 && set.shift[1] === 0;
   const box = [0, 1].map((axis) => {
     let [low, high] = isDrawn ? [-3.5, 3.5] : [Infinity, -Infinity];
-    for (const part of [set.training, set.validation]) {
-      for (let at = axis; part !== null && at < part.features.length; at += 2) {
-        low = Math.min(low, part.features[at]);
-        high = Math.max(high, part.features[at]);
+    const given = set.training.features.subarray(0, 2 * (set.given ?? set.training.targets.length));
+    for (const features of [given, set.validation === null ? [] : set.validation.features]) {
+      for (let at = axis; at < features.length; at += 2) {
+        low = Math.min(low, features[at]);
+        high = Math.max(high, features[at]);
       }
     }
     const margin = high > low ? 0.08 * (high - low) : Math.max(Math.abs(high), 1) * 0.5;

@@ -1,0 +1,181 @@
+/** The points of panel 4: drawn, shipped, out of the user's own table, and those put in by hand. */
+import { fileBox } from "softclass/controls";
+import { CsvError, numberColumns, numbersOf } from "softclass/csv";
+import { ARTICLE, DRAWN, drawnSet, emptySet, tableSet, withAdded } from "softclass/points";
+import { generator } from "softclass/random";
+import { SourceError } from "softclass/source_error";
+
+/** Classes that can be told apart in a picture. */
+export const MOST_CLASSES = 10;
+
+/** Rows of a table that are trained on and shown; of more a sample is drawn. */
+const MOST_ROWS = 2000;
+const SAMPLE_SEED = 0;
+
+/**
+ * The user's own table as long as this tab is open; a change of language builds the panel anew, but not this.
+ * `columns` are what can be chosen, `chosen` what is, `rows` the points that come of it.
+ */
+const own = { name: "", table: null, columns: [], labels: [], chosen: null, rows: null };
+
+/** Points by hand that can be used: x, y and a class that exists; null if any is not like that. */
+export function cleaned(points) {
+  const isClass = (k) => Number.isInteger(k) && k >= 0 && k < MOST_CLASSES;
+  const isWhole = points.length % 3 === 0 && points.every((value, at) => at % 3 < 2 || isClass(value));
+  return isWhole ? points : null;
+}
+
+/**
+ * The set of a state.
+ * @param {object} place
+ * @param {{data: string, n: number, seed: number, points: number[]}} state
+ * @returns {Promise<object>} a set of softclass/points; without points for "own" before there are any
+ */
+export async function setOf(place, { data, n, seed, points }) {
+  return withAdded(await rawSet(place, data, n, seed), points);
+}
+
+async function rawSet({ t, source }, data, n, seed) {
+  if (DRAWN.includes(data)) return drawnSet(data, n, seed);
+  if (data === "article") {
+    const axes = [1, 2].map((i) => t("plane.feature", { i }));
+    return tableSet("article", { ...ARTICLE, axes }, seed);
+  }
+  if (data === "iris") return tableSet("iris", rowsOf(await source.iris()), seed);
+  return own.rows === null ? emptySet() : tableSet("own", own.rows, seed);
+}
+
+/** Rows for `tableSet` from two columns of numbers and class numbers, at most MOST_ROWS of them. */
+function rowsOf({ names, points, targets, classes }) {
+  const total = targets.length;
+  const rows = Array.from({ length: total }, (_, row) => row);
+  const kept = total <= MOST_ROWS ? rows : generator(SAMPLE_SEED).permutation(total).slice(0, MOST_ROWS);
+  return {
+    features: kept.flatMap((row) => [points[2 * row], points[2 * row + 1]]),
+    targets: kept.map((row) => targets[row]),
+    classes,
+    axes: names,
+    total,
+  };
+}
+
+/** Two columns of numbers of a table and one of classes, as the server of a model would answer. */
+function columnsOf(table, { x, y, label }) {
+  const [left, right] = [numbersOf(table, x), numbersOf(table, y)];
+  const at = table.names.indexOf(label);
+  const cells = table.rows.map((row, i) => {
+    if (row[at].trim() === "") throw new SourceError("plane.own.no_class", { row: i + 2, column: label });
+    return row[at].trim();
+  });
+  const classes = [...new Set(cells)].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+  const points = cells.flatMap((_, i) => [left[i], right[i]]);
+  return { names: [x, y], points, targets: cells.map((cell) => classes.indexOf(cell)), classes, column: label };
+}
+
+function checked(answer) {
+  const { classes } = answer;
+  const column = answer.column ?? "";
+  if (classes.length > MOST_CLASSES) {
+    throw new SourceError("plane.own.many_classes", { column, n: classes.length, most: MOST_CLASSES });
+  }
+  if (classes.length < 2) throw new SourceError("plane.own.one_class", { column });
+  return answer;
+}
+
+function element(name, attributes = {}, ...children) {
+  const node = document.createElement(name);
+  for (const [at, value] of Object.entries(attributes)) node.setAttribute(at, value);
+  node.append(...children);
+  return node;
+}
+
+/** Take a table: its first two columns of numbers, and as class the last column of anything else, or the last. */
+function open(name, table) {
+  const columns = numberColumns(table);
+  if (columns.length < 2) throw new SourceError("plane.own.few_numbers", { name, n: columns.length });
+  const texts = table.names.filter((column) => !columns.includes(column));
+  const label = texts.at(-1) ?? columns.at(-1);
+  const [x, y] = columns.filter((column) => column !== label);
+  if (y === undefined) throw new SourceError("plane.own.few_numbers", { name, n: columns.length - 1 });
+  const chosen = { x, y, label };
+  const rows = rowsOf(checked(columnsOf(table, chosen)));
+  Object.assign(own, { name, table, columns, labels: table.names, chosen, rows });
+}
+
+/**
+ * Controls for the user's own table: a file, or the columns of the data the page was started with.
+ * @param {object} place
+ * @param {function(): void} changed - called when there are other rows
+ * @returns {{element: HTMLElement, ready: Promise<void>}} `ready` when the columns of a served data set are known
+ */
+export function ownControls(place, changed) {
+  const { t, source } = place;
+  const failed = element("p", { class: "failed", role: "alert", hidden: "" });
+  const told = element("p", { class: "hint", role: "status" });
+  const lists = element("div", { class: "controls" });
+  let turn = 0;
+
+  const attempt = async (work) => {
+    const mine = (turn += 1);
+    failed.hidden = true;
+    try {
+      await work(() => mine === turn);
+      if (mine === turn) show();
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      if (mine !== turn) return;
+      failed.textContent = error instanceof CsvError ? t(`csv.${error.reason}`, error.values) : error.message;
+      failed.hidden = false;
+      show();
+      return;
+    }
+    changed();
+  };
+  const choose = (part) => (event) =>
+    attempt(async (isLatest) => {
+      const chosen = { ...own.chosen, [part]: event.target.value };
+      const answer = own.table === null ? await source.columns(chosen.x, chosen.y) : columnsOf(own.table, chosen);
+      if (isLatest()) Object.assign(own, { chosen, rows: rowsOf(checked(answer)) });
+    });
+  const list = (part, columns) => {
+    const select = element("select", {}, ...columns.map((name) => element("option", { value: name }, name)));
+    select.value = own.chosen[part];
+    select.addEventListener("change", choose(part));
+    select.id = `plane-own-${part}`;
+    return element("div", { class: "control" }, element("label", { for: select.id }, t(`plane.own.${part}`)), select);
+  };
+  function show() {
+    lists.replaceChildren();
+    told.textContent = t("plane.own.stays");
+    if (own.rows === null) return;
+    const { total, targets } = own.rows;
+    const key = total > targets.length ? "plane.own.sample" : "plane.own.shown";
+    const values = { name: own.name, n: place.integer(targets.length), total: place.integer(total) };
+    told.textContent = `${t(key, values)}${t("plane.own.stays")}`;
+    lists.append(list("x", own.columns), list("y", own.columns));
+    if (own.labels.length > 0) lists.append(list("label", own.labels));
+  }
+  const take = (file) =>
+    attempt(async (isLatest) => {
+      const found = await source.dropped(file);
+      if (found.kind !== "table") throw new SourceError(`plane.own.${found.kind}`, { name: found.name });
+      if (isLatest()) open(found.name, found.table);
+    });
+
+  /** The data the page was started with, as long as no file was opened. */
+  async function served() {
+    if (own.rows !== null) return;
+    const { number_columns: columns = [], name } = await source.model();
+    if (columns.length < 2) return;
+    const [x, y] = columns;
+    const rows = rowsOf(checked(await source.columns(x, y)));
+    if (own.rows === null) Object.assign(own, { name, columns, chosen: { x, y }, rows });
+  }
+  show();
+  const ready = served().then(show, (error) => {
+    failed.textContent = error.message;
+    failed.hidden = false;
+  });
+  const box = fileBox(place, { label: t("plane.own.file"), accept: ".csv,.tsv,.txt,text/csv", take });
+  return { element: element("div", { class: "stack" }, box, failed, lists, told), ready };
+}

@@ -1,0 +1,39 @@
+/** Generators at once, or a few milliseconds a frame. */
+const SLICE = 8; // milliseconds of work in a frame
+
+/**
+ * Run a generator to its end.
+ * @param {Generator} steps
+ * @returns {*} what it returned
+ */
+export function finished(steps) {
+  for (;;) {
+    const { value, done } = steps.next();
+    if (done) return value;
+  }
+}
+
+/**
+ * Drive a generator in slices.
+ * @param {Generator} steps
+ * @param {{each?: function(*): void, done: function(*): void}} tell - `each` hears the latest value once a frame
+ * @returns {function(): void} stops it
+ */
+export function inSlices(steps, { each, done }) {
+  let frame = requestAnimationFrame(slice);
+  function slice() {
+    const begin = performance.now();
+    let latest;
+    do {
+      const { value, done: over } = steps.next();
+      if (over) {
+        done(value);
+        return;
+      }
+      latest = value;
+    } while (performance.now() - begin < SLICE);
+    each?.(latest);
+    frame = requestAnimationFrame(slice);
+  }
+  return () => cancelAnimationFrame(frame);
+}
