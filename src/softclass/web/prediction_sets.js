@@ -57,7 +57,7 @@ export function ownScores({ n, width, own }, scores) {
   return Float64Array.from({ length: n }, (_, i) => (own[i] < 0 ? Infinity : scores[i * width + own[i]])).sort();
 }
 
-/** Which of n sorted scores is the limit for an error of alpha percent: ceil((n + 1)(100 - alpha) / 100), in integers. */
+/** Which of n sorted scores is the limit for alpha percent: ceil((n + 1)(100 - alpha) / 100), in integers. */
 export const rank = (n, alpha) => Math.floor(((n + 1) * (100 - alpha) + 99) / 100);
 
 /** The largest score that a class of a set may have; infinite, so that sets are full, if n rows cannot promise it. */
@@ -104,7 +104,9 @@ export function sets({ n, width, classes, times, own, targets }, scores, limit) 
 export function members({ width, columns, times }, scores, limit, i) {
   const entries = Array.from({ length: width }, (_, k) => k).filter((k) => scores[i * width + k] <= limit);
   entries.sort((a, b) => scores[i * width + a] - scores[i * width + b] || a - b);
-  return entries.filter((k) => times === null || times[i * width + k] > 0).map((k) => (columns === null ? k : columns[i * width + k]));
+  return entries
+    .filter((k) => times === null || times[i * width + k] > 0)
+    .map((k) => (columns === null ? k : columns[i * width + k]));
 }
 
 /**

@@ -1,8 +1,9 @@
 /**
- * Are the probabilities true? Mistakes, reliability and temperature from logits and targets: the twin of softclass.trust.
+ * Are the probabilities true? Mistakes, reliability and temperature from logits and targets: the twin of
+ * softclass.trust.
  *
- * A table of rows holds `width` entries a row. Usually an entry is a class. Where there were too many numbers, a row has
- * its largest logits, the logit of its own class, and one entry that stands for all other classes, as if they were
+ * A table of rows holds `width` entries a row. Usually an entry is a class. Where there were too many numbers, a row
+ * has its largest logits, the logit of its own class, and one entry that stands for all other classes, as if they were
  * equal: then everything is exact at T = 1 but for what asks about those classes one by one.
  */
 import { generator } from "softclass/random";
@@ -29,8 +30,8 @@ const MAX_EVALUATIONS = 60;
 
 /**
  * The rows of an evaluation, or some of them.
- * @param {object} evaluation - `n`, `classes`, `logits` {data, shape}, `targets`, `u`; with `top` {columns, lse, own} the
- *   logits are only the largest of each row, falling
+ * @param {object} evaluation - `n`, `classes`, `logits` {data, shape}, `targets`, `u`; with `top` {columns, lse, own}
+ *   the logits are only the largest of each row, falling
  * @param {ArrayLike<number>} [index] - which rows; all of them if absent
  * @returns {Rows}
  */
@@ -95,17 +96,24 @@ export function split({ n, role }, by) {
   if (by !== "role") {
     const order = generator(by).permutation(n);
     const half = Math.floor(n / 2);
-    return { calibration: Int32Array.from(order.slice(0, half)).sort(), test: Int32Array.from(order.slice(half)).sort() };
+    return {
+      calibration: Int32Array.from(order.slice(0, half)).sort(),
+      test: Int32Array.from(order.slice(half)).sort(),
+    };
   }
   const all = Array.from({ length: n }, (_, i) => i);
-  return { calibration: Int32Array.from(all.filter((i) => role[i] === 1)), test: Int32Array.from(all.filter((i) => role[i] !== 1)) };
+  return {
+    calibration: Int32Array.from(all.filter((i) => role[i] === 1)),
+    test: Int32Array.from(all.filter((i) => role[i] !== 1)),
+  };
 }
 
 /**
  * What each row says at a temperature.
  * @param {Rows} rows
  * @param {number} [T] - logits are divided by it
- * @returns {{p: Float64Array, loss: Float64Array, brier: Float64Array, confidence: Float64Array, predicted: Int32Array}}
+ * @returns {{p: Float64Array, loss: Float64Array, brier: Float64Array, confidence: Float64Array,
+ *   predicted: Int32Array}}
  *   p of one class of each entry (n x width); log loss in nats, infinite for an unknown class; Brier score summed over
  *   classes; the largest p and its class, the first one of equals
  */
@@ -200,7 +208,11 @@ export function topPairs({ cells }, most = 10) {
 
 /** Precision and recall of class k; null where nothing is there to divide by. */
 export function perClass({ truths, answers, hits }, k) {
-  return { n: truths[k], precision: answers[k] ? hits[k] / answers[k] : null, recall: truths[k] ? hits[k] / truths[k] : null };
+  return {
+    n: truths[k],
+    precision: answers[k] ? hits[k] / answers[k] : null,
+    recall: truths[k] ? hits[k] / truths[k] : null,
+  };
 }
 
 /**
@@ -225,7 +237,14 @@ export function bins(confidence, right, { number = ECE_BINS, by = "width" } = {}
   }
   return found
     .filter(({ n }) => n > 0)
-    .map(({ low, high, n, confidence: sum, hits, excess }) => ({ low, high, n, confidence: sum / n, share: hits / n, gap: -excess / n }));
+    .map(({ low, high, n, confidence: sum, hits, excess }) => ({
+      low,
+      high,
+      n,
+      confidence: sum / n,
+      share: hits / n,
+      gap: -excess / n,
+    }));
 }
 
 function equalWidth(confidence, number) {
@@ -293,7 +312,7 @@ export function nullBand(confidence, how, { draws = 1000, seed = 0 } = {}) {
 }
 
 /**
- * Mean log loss as a function of the inverse temperature, its slope and curvature; rows of unknown classes are left out.
+ * Mean log loss as a function of the inverse temperature, its slope and curvature; without rows of unknown classes.
  * @param {Rows} rows
  * @param {{smooth?: boolean}} [how] - with half a row of doubt spread over the classes, as training takes it
  * @returns {{size: number, at: function(number): {loss: number, slope: number, curvature: number}}} `size` is the
@@ -309,7 +328,8 @@ export function lossOfBeta({ n, width, logits, times, classes, own }, { smooth =
     const [from, to] = [i * width, row * width];
     let sum = 0;
     // An entry that stands for no class must not make the mean infinite.
-    for (let k = 0; k < width; k += 1) if (times === null || times[from + k] > 0) sum += (times === null ? 1 : times[from + k]) * logits[from + k];
+    for (let k = 0; k < width; k += 1)
+      if (times === null || times[from + k] > 0) sum += (times === null ? 1 : times[from + k]) * logits[from + k];
     for (let k = 0; k < width; k += 1) {
       const counts = times === null ? 1 : times[from + k];
       centred[to + k] = counts > 0 ? logits[from + k] - sum / classes : 0;

@@ -1,0 +1,340 @@
+/** Panel 7: whether what was promised comes true, and the one temperature that mends it. */
+import { button, choice, slider } from "softclass/controls";
+import { figure } from "softclass/figure";
+import { frac, math, row, sub, sum, text } from "softclass/formulas";
+import { axes, label, line, linear, log10, STYLES, svg, symbol } from "softclass/plots";
+import { register } from "softclass/text";
+import { words } from "softclass/text_reliability";
+import {
+  atTemperature,
+  bins,
+  brier,
+  ece,
+  fitTemperature,
+  logLoss,
+  lossOfBeta,
+  nullBand,
+  ofClass,
+} from "softclass/trust";
+import { element, lacking, nameOf, openTrust, remembered, showReadings } from "softclass/trust_bar";
+
+register(words);
+export const key = "reliability";
+export const fields = ["set", "calib", "T", "class", "bins", "by"];
+
+const DRAWS = 1000; // behind the band of luck
+const MOST_DRAWN = 1_000_000; // rows times draws; above 10,000 rows the error that luck shows is below 0.012 anyway
+const LEAST_DRAWS = 100;
+const [LEAST_T, MOST_T] = [0.1, 20];
+const CURVE_POINTS = 61;
+const BREATH = 12; // milliseconds of work before the page may breathe
+
+/** Build the panel into place.main. */
+export function view(place) {
+  const { t, store } = place;
+  const parts = {};
+  let turn = 0;
+  const star = remembered((rows) => (rows.own.some((entry) => entry >= 0) ? fitTemperature(rows) : null));
+  const smoothed = remembered((rows) => fitTemperature(rows, { smooth: true }));
+  const starred = remembered((rows, T) => logLoss(atTemperature(rows, T)).knownRows);
+  const luck = remembered((promised, number, by) => {
+    const draws = Math.min(DRAWS, Math.floor(MOST_DRAWN / promised.length));
+    return draws < LEAST_DRAWS ? null : nullBand(promised, { number, by }, { draws });
+  });
+  const curves = remembered((calibration, test) => ({ calibration: lossCurve(calibration), test: lossCurve(test) }));
+  explain(place, null);
+
+  function build(room) {
+    parts.readings = element("dl", { class: "readings" });
+    parts.lacking = element("div");
+    parts.take = button(place, {
+      label: t("reliability.take"),
+      kind: "main",
+      press: () => store.set({ T: settable(parts.star) }),
+    });
+    parts.reset = button(place, { label: t("reliability.reset"), press: () => store.set({ T: 1 }) });
+    parts.diagram = figure(place, { key: "reliability", title: t("reliability.diagram"), width: 560, height: 440 });
+    parts.curve = figure(place, { key: "temperature", title: t("reliability.curve"), width: 560, height: 320 });
+    parts.compare = element("div", { class: "card" });
+    const buttons = element("div", { class: "buttons apart" }, parts.take, parts.reset);
+    const beside = element("div", { class: "figures" }, parts.diagram.element, parts.curve.element);
+    room.append(parts.readings, parts.lacking, buttons, beside, parts.compare);
+  }
+
+  async function draw(facts) {
+    const mine = (turn += 1);
+    const how = { number: store.get("bins"), by: store.get("by") };
+    const now = judged(facts, facts.found, how);
+    const before = facts.T === 1 ? now : judged(facts, facts.plain, how);
+    parts.star = facts.calibration.n > 0 ? star(facts.calibration) : null;
+    const best = parts.star === null ? null : { T: parts.star, loss: starred(facts.test, parts.star) };
+    parts.take.disabled = best === null || settable(best.T) === facts.T;
+    parts.reset.disabled = facts.T === 1;
+    parts.lacking.replaceChildren(...(facts.calibration.n === 0 ? [lacking(place, "trust.no_calibration")] : []));
+    const definition = t(`reliability.ece.${facts.k < 0 ? "top" : "class"}.${how.by}`, {
+      bins: how.number,
+      name: facts.k < 0 ? "" : nameOf(place, facts.evaluation, facts.k),
+    });
+    const band = luck(now.promised, how.number, how.by);
+    showReadings(parts.readings, readings(place, { facts, now, before, best, band, definition }));
+    showDiagram(place, parts.diagram, now, before, facts.T);
+    compare(place, parts.compare, { facts, now, before, how, star: parts.star });
+    explain(place, best === null ? null : { T: best.T, smoothed: smoothed(facts.calibration) });
+    const found = await curves(facts.calibration, facts.test);
+    const [ofCalibration, ofTest] = await Promise.all([found.calibration, found.test]);
+    if (mine === turn) showCurve(place, parts.curve, { calibration: ofCalibration, test: ofTest, T: facts.T, best });
+  }
+
+  const options = ["width", "mass"].map((value) => ({ value, label: t(`reliability.by.${value}`) }));
+  const controls = () => [
+    slider(place, { key: "bins", label: t("reliability.bins"), min: 5, max: 30, step: 1 }),
+    choice(place, { key: "by", label: t("reliability.by"), options }),
+  ];
+  return openTrust(place, { keys: ["bins", "by"], controls, top: "trust.class.top_label", build, draw });
+}
+
+/** T as the address holds it: three decimals. */
+const settable = (T) => Math.min(Math.max(Number(T.toFixed(3)), 0.05), 20);
+
+/** What was promised in each row, whether it came true, and the bins of that. */
+function judged({ test, k }, found, how) {
+  const promised = k < 0 ? found.confidence : ofClass(test, found, k);
+  const right = Uint8Array.from(test.targets, (target, i) => (target === (k < 0 ? found.predicted[i] : k) ? 1 : 0));
+  const binned = bins(promised, right, how);
+  return { promised, right, binned, ece: ece(binned), loss: logLoss(found), brier: brier(found) };
+}
+
+function readings(place, { facts, now, before, best, band, definition }) {
+  const { t, number, integer } = place;
+  const at = t("reliability.at", { T: number(facts.T) });
+  const rows = [
+    { key: "ece", label: t("reliability.ece"), value: number(now.ece, 4), note: definition },
+    { key: "loss", label: t("reliability.loss"), value: number(now.loss.knownRows, 4), note: at },
+    { key: "brier", label: t("reliability.brier"), value: number(now.brier, 4), note: at },
+    {
+      key: "star",
+      label: t("reliability.star"),
+      value: best === null ? "–" : number(best.T, 3),
+      note:
+        best === null ? t("reliability.star.none") : t("reliability.star.note", { n: integer(facts.calibration.n) }),
+    },
+  ];
+  if (best !== null) {
+    const note = t("reliability.after.note", { before: number(before.loss.knownRows, 4) });
+    rows.push({ key: "after", label: t("reliability.after"), value: number(best.loss, 4), note });
+  }
+  if (band !== null) {
+    const note = t("reliability.luck.note", { n: integer(facts.test.n), high: number(band.high, 3) });
+    rows.splice(1, 0, { key: "luck", label: t("reliability.luck"), value: number(band.mean, 3), note });
+  }
+  return rows;
+}
+
+function showDiagram(place, made, now, before, T) {
+  const { t, number, percent, integer } = place;
+  const series = [{ found: now.binned, style: 0, name: t("reliability.now", { T: number(T) }) }];
+  if (T !== 1) series.unshift({ found: before.binned, style: 1, name: t("reliability.before") });
+  const worst = now.binned.reduce((most, bin) => (Math.abs(bin.gap) > Math.abs(most.gap) ? bin : most));
+  made.show({
+    summary: t("reliability.summary", {
+      over: now.binned.filter(({ gap }) => gap < 0).length,
+      n: now.binned.length,
+      gap: percent(Math.abs(worst.gap)),
+      confidence: percent(worst.confidence),
+      rows: integer(worst.n),
+    }),
+    columns: ["curve", "low", "high", "rows", "confidence", "share", "gap"].map((name) =>
+      t(`reliability.column.${name}`),
+    ),
+    rows: series.flatMap(({ found, name }) =>
+      found.map((bin) => [name, bin.low, bin.high, bin.n, bin.confidence, bin.share, bin.gap]),
+    ),
+    marks(width, height) {
+      const [left, right, top, bottom, floor] = [44, width - 12, 34, height - 120, height - 42];
+      const x = linear([0, 1], [left, right]);
+      const y = linear([0, 1], [bottom, top]);
+      const most = Math.max(...now.binned.map(({ n }) => n));
+      const tall = linear([0, most], [floor, bottom + 26]);
+      const format = (value) => number(value, 1);
+      const tower = ({ low, high, n }) =>
+        svg("rect", {
+          class: "bar fill c7",
+          x: x(low),
+          y: tall(n),
+          width: Math.max(x(high) - x(low) - 1, 2),
+          height: Math.max(floor - tall(n), 1),
+        });
+      const curve = ({ found, style }) => [
+        ...found.map((bin) =>
+          line(
+            [
+              [x(bin.confidence), y(bin.confidence)],
+              [x(bin.confidence), y(bin.share)],
+            ],
+            `${STYLES[style].stroke}`,
+          ),
+        ),
+        // The area of a mark is as large as its bin is full, so that bins of two rows do not rule the picture.
+        ...found.map((bin) => symbol(style, x(bin.confidence), y(bin.share), 2.5 + 6 * Math.sqrt(bin.n / most))),
+      ];
+      const legend = series.flatMap(({ style, name }, i) => [
+        symbol(style, left + 14 + i * 104, 12, 4.5),
+        label(name, left + 24 + i * 104, 17),
+      ]);
+      return [
+        axes({ x, y, width, height: bottom + 22, yLabel: "", format }),
+        line(
+          [
+            [x(0), y(0)],
+            [x(1), y(1)],
+          ],
+          "theory",
+        ),
+        label(t("reliability.perfect"), x(0.2), y(0.2) - 10, { style: "muted", anchor: "end" }),
+        label(t("reliability.y"), left + 6, top + 12, { style: "muted" }),
+        ...series.flatMap(curve),
+        ...legend,
+        ...now.binned.map(tower),
+        svg("line", { class: "axis", x1: left, x2: right, y1: floor, y2: floor }),
+        label(t("reliability.count"), left, height - 8, { style: "muted" }),
+        label(integer(most), left - 6, bottom + 36, { style: "tick", anchor: "end" }),
+        label(t("reliability.x"), right, height - 8, { style: "muted", anchor: "end" }),
+      ];
+    },
+  });
+}
+
+/** Mean log loss at temperatures from end to end; the page breathes in between. */
+async function lossCurve(rows) {
+  if (!rows.own.some((entry) => entry >= 0)) return [];
+  const { at } = lossOfBeta(rows);
+  const found = [];
+  let start = performance.now();
+  for (let i = 0; i < CURVE_POINTS; i += 1) {
+    const T = LEAST_T * (MOST_T / LEAST_T) ** (i / (CURVE_POINTS - 1));
+    found.push([T, at(1 / T).loss]);
+    if (performance.now() - start < BREATH) continue;
+    await new Promise((resolve) => setTimeout(resolve));
+    start = performance.now();
+  }
+  return found;
+}
+
+function showCurve(place, made, { calibration, test, T, best }) {
+  const { t, number } = place;
+  const near = (points, at) =>
+    points.reduce((found, point) =>
+      Math.abs(Math.log(point[0] / at)) < Math.abs(Math.log(found[0] / at)) ? point : found,
+    );
+  const both = [calibration, test].filter((points) => points.length > 0);
+  const least = Math.min(...both[0].map(([, loss]) => loss));
+  // High enough for what happens around T = 1, also where the curves end higher.
+  const highest = Math.max(
+    ...both.map((points) => Math.max(2.2 * near(points, 1)[1], 4 * near(points, best?.T ?? 1)[1])),
+    1e-6,
+  );
+  const series = [
+    { points: calibration, style: 0, name: t("reliability.curve.calibration") },
+    { points: test, style: 2, name: t("reliability.curve.test") },
+  ].filter(({ points }) => points.length > 0);
+  const between = (points, at) => {
+    const above = points.findIndex(([value]) => value >= at);
+    if (above <= 0) return points.at(above < 0 ? -1 : 0)[1];
+    const [[low, first], [high, second]] = [points[above - 1], points[above]];
+    return first + ((second - first) * Math.log(at / low)) / Math.log(high / low);
+  };
+  made.show({
+    summary:
+      best === null || calibration.length === 0
+        ? t("reliability.curve.summary.none")
+        : t("reliability.curve.summary", {
+            T: number(best.T, 2, true),
+            loss: number(least, 4),
+            before: number(between(calibration, 1), 4),
+          }),
+    columns: [t("reliability.column.curve"), "T", t("reliability.curve.y")],
+    rows: series.flatMap(({ points, name }) => points.map(([at, loss]) => [name, at, loss])),
+    marks(width, height) {
+      const x = log10([LEAST_T, MOST_T], [44, width - 14]);
+      const y = linear([0, highest], [height - 42, 34]);
+      const drawn = (points) => points.map(([at, loss]) => [x(at), loss > highest ? NaN : y(loss)]);
+      const marked = (at, words, above) => [
+        svg("line", { class: "axis", x1: x(at), x2: x(at), y1: y.range[0], y2: y.range[1] }),
+        label(words, x(at) + 5, y.range[1] + above, { style: "strong" }),
+      ];
+      const legend = series.flatMap(({ style, name }, i) => [
+        line(
+          [
+            [48 + i * 150, 12],
+            [74 + i * 150, 12],
+          ],
+          STYLES[style],
+        ),
+        label(name, 80 + i * 150, 17),
+      ]);
+      const now = Math.min(Math.max(T, LEAST_T), MOST_T);
+      return [
+        axes({ x, y, width, height, xLabel: t("reliability.curve.x"), format: (value) => number(value, 2), yTicks: 5 }),
+        label(t("reliability.curve.y"), 50, 48, { style: "muted" }),
+        ...(best === null ? [] : marked(best.T, `T* = ${number(best.T, 2, true)}`, 28)),
+        ...series.map(({ points, style }) => line(drawn(points), STYLES[style])),
+        ...series.map(({ points, style }) => symbol(style, x(now), y(Math.min(between(points, now), highest)), 5)),
+        ...legend,
+      ];
+    },
+  });
+}
+
+function compare(place, card, { facts, now, before, how, star }) {
+  const { t, number, percent } = place;
+  const mean = (values) => values.reduce((total, value) => total + value, 0) / values.length;
+  const columns = [{ T: 1, found: before }];
+  if (facts.T !== 1) columns.push({ T: facts.T, found: now });
+  if (star !== null && settable(star) !== facts.T)
+    columns.push({ T: star, found: judged(facts, atTemperature(facts.test, star), how), mark: "T* = " });
+  const measures = [
+    ["loss", ({ loss }) => number(loss.knownRows, 4, true)],
+    ["brier", (found) => number(found.brier, 4, true)],
+    ["ece", (found) => number(found.ece, 4, true)],
+    ["mean", ({ promised }) => percent(mean(promised))],
+    ["right", ({ right }) => percent(mean(right))],
+  ];
+  const head = [t("reliability.compare.measure"), ...columns.map(({ T, mark = "T = " }) => `${mark}${number(T, 3)}`)];
+  const body = measures.map(([name, read]) =>
+    element(
+      "tr",
+      {},
+      element("th", { scope: "row" }, t(`reliability.${name}`)),
+      ...columns.map(({ found }) => element("td", { class: "number" }, read(found))),
+    ),
+  );
+  const table = element(
+    "table",
+    {},
+    element("thead", {}, element("tr", {}, ...head.map((name) => element("th", { scope: "col" }, name)))),
+    element("tbody", {}, ...body),
+  );
+  card.replaceChildren(element("h3", {}, t("reliability.compare")), element("div", { class: "table" }, table));
+}
+
+function explain(place, best) {
+  const { side, t, number } = place;
+  side.notice(t("reliability.notice.1"), t("reliability.notice.2"), t("reliability.notice.3"));
+  side.formula(
+    math(
+      sub("p", "k"),
+      "=",
+      frac(row("exp", "(", sub("z", "k"), "/", "T", ")"), row(sum("j"), "exp", "(", sub("z", "j"), "/", "T", ")")),
+    ),
+    math(text("ECE"), "=", sum("b"), frac(sub("n", "b"), "n"), "|", sub("acc", "b"), "−", sub("conf", "b"), "|"),
+  );
+  const own = best === null ? [] : [t("reliability.derive.3", { T: number(best.smoothed, 3) })];
+  side.derivation(t("reliability.derive.1"), t("reliability.derive.2"), ...own);
+  const attempts = best === null ? [] : [{ text: t("reliability.try.star"), state: { T: settable(best.T) } }];
+  side.tryThis([
+    ...attempts,
+    { text: t("reliability.try.sharp"), state: { T: 0.3 } },
+    { text: t("reliability.try.mass"), state: { by: "mass" } },
+    { text: t("reliability.try.bins"), state: { bins: 30 } },
+  ]);
+}
