@@ -18,7 +18,7 @@ CASES = [
     pytest.param("keras_loss", "torch", {"KERAS_BACKEND": "torch"}, marks=pytest.mark.slow),
     pytest.param("keras_loss", "jax", {"KERAS_BACKEND": "jax"}, marks=pytest.mark.slow),
 ]
-LIBRARIES = {"last_layer": ("torch",), "keras_loss": ("keras",)}
+LIBRARIES = {"last_layer": ("torch",), "keras_loss": ("keras",), "slow_learning": ()}
 
 
 def test_every_example_is_run_here() -> None:
@@ -45,6 +45,22 @@ def test_an_example_classifies_digits(name: str, backend: str, environment: dict
     assert float(log_loss) < 0.25
     assert float(accuracy) > 0.95
     assert f"backend {backend}\n" in done.stdout or not environment
+
+
+def test_the_example_of_slow_learning_shows_it() -> None:
+    told = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+    done = subprocess.run([sys.executable, EXAMPLES / "slow_learning.py"], env=told, capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.findall(r"cross_entropy +([\d,]+)", done.stdout) == ["17", "13"]
+    assert re.findall(r"squared_error +([\d,]+)", done.stdout) == ["232", "28,991"]
+    assert re.findall(r"(eps|clip|logsumexp) .*push +([\d.]+)", done.stdout) == [
+        ("eps", "0.0137"),
+        ("clip", "0.0000"),
+        ("logsumexp", "1.0000"),
+    ]
+    assert re.findall(r"softmax_(ce|se) +(\w+)", done.stdout) == [("ce", "1"), ("se", "never")]
 
 
 def test_the_page_shows_parts_of_the_examples() -> None:

@@ -1,9 +1,12 @@
-"""``softclass demo``: train on the two data sets that come along, predict, evaluate, and say where the reports are."""
+"""``softclass demo``: train on the two data sets that come along, predict, evaluate, and say where the reports are.
+
+``softclass demo slow-learning`` repeats the experiments of docs/concepts/slow-learning.md in their place.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -23,16 +26,26 @@ DEMOS: tuple[tuple[str, str, str | None, str], ...] = (
 
 
 def demo(
+    what: Annotated[
+        Literal["models", "slow-learning"],
+        Parameter(help="slow-learning: experiments with cross-entropy and squared error; tables and figures"),
+    ] = "models",
+    /,
     *,
-    output: Annotated[str, option("folder of the two runs", "--output", "-o", metavar="DIR")] = "runs",
+    output: Annotated[str, option("where the new folders go", "--output", "-o", metavar="DIR")] = "runs",
     common: Common = Common(),  # noqa: B008 - frozen
     screen: Annotated[Screen, Parameter(parse=False)],
 ) -> None:
     """Train on a table and on images that come along, predict, evaluate, and write both reports."""
+    if what == "slow-learning":
+        from softclass.cli.slow_learning import show_slow_learning
+
+        show_slow_learning(Path(output, what), common.threads, screen)
+        return
     found: list[dict[str, Any]] = []
-    for name, file, target, what in DEMOS:
+    for name, file, target, about in DEMOS:
         path = Path(output, name)
-        screen.result(screen.out.paint(f"== {what}", "label"))
+        screen.result(screen.out.paint(f"== {about}", "label"))
         model = _train(path, file, target, common, screen)
         screen.result()
         _predict(model, path, file, screen)

@@ -171,6 +171,39 @@ def plane_epochs(
     return next((epoch for epoch, (shares, _) in found if shares[0] >= accuracy), None)
 
 
+def plane_margin(start_scale: float, *, seed: int = 7, spread: float = 0.6) -> float:
+    """
+    Return by how much the wrong class leads the right one at the start, in the mean of the points.
+
+    Parameters
+    ----------
+    start_scale : float
+        Factor of the start weights, at least 0.
+    seed, spread : int, float
+        Of `plane_points`.
+
+    Returns
+    -------
+    float
+        In nats.
+
+    Raises
+    ------
+    OptionError
+        SC141, if a number is out of its range.
+
+    Examples
+    --------
+    >>> round(plane_margin(2.0), 3)
+    12.036
+    """
+    check_number("plane_margin", "start_scale", start_scale)
+    features, targets = plane_points(seed, spread)
+    logits = start_scale * features @ _centres()[[1, 2, 0]].T
+    rows = np.arange(len(targets))
+    return float((logits[rows, (targets - 1) % 3] - logits[rows, targets]).mean())
+
+
 def best_rate(
     start_scale: float,
     head: str,
