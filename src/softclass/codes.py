@@ -164,5 +164,5 @@ CODES: dict[str, Code] = {
     "SC850": Code(DataWarning, "model file open to others", "Every user of this machine may change the model file. The checksum finds accidents, not a person who writes it again."),
     "SC851": Code(DataWarning, "facts of a later softclass", "A later softclass wrote facts that this one does not know. It marked them as optional: predictions are the same."),
     "SC852": Code(DataWarning, "training restarted with a smaller rate", "Loss or gradient of a network turned NaN or infinite, so the epoch was begun again with 0.3 of the learning rate. It happens with rates that are too high and with extreme values; the third time is SC132."),
-    "SC853": Code(DataWarning, "rows that a page does not show", "A page holds up to two million logits and as many cells: of more rows a seeded sample is shown. Images that their source calls a part of the training are left out, since a model knows them."),
+    "SC853": Code(DataWarning, "rows that the page does not show", "A page holds up to two million logits and as many cells: of more rows a seeded sample is shown. Rows that the model learnt from are left out, since it knows them."),
 }

@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from softclass.server.app import create_app, limited, listen, make_server
-from softclass.server.page import served_page
+from served import exploring
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
 REQUIRED = os.environ.get("SOFTCLASS_REQUIRE_BROWSER") == "1"
@@ -53,35 +50,11 @@ def browser() -> Iterator[Any]:
         launched.close()
 
 
-@contextmanager
-def serving(make: Callable[[int], Any]) -> Iterator[int]:
-    """Run the application that `make` returns for a port; give the port."""
-    with listen(0) as listening:
-        port = listening.getsockname()[1]
-        server = make_server(limited(make(port), port))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        try:
-            yield port
-        finally:
-            server.should_exit = True
-            thread.join(timeout=20)
-            assert not thread.is_alive()
-
-
-@pytest.fixture(scope="session")
-def serve() -> Callable[[Callable[[int], Any]], Any]:
-    """Serve an application while a with statement lasts."""
-    return serving
-
-
 @pytest.fixture(scope="session")
 def demo_address() -> Iterator[str]:
     """Where the page with the shipped demo is served."""
-    bugs: list[Exception] = []
-    with serving(lambda port: create_app(served_page("demo"), None, None, bugs.append)) as port:
-        yield f"http://127.0.0.1:{port}/explore"
-    assert bugs == []
+    with exploring(None) as address:
+        yield address
 
 
 @dataclass

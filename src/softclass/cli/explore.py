@@ -87,16 +87,16 @@ def _explored(model: str, data: str | None, threads: int | None, screen: Screen)
 
     notes = Notes()
     opened = load(model, threads=threads, notes=notes)
-    record = recorded(model) if data is None else None
+    record = recorded(model)
     rows = []
     if data is not None:
         screen.progress("phase", {"name": "evaluating", "done": 0, "total": None})
-        rows.append(shown_data(opened, data, notes))
+        rows.append(shown_data(opened, data, notes, record))
     elif record is not None:
         rows.append(shown_record(opened, record, notes))
     for note in notes:
         screen.note(note)
-    if record is not None and opened.manifest.task == "images":
+    if data is None and record is not None and opened.manifest.task == "images":
         screen.remark(f"the tested images of the run are shown without pictures; to see them: {_with_data(model)}")
     if not rows:
         what = "the figures of its test" if opened.evaluation is not None else "no test"

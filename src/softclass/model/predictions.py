@@ -180,6 +180,13 @@ def read_predictions(
     return logits, [str(name) for name in table.column("target").to_pylist()], leading
 
 
+def leading_columns(path: Path) -> dict[str, pa.ChunkedArray]:
+    """Read of a predictions file only the columns that stand before the predictions."""
+    names = pq.read_schema(path).names
+    table = pq.read_table(path, columns=names[: names.index("prediction")], use_threads=False)
+    return {name: table.column(name) for name in table.column_names}
+
+
 class _Writer:
     """Writes blocks of one schema."""
 

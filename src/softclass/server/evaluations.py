@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from softclass.data.table import ReadOptions
 from softclass.errors import Notes, TableError, shown
 from softclass.model.manifest import Manifest
 from softclass.model.model import Model
-from softclass.model.predictions import read_predictions
+from softclass.model.predictions import leading_columns, read_predictions
 from softclass.model.rows import Rows, feeds_of, read_rows
 from softclass.model.run_files import CONFIG_FILE, MODEL_FILE, PREDICTIONS_FILE
 from softclass.report.thumbnails import reduced, sheet_png
@@ -161,7 +162,7 @@ def thumbnails_of(pixels: Pixels) -> dict[str, Any]:
     return {"height": height, "width": width, "columns": columns, "png": np.frombuffer(png, dtype=np.uint8)}
 
 
-def shown_data(model: Model, data: str, notes: Notes) -> Shown:
+def shown_data(model: Model, data: str, notes: Notes, record: Path | None = None) -> Shown:
     """
     Read labelled rows and ask the model about them.
 
@@ -173,22 +174,31 @@ def shown_data(model: Model, data: str, notes: Notes) -> Shown:
         A table, or images.
     notes : Notes
         Collects what was filled, skipped or guessed.
+    record : Path, optional
+        The tested rows of the run, as `recorded` finds them. If `data` is what the run learnt from, only these are
+        shown.
 
     Returns
     -------
     Shown
-        All rows, or a seeded sample. Images that their source calls parts of the training are left out.
+        The rows, or a seeded sample. Images that their source calls a part of the training are left out.
 
     Raises
     ------
     DataError
         SC3xx, if the rows do not fit the model or have no labels.
     """
+    tested = None if record is None or not _learnt_from(record, data) else _tested_places(record)
     if model.manifest.task == "images":
-        found = _shown_images(model, data, notes)
+        found = _shown_images(model, data, notes, tested)
     else:
         blocks = [_block(model, rows) for rows in _labelled(data, model.manifest, notes)]
-        found = bounded(_joined(blocks, Path(data).name), notes)
+        found = _joined(blocks, Path(data).name)
+        if tested is not None:
+            rows = np.array([row for row in range(len(found.targets)) if str(row + 1) in tested], dtype=np.int64)
+            _tell_learnt(len(found.targets) - len(rows), notes)
+            found = replace(found.take(rows), total=len(rows))
+        found = bounded(found, notes)
     if not len(found.targets):
         raise TableError("SC301", "there are no rows to show", where=shown(data))
     return found
@@ -260,7 +270,29 @@ def _labelled(data: str, manifest: Manifest, notes: Notes) -> Iterator[Rows]:
         raise
 
 
-def _shown_images(model: Model, data: str, notes: Notes) -> Shown:
+def _learnt_from(record: Path, data: str) -> bool:
+    """Whether a run learnt from these data, by the paths that its configuration keeps."""
+    try:
+        config = tomllib.loads((record.parent / CONFIG_FILE).read_text(encoding="utf-8"))
+        paths = [Path(path).resolve() for path in config["train"]["data"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return Path(data).resolve() in paths
+
+
+def _tested_places(record: Path) -> frozenset[str]:
+    """Numbers of the rows, or names of the images, that a run was tested on."""
+    columns = leading_columns(record)
+    name = "file" if "file" in columns else "row"
+    return frozenset(map(str, columns[name].to_pylist()))
+
+
+def _tell_learnt(count: int, notes: Notes) -> None:
+    if count:
+        notes.add("SC853", "rows that the model learnt from or was calibrated on are not shown", count=count)
+
+
+def _shown_images(model: Model, data: str, notes: Notes, tested: frozenset[str] | None) -> Shown:
     """Read images, leave those out that are parts of the training, and ask the model about the rest."""
     manifest = model.manifest
     spec, preprocessing = manifest.image_spec(), manifest.preprocessing()
@@ -270,9 +302,10 @@ def _shown_images(model: Model, data: str, notes: Notes) -> Shown:
     roles = np.zeros(len(targets), dtype=np.uint8)
     if images.parts is not None:
         roles = np.array([ROLES.get(part, LEARNT) for part in images.parts], dtype=np.uint8)
+    if tested is not None:
+        roles = np.array([TEST if place in tested else LEARNT for place in images.files], dtype=np.uint8)
     rows = np.flatnonzero(roles != LEARNT)
-    if len(rows) < len(roles):
-        notes.add("SC853", "images of the training part are not shown", count=len(roles) - len(rows))
+    _tell_learnt(len(roles) - len(rows), notes)
     pixels = images.pixels[rows]
     found = Shown(
         name=Path(data).name,
@@ -334,7 +367,7 @@ def _columns(feeds: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
     """Inputs of the graph as single columns, whatever the layout."""
     found = {}
     for name, values in feeds.items():
-        for at, column in enumerate(values.reshape(len(values), -1).T):
+        for at, column in enumerate(np.atleast_2d(values.T)):
             found[f"{name}/{at}"] = np.ascontiguousarray(column)
     return found
 

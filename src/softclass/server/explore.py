@@ -238,14 +238,14 @@ def contents_of(bundle: Mapping[str, Any]) -> str:
         parts.append(f"the names, ranges and categories of its {len(model['input']['columns']):,} columns")
     for name, answer in bundle.items():
         if name.startswith("evaluation:"):
-            what = ["logits and labels"]
+            what = ["logits", "labels"]
             what += ["cells"] if answer.get("rows") else []
             what += ["pictures"] if answer.get("thumbnails") else []
             what += ["places"] if answer.get("places") else []
             parts.append(f"{_listed(what)} of {answer['n']:,} rows of {shown(answer['name'])}")
     if "columns" in bundle:
         parts.append(f"{len(bundle['columns']['names']):,} columns of numbers")
-    return _listed(parts)
+    return "; ".join(parts)
 
 
 def _listed(parts: Sequence[str]) -> str:

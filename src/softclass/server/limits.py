@@ -7,6 +7,7 @@ connection: a server on the loopback is still reached by every page that a brows
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -28,6 +29,7 @@ MAX_CONNECTIONS = 512
 HEADER_SECONDS = 10.0
 BODY_SECONDS = 30.0
 WRITE_SECONDS = 30.0
+LINGER_SECONDS = 1.0
 
 # On every answer: nothing is guessed, kept, framed, or told to another site.
 SAFE_HEADERS = {
@@ -93,7 +95,7 @@ class Limits:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        state = _Answer(send)
+        state = _Answer(receive, send)
         try:
             self.check(scope)
         except Refusal as refusal:
@@ -155,7 +157,8 @@ def _too_large() -> Refusal:
 class _Answer:
     """Lets one answer out: of the application, or a refusal in its place."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
         self._send = send
         self._begun = False
         self._refused = False
@@ -167,7 +170,11 @@ class _Answer:
             await self._send(message)
 
     async def refuse(self, refusal: Refusal) -> None:
-        """Answer with a refusal and close the connection, which may still be sending."""
+        """Answer with a refusal and close the connection.
+
+        A client that is still sending would not see an answer on a connection that is closed in its face, so for a
+        moment what it sends is read and thrown away.
+        """
         self._refused = True
         if self._begun:
             return
@@ -176,7 +183,12 @@ class _Answer:
         every = [*headers.items(), *SAFE_HEADERS.items(), *refusal.headers]
         raw = [(name.encode("ascii"), value.encode("ascii")) for name, value in every]
         await self._send({"type": "http.response.start", "status": refusal.status, "headers": raw})
-        await self._send({"type": "http.response.body", "body": body})
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while (await self._receive()).get("more_body", False):
+                    pass
+        await self._send({"type": "http.response.body", "body": b""})
 
 
 def check_token(given: str | None, token: str) -> None:

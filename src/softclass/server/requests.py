@@ -140,7 +140,8 @@ def read_row(found: Any, manifest: Manifest) -> dict[str, npt.NDArray[Any]]:
         table = read_table(columns, ReadOptions(tie_break=schema.dialect), Notes())
         inputs = encode_columns(table, schema, Notes())
     except TableError as error:
-        raise Refusal(422, error.code, error.message, "row", error.hint) from None
+        column = error.where.rpartition('column "')[2].rstrip('"')
+        raise Refusal(422, error.code, error.message, f"row.{column}", error.hint) from None
     return feeds_of(preprocessing, inputs)
 
 
