@@ -92,7 +92,12 @@ function element(name, attributes = {}, ...children) {
 /** Take a table: its first two columns of numbers, and as class the last column of anything else, or the last. */
 function open(name, table) {
   const columns = numberColumns(table);
-  if (columns.length < 2) throw new SourceError("plane.own.few_numbers", { name, n: columns.length });
+  if (columns.length < 2) {
+    // A column that begins with a number was meant as numbers: say which of its cells is none.
+    const first = { ...table, rows: table.rows.slice(0, 1) };
+    for (const column of numberColumns(first)) numbersOf(table, column);
+    throw new SourceError("plane.own.few_numbers", { name, n: columns.length });
+  }
   const texts = table.names.filter((column) => !columns.includes(column));
   const label = texts.at(-1) ?? columns.at(-1);
   const [x, y] = columns.filter((column) => column !== label);

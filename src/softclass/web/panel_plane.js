@@ -19,6 +19,9 @@ const SLICE = 8; // milliseconds of work in a frame on the way to an epoch
 const REDRAW = 100; // milliseconds between two pictures on the way to an epoch
 const READY = 1500; // milliseconds after which the panel counts as opened, even if its epoch is not reached
 
+/** Epochs a second that people can follow: nine at first, faster and faster later. */
+const pace = (epochs) => (epochs + 10) / 1.2;
+
 function element(name, attributes = {}, ...children) {
   const node = document.createElement(name);
   for (const [at, value] of Object.entries(attributes)) node.setAttribute(at, value);
@@ -50,12 +53,12 @@ export async function view(place) {
   };
   const readings = element("dl", { class: "readings five" });
   const status = element("div", { class: "status", role: "status" });
-  const ties = element("p", { class: "hint ties" });
+  const ties = element("ul", { class: "hint ties" });
   const now = { set: null, settings: null, moments: [], moment: null, arrived: null, lines: [], ended: null };
   let [going, quiet, refining, turn, wrote] = [null, false, () => {}, 0, null];
   const stillness = matchMedia("(prefers-reduced-motion: reduce)");
 
-  const run = place.run(() => train(now.set, now.settings), { each: remember, redraw: drawCoarse, done: end });
+  const run = place.run(() => train(now.set, now.settings), { each: remember, redraw: drawCoarse, done: end, pace });
   const { reset } = run;
   function restart() {
     reset();
@@ -134,14 +137,14 @@ export async function view(place) {
       rows: stand.map((of, k) => [set.classes[k], of.points, of.share, of.sure ?? "–"]),
     });
     ties.hidden = lines.length === 0;
-    ties.textContent = [t("plane.ties"), ...lines.map(equation)].join("\u2002");
+    ties.replaceChildren(...lines.map((tie) => element("li", {}, equation(tie))));
   }
   const axisName = (axis) => now.set.axes[axis] || t(axis === 0 ? "plane.x" : "plane.y");
   function equation({ i, j, normal, offset }) {
-    const size = Math.max(Math.abs(normal[0]), Math.abs(normal[1]), Math.abs(offset)) || 1;
+    const size = Math.hypot(...normal) || 1;
     const term = (value, name, isFirst) => {
       const sign = value < 0 ? "−" : isFirst ? "" : "+";
-      const written = place.number(Math.round((Math.abs(value) / size) * 100) / 100, 2, true);
+      const written = place.number(Number((Math.abs(value) / size).toPrecision(3)), 6);
       return `${sign}${isFirst ? "" : " "}${written}${name && ` ${name}`}`;
     };
     const terms = [term(normal[0], axisName(0), true), term(normal[1], axisName(1), false), term(offset, "", false)];
@@ -275,6 +278,7 @@ export async function view(place) {
     element("div", { class: "card stack" }, topControls(place), buttons, status),
     ownPlace(place, begin),
     pictures.field.element,
+    element("p", { class: "hint apart" }, t("plane.field.hint")),
     ties,
     readings,
     element("div", { class: "figures" }, pictures.loss.element, pictures.accuracy.element),

@@ -171,7 +171,6 @@ export function pointControls(place, field) {
     "section",
     { class: "card stack" },
     element("h2", {}, t("plane.add")),
-    element("p", { class: "hint" }, t("plane.field.hint")),
     element("div", { class: "controls three" }, ...inputs),
     element("div", { class: "buttons" }, press, undo, clear),
     told,

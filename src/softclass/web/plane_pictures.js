@@ -2,7 +2,7 @@
 import { fieldImage, unitsImage } from "softclass/field";
 import { figure } from "softclass/figure";
 import { HEADS } from "softclass/heads";
-import { PATIENCE, tieLines } from "softclass/plane";
+import { ARRIVED, PATIENCE, tieLines } from "softclass/plane";
 import { STYLES, axes, bars, label, line, linear, log10, palette, svg, symbol } from "softclass/plots";
 import { boxOf } from "softclass/points";
 
@@ -56,12 +56,17 @@ export function fieldPicture(place) {
     }
     box = own;
     scales = { x: linear(own.x, [left, wide - right]), y: linear(own.y, [height - bottom, top]) };
-    for (const [name, value] of Object.entries({ x: left, y: top, width: inner[0], height: inner[1] })) image.setAttribute(name, value);
+    const size = { x: left, y: top, width: inner[0], height: inner[1] };
+    for (const [name, value] of Object.entries(size)) image.setAttribute(name, value);
     points = svg("g", { class: "points" });
-    const radius = targets.length > 500 ? 2.5 : 3.4;
-    targets.forEach((k, row) => points.append(symbol(k, scales.x(features[2 * row]), scales.y(features[2 * row + 1]), radius)));
+    const at = (x, y) => [scales.x(x), scales.y(y)];
+    const radius = targets.length > 500 ? 2.5 : targets.length > 60 ? 3.4 : 5.5;
+    targets.forEach((k, row) => points.append(symbol(k, ...at(features[2 * row], features[2 * row + 1]), radius)));
     for (const [k, [x, y]] of middlesOf(set).entries()) {
-      if (x !== null) points.append(label(brief(set.classes[k]), scales.x(x), scales.y(y) + 7, { anchor: "middle", style: "halo name" }));
+      if (x === null) continue;
+      const [right, low] = at(x, y);
+      const down = targets.length > 30 ? 7 : -12; // few points are not covered by the name
+      points.append(label(brief(set.classes[k]), right, low + down, { anchor: "middle", style: "halo name" }));
     }
   }
   let drawnAt = "";
@@ -75,7 +80,8 @@ export function fieldPicture(place) {
     const frame = axes({
       ...scales, width: wide, height, xLabel: set.axes[0], yLabel: "", xTicks: 6, yTicks: 6, format: tick(place),
     }); // prettier-ignore
-    const upright = set.axes[1] === "" ? [] : [label(set.axes[1], 14, height / 2, { anchor: "middle", style: "muted", rotate: -90 })];
+    const turned = { anchor: "middle", style: "muted", rotate: -90 };
+    const upright = set.axes[1] === "" ? [] : [label(set.axes[1], 14, height / 2, turned)];
     drawTies();
     drawCross();
     return [frame, ...upright, image, ties, points, cross];
@@ -129,8 +135,11 @@ export function fieldPicture(place) {
     placeOf(event) {
       const frame = chart.picture.getBoundingClientRect();
       const [, , wide] = chart.picture.getAttribute("viewBox").split(" ").map(Number);
-      const [x, y] = [event.clientX - frame.left, event.clientY - frame.top].map((pixel) => (pixel * wide) / frame.width);
-      const found = [scales.x.invert(x), scales.y.invert(y)];
+      const scale = wide / frame.width; // a picture in a narrow room is shown smaller than it is drawn
+      const found = [
+        scales.x.invert((event.clientX - frame.left) * scale),
+        scales.y.invert((event.clientY - frame.top) * scale),
+      ];
       const inside = found[0] >= box.x[0] && found[0] <= box.x[1] && found[1] >= box.y[0] && found[1] <= box.y[1];
       return inside ? found : null;
     },
@@ -176,7 +185,8 @@ export function curvePicture(place, which) {
     const values = seen.flatMap((moment) => series.map((name) => moment[name])).filter(Number.isFinite);
     const [least, most] = [Math.min(...values), Math.max(...values)];
     const isLog = which === "loss" && least > 0 && most / least > 100;
-    const summary = t("plane.curve.summary", { title, epoch: place.integer(last.epoch), first: write(first[which]), last: write(last[which]) });
+    const ends = { first: write(first[which]), last: write(last[which]) };
+    const summary = t("plane.curve.summary", { title, epoch: place.integer(last.epoch), ...ends });
     const names = [t("plane.train"), t("plane.held")];
     chart.show({
       summary: isHeld ? t("plane.curve.held", { summary, held: write(last[held]) }) : summary,
@@ -188,18 +198,21 @@ export function curvePicture(place, which) {
         const top = which === "loss" ? most * 1.02 || 1 : 1;
         const y = isLog ? log10([least * 0.8, most * 1.25], range) : linear([0, top], range);
         const format = which === "loss" ? (value) => number(value, 6) : (value) => `${number(100 * value, 0)} %`;
-        const nodes = [axes({ x, y, width, height, xLabel: t("plane.epoch"), yLabel: "", xFormat: place.integer, yFormat: format })];
+        const labels = { xLabel: t("plane.epoch"), yLabel: "", xFormat: place.integer, yFormat: format };
+        const nodes = [axes({ x, y, width, height, ...labels })];
         series.forEach((name, i) => {
           const style = { ...STYLES[i], dash: i === 0 ? null : "6 4" };
           nodes.push(line(seen.map((moment) => [x(moment.epoch), y(moment[name])]), style));
+          nodes.push(symbol(i, x(last.epoch), y(last[name]), 4));
           const left = 54 + i * 110;
           nodes.push(line([[left, 12], [left + 24, 12]], style), label(names[i], left + 30, 16, { style: "muted" }));
         });
         if (which === "accuracy" && arrived !== null) {
           nodes.push(line([[x(arrived), range[0]], [x(arrived), range[1]]], "theory"));
           const isLeft = x(arrived) > width / 2;
-          const words = `${number(95, 0)} %: ${place.integer(arrived)}`;
-          nodes.push(label(words, x(arrived) + (isLeft ? -6 : 6), range[0] - 8, { anchor: isLeft ? "end" : "start", style: "halo" }));
+          const words = `${number(100 * ARRIVED, 0)} %: ${place.integer(arrived)}`;
+          const side = { anchor: isLeft ? "end" : "start", style: "halo" };
+          nodes.push(label(words, x(arrived) + (isLeft ? -6 : 6), range[0] - 8, side));
         }
         return nodes;
       },
@@ -210,8 +223,8 @@ export function curvePicture(place, which) {
 
 /**
  * The hidden units as small fields.
- * @returns {{element: HTMLElement, side: number, show: function(object[], object): void}} `show(units, mlp)` with units of
- *   softclass/plane on a grid of `side` cells a side
+ * @returns {{element: HTMLElement, side: number, show: function(object[], object): void}} `show(units, mlp)` with units
+ *   of softclass/plane on a grid of `side` cells a side
  */
 export function unitPicture(place) {
   const { t } = place;
@@ -223,20 +236,22 @@ export function unitPicture(place) {
     const heightOf = (width, layer) => 24 + Math.ceil(layer.length / columns(width)) * tile(width) + 8;
     chart.show({
       summary: t("plane.hidden.summary", { n: units.length }),
-      columns: ["layer", "unit", "least", "mean", "most", "out"].map((name) => (name === "layer" ? t("plane.layers") : t(`plane.hidden.${name}`))),
+      columns: ["of", "unit", "least", "mean", "most", "out"].map((name) => t(`plane.hidden.${name}`)),
       rows: units.map(({ layer, unit, values }) => {
         const next = mlp.layers[layer + 1];
         let square = 0;
         for (let row = 0; row < next.nOut; row += 1) square += next.weight[row * next.nIn + unit] ** 2;
         const total = values.reduce((sum, value) => sum + value, 0);
-        return [layer + 1, unit + 1, Math.min(...values), total / values.length, Math.max(...values), Math.sqrt(square)];
+        const [least, most] = [Math.min(...values), Math.max(...values)];
+        return [layer + 1, unit + 1, least, total / values.length, most, Math.sqrt(square)];
       }),
       height: (width) => layers.reduce((sum, layer) => sum + heightOf(width, layer), 0),
       marks(width) {
         let top = 0;
         return layers.flatMap((layer, i) => {
           const many = Math.min(columns(width), layer.length);
-          const made = unitsImage(layer, { activation: mlp.activation, side: UNIT_SIDE, columns: many, colours: palette() });
+          const parts = { activation: mlp.activation, side: UNIT_SIDE, columns: many, colours: palette() };
+          const made = unitsImage(layer, parts);
           const scale = tile(width) / (UNIT_SIDE + 1);
           const size = { width: made.width * scale, height: made.height * scale };
           const words = t("plane.hidden.layer", { i: i + 1, n: layer.length });
@@ -264,14 +279,16 @@ export function unitPicture(place) {
 export function headPicture(place) {
   const { t } = place;
   const chart = figure(place, { key: "plane-heads", title: t("plane.heads"), width: 680, height: 190 });
-  const text = (epochs) => (epochs === null ? t("plane.heads.never", { n: place.integer(PATIENCE) }) : place.integer(epochs));
+  const never = t("plane.heads.never", { n: place.integer(PATIENCE) });
+  const text = (epochs) => (epochs === null ? never : place.integer(epochs));
   const show = (found) => {
     const name = (head) => t(`plane.head.${head}`);
-    const summary = t("plane.heads.summary", { list: found.map(({ head, epochs }) => `${name(head)}: ${text(epochs)}`).join("; ") });
+    const list = found.map(({ head, epochs }) => `${name(head)}: ${text(epochs)}`).join("; ");
+    const summary = t("plane.heads.summary", { list });
     chart.show({
       summary,
       columns: [t("plane.heads.head"), t("plane.heads.epochs")],
-      rows: found.map(({ head, epochs }) => [name(head), epochs ?? text(null)]),
+      rows: found.map(({ head, epochs }) => [name(head), epochs ?? never]),
       height: 4 * 46 + 6,
       marks(width) {
         const x = log10([0.8, PATIENCE], [0, width - 130]);

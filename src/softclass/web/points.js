@@ -207,10 +207,10 @@ function ring(k, _classes, i, n, random) {
   return [radius * Math.cos(angle), radius * Math.sin(angle)];
 }
 
-/** An arm of a spiral, a little more than half a turn. */
+/** An arm of a spiral, two thirds of a turn. */
 function arm(k, classes, i, n, random) {
   const part = (i + 0.5) / n;
-  const angle = (2 * Math.PI * k) / classes + 3.6 * part + 0.12 * random.normal();
+  const angle = (2 * Math.PI * k) / classes + 4.4 * part + 0.14 * random.normal();
   const radius = 0.3 + 2.6 * part;
   return [radius * Math.cos(angle), radius * Math.sin(angle)];
 }

@@ -6,15 +6,16 @@ const REDRAW = 100; // milliseconds between two redraws while running
  * Prepare a run.
  *
  * @param {function(): Generator} start makes the generator; it yields after each step or epoch
- * @param {{each?: function(*): void, redraw?: function(*): void, done?: function(*): void}} tell `each` after every
- *   step with what was yielded, `redraw` with the latest at most ten times a second and when the run stops, `done`
- *   with what the generator returned
+ * @param {{each?: function(*): void, redraw?: function(*): void, done?: function(*): void, pace?: function(number):
+ *   number}} tell `each` after every step with what was yielded, `redraw` with the latest at most ten times a second
+ *   and when the run stops, `done` with what the generator returned; `pace(steps)` is how many steps a second people
+ *   can follow after so many, absent as many as there is time for
  * @param {{frame?: function, cancel?: function, now?: function, still?: function(): boolean}} [clock] for tests;
  *   `still` says that nothing may move: then `play` makes one step
  * @returns {{play: function, pause: function, step: function(number=), reset: function, running: boolean,
  *   finished: boolean, steps: number, onchange: ?function}}
  */
-export function createRun(start, { each, redraw, done } = {}, clock = {}) {
+export function createRun(start, { each, redraw, done, pace } = {}, clock = {}) {
   const frame = clock.frame ?? ((task) => requestAnimationFrame(task));
   const cancel = clock.cancel ?? ((id) => cancelAnimationFrame(id));
   const now = clock.now ?? (() => performance.now());
@@ -23,6 +24,7 @@ export function createRun(start, { each, redraw, done } = {}, clock = {}) {
   let pending = null;
   let drawn = -Infinity;
   let latest;
+  let [owed, before] = [0, 0]; // steps that the pace allows by now, and when that was reckoned
 
   function advance() {
     const { value, done: over } = steps.next();
@@ -43,13 +45,20 @@ export function createRun(start, { each, redraw, done } = {}, clock = {}) {
   }
   function slice() {
     const begin = now();
-    while (advance() && now() - begin < WORK);
+    if (pace) owed += (pace(run.steps) * (begin - before)) / 1000;
+    before = begin;
+    while ((!pace || owed >= 1) && advance()) {
+      owed -= 1;
+      if (now() - begin < WORK) continue;
+      owed = 0; // what there was no time for is not made up later
+      break;
+    }
     if (run.finished) {
       pending = null;
       settle();
       return;
     }
-    if (begin - drawn >= REDRAW) {
+    if (latest !== undefined && begin - drawn >= REDRAW) {
       drawn = begin;
       redraw?.(latest);
     }
@@ -70,6 +79,7 @@ export function createRun(start, { each, redraw, done } = {}, clock = {}) {
         run.step();
         return;
       }
+      [owed, before] = [1, now()];
       pending = frame(slice);
       run.onchange?.();
     },
