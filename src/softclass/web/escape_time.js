@@ -128,8 +128,8 @@ function exactLine(margin, eta) {
 }
 
 /**
- * Squared error, K classes, while the leading wrong class has nearly all: with r = p_rest / p_true the margin has fallen
- * by K ln(2 - r) - 2 ln r after e^m / eta times the integral of r (2 - r)^(-K-1) from r to 1.
+ * Squared error, K classes, while the leading wrong class has nearly all: with r = p_rest / p_true the margin has
+ * fallen by K ln(2 - r) - 2 ln r after e^m / eta times the integral of r (2 - r)^(-K-1) from r to 1.
  */
 function leadingLine(classes, margin, eta) {
   const line = [];

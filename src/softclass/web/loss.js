@@ -26,7 +26,8 @@ export function distribution(target, nClasses, smoothing = 0) {
   if (isIndex && !(Number.isInteger(target) && target >= 0 && target < nClasses)) {
     throw new RangeError(`target ${target} is no class of ${nClasses}`);
   }
-  if (!isIndex && target.length !== nClasses) throw new RangeError(`a target of ${target.length} of ${nClasses} classes`);
+  if (!isIndex && target.length !== nClasses)
+    throw new RangeError(`a target of ${target.length} of ${nClasses} classes`);
   return Array.from({ length: nClasses }, (_, k) => {
     const share = isIndex ? Number(k === target) : target[k];
     return (1 - smoothing) * share + smoothing / nClasses;

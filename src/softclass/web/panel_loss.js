@@ -1,5 +1,6 @@
 /** Panel 2: what a mistake costs and how it pushes each score; two losses, five ways to write one of them. */
 import { button, choice, numbers, slider } from "softclass/controls";
+import { element } from "softclass/elements";
 import { figure } from "softclass/figure";
 import { frac, math, row, sub, sum, sup } from "softclass/formulas";
 import { VARIANTS, crossEntropy, distribution, jacobianProduct, lossVariant, squaredError } from "softclass/loss";
@@ -15,13 +16,6 @@ export const fields = ["z", "T", "t", "smooth", "dtype"];
 const MOST = 10;
 const PRECISIONS = ["f64", "f32", "bf16", "f16"];
 const [CE, SE] = [0, 1]; // the looks of the two losses
-
-function element(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
-  for (const [at, value] of Object.entries(attributes)) node.setAttribute(at, value);
-  node.append(...children);
-  return node;
-}
 
 const length = (vector) => Math.hypot(...vector);
 
@@ -75,7 +69,14 @@ function inputs(place) {
   const sliders = element(
     "div",
     { class: "controls" },
-    slider(place, { key: "smooth", label: t("loss.smooth"), hint: t("loss.smooth.hint"), min: 0, max: 0.5, step: 0.01 }),
+    slider(place, {
+      key: "smooth",
+      label: t("loss.smooth"),
+      hint: t("loss.smooth.hint"),
+      min: 0,
+      max: 0.5,
+      step: 0.01,
+    }),
     slider(place, { key: "T", label: t("loss.T"), hint: t("loss.T.hint"), min: 0.05, max: 20, scale: "log" }),
   );
   const scores = numbers(place, { key: "z", label: t("loss.scores"), min: -10, max: 10, step: 0.1, names: letter });
@@ -116,7 +117,12 @@ function weaker(place, strong, weak) {
 }
 
 const said = (place, { ce, se }) =>
-  place.t("loss.said", { ce: brief(place, ce.loss), se: brief(place, se.loss), push: brief(place, length(ce.gradient)), weak: brief(place, length(se.gradient)) });
+  place.t("loss.said", {
+    ce: brief(place, ce.loss),
+    se: brief(place, se.loss),
+    push: brief(place, length(ce.gradient)),
+    weak: brief(place, length(se.gradient)),
+  });
 
 /** The gradients of both losses as signed bars on one scale. */
 function pushes(place) {
@@ -135,15 +141,30 @@ function pushes(place) {
     const one = 30 + K * pitch;
     const draw = ({ title, values, look }, left, right, top) => {
       const x = linear([-reach, reach], [left + 68, right - 92]);
-      const items = values.map((value, i) => ({ name: name(i), value: Number.isFinite(value) ? value : 0, style: look }));
+      const items = values.map((value, i) => ({
+        name: name(i),
+        value: Number.isFinite(value) ? value : 0,
+        style: look,
+      }));
       const texts = values.map((value, i) =>
-        label(brief(place, value), right, top + 26 + (i + 0.5) * pitch + 4, { anchor: "end", style: i === target ? "strong" : "" }),
+        label(brief(place, value), right, top + 26 + (i + 0.5) * pitch + 4, {
+          anchor: "end",
+          style: i === target ? "strong" : "",
+        }),
       );
-      return [label(title, left, top + 14, { style: "muted" }), bars(items, { x, top: top + 26, pitch, names: left }), ...texts];
+      return [
+        label(title, left, top + 14, { style: "muted" }),
+        bars(items, { x, top: top + 26, pitch, names: left }),
+        ...texts,
+      ];
     };
     const wide = (width) => width >= 560;
     chart.show({
-      summary: t("loss.gradients.summary", { truth: letter(target), ce: brief(place, ce.gradient[target]), se: brief(place, se.gradient[target]) }),
+      summary: t("loss.gradients.summary", {
+        truth: letter(target),
+        ce: brief(place, ce.gradient[target]),
+        se: brief(place, se.gradient[target]),
+      }),
       columns: [t("loss.class"), "p", "y", t("loss.gradients.ce"), t("loss.gradients.se")],
       rows: p.map((share, i) => [letter(i), share, wanted[i], ce.gradient[i], se.gradient[i]]),
       height: (width) => (wide(width) ? one : 2 * one + 16),
@@ -186,7 +207,10 @@ function triangles(place) {
   const { t, store } = place;
   const chart = figure(place, { key: "loss-flow", title: t("loss.flow"), width: 860, height: 420 });
   const wrong = element("p", { class: "hint" });
-  const repair = button(place, { label: t("loss.flow.make"), press: () => store.set({ z: [...store.get("z"), 0].slice(0, 3) }) });
+  const repair = button(place, {
+    label: t("loss.flow.make"),
+    press: () => store.set({ z: [...store.get("z"), 0].slice(0, 3) }),
+  });
   const refusal = element("div", { class: "card" }, element("h2", {}, t("loss.flow")), wrong, repair);
   repair.hidden = store.get("hide").includes("z");
   const hint = element("p", { class: "hint" }, t("loss.flow.hint"));
@@ -216,7 +240,12 @@ function triangles(place) {
         return [CE, SE].flatMap((look) => {
           const left = wide(width) ? 12 + look * (side + 64) : (width - side) / 2;
           const top = wide(width) ? 0 : look * tall(width);
-          const title = label(t(look === CE ? "loss.flow.of.ce" : "loss.flow.of.se"), wide(width) ? left - 12 : 0, top + 14, { style: "muted" });
+          const title = label(
+            t(look === CE ? "loss.flow.of.ce" : "loss.flow.of.se"),
+            wide(width) ? left - 12 : 0,
+            top + 14,
+            { style: "muted" },
+          );
           return [title, ...triangle({ left, top: top + 44, side, now, look, path: paths[look] })];
         });
       },
@@ -265,9 +294,14 @@ function arrow([x, y], [toX, toY], look) {
   if (long < 1.2) return svg("circle", { class: `fill c${look}`, cx: x.toFixed(1), cy: y.toFixed(1), r: 1.1 });
   const head = Math.min(5, 0.45 * long);
   const [ux, uy] = [dx / long, dy / long];
-  const tip = (turn) => `L${(toX - head * (ux + turn * 0.5 * uy)).toFixed(1)} ${(toY - head * (uy - turn * 0.5 * ux)).toFixed(1)}`;
+  const tip = (turn) =>
+    `L${(toX - head * (ux + turn * 0.5 * uy)).toFixed(1)} ${(toY - head * (uy - turn * 0.5 * ux)).toFixed(1)}`;
   const shaft = `M${x.toFixed(1)} ${y.toFixed(1)}L${toX.toFixed(1)} ${toY.toFixed(1)}`;
-  return svg("path", { class: `line thin stroke c${look}`, fill: "none", d: `${shaft}${tip(1)}M${toX.toFixed(1)} ${toY.toFixed(1)}${tip(-1)}` });
+  return svg("path", {
+    class: `line thin stroke c${look}`,
+    fill: "none",
+    d: `${shaft}${tip(1)}M${toX.toFixed(1)} ${toY.toFixed(1)}${tip(-1)}`,
+  });
 }
 
 const SMALL = 0.05; // a gradient is as it should be up to this share
@@ -308,7 +342,14 @@ function ways(place) {
         element("td", Number.isFinite(value) ? { class: "number" } : { class: "number broken" }, brief(place, value)),
       );
       const way = element("th", { scope: "row" }, t(`loss.ways.of.${name}`));
-      return element("tr", { "data-way": name }, way, atLoss, element("td", kind ? { class: kind } : {}, words), ...slopes);
+      return element(
+        "tr",
+        { "data-way": name },
+        way,
+        atLoss,
+        element("td", kind ? { class: kind } : {}, words),
+        ...slopes,
+      );
     });
     body.replaceChildren(...lines);
   };

@@ -1,9 +1,9 @@
 /**
  * Slow learning: gradient descent from a confident mistake, one neuron (S1), K logits (S2) or points in the plane (S3).
  *
- * An experiment is `{marks, cap, start, advance, passed, look}`: `start()` gives a state, an array that holds everything
- * the next step needs, `advance(state)` makes one step of gradient descent in it, `passed(state, i)` tells whether mark
- * i is reached, `look(state)` measures. `steps` and `createTrace` drive any of them. How long they should take by
+ * An experiment is `{marks, cap, start, advance, passed, look}`: `start()` gives a state, an array that holds all the
+ * next step needs, `advance(state)` makes one step of gradient descent in it, `passed(state, i)` tells whether mark i
+ * is reached, `look(state)` measures. `steps` and `createTrace` drive any of them. How long they should take by
  * theory stands in slow_learning_theory.js.
  *
  * Losses: `ce` cross-entropy and `se` squared error, after the softmax (one neuron: after the sigmoid); `eps` and
@@ -108,7 +108,7 @@ const LOGIT_LOSS = {
 };
 
 /**
- * S2: K logits that are the parameters themselves; one wrong class leads the true one by the margin, the rest are level.
+ * S2: K logits that are the parameters themselves; one wrong class leads by the margin, the rest are level.
  *
  * All classes of the rest stay equal, so three numbers stand for K. Marks: p of the true class above 0.5, then the
  * loss that is descended below 0.1.
@@ -218,7 +218,11 @@ export function plane({ loss, scale, eta, seed }) {
     cap: CAP_EPOCHS,
     start() {
       const state = new Float64Array(SIZE);
-      for (let k = 0; k < 3; k += 1) state.set(CENTRES[(k + 1) % 3].map((side) => scale * side), 2 * k);
+      for (let k = 0; k < 3; k += 1)
+        state.set(
+          CENTRES[(k + 1) % 3].map((side) => scale * side),
+          2 * k,
+        );
       return answer(state);
     },
     advance(state) {
@@ -255,8 +259,8 @@ const GROWTH = 1.03; // from one sample to the next: 75 samples for ten times as
  *
  * A state that comes again means a cycle: what was not reached until then never will be.
  * @param {object} experiment
- * @returns {{samples: object[], reached: (number|null)[], steps: number, isOver: boolean, isStuck: boolean,
- *   advance: function(number): void, at: function(number): object}} `reached` holds the step of each mark;
+ * @returns {{samples: object[], reached: (number|null)[], cap: number, steps: number, isOver: boolean,
+ *   isStuck: boolean, advance: function(number): void, at: function(number): object}} `reached` holds the step of each mark;
  *   `advance(n)` makes at most n steps more; `at(step)` measures at a step the run has come to
  */
 export function createTrace(experiment) {
@@ -264,7 +268,8 @@ export function createTrace(experiment) {
   const { cap } = experiment;
   let next = 0; // the step of the next sample
   let missing = experiment.marks.length; // 0 once every mark is reached
-  const trace = { samples: [], reached: experiment.marks.map(() => null), steps: 0, isOver: false, isStuck: false };
+  const reached = experiment.marks.map(() => null);
+  const trace = { samples: [], reached, cap, steps: 0, isOver: false, isStuck: false };
 
   function sample() {
     const last = trace.samples.at(-1);
