@@ -122,9 +122,10 @@ function buildContents() {
     const list = element("ul", { "aria-label": t(`page.part.${part}`) });
     for (const panel of panels) {
       const href = `#${encode({ ...initial(), p: panel, lang: store.get("lang") })}`;
-      const count = element("span", { class: "count", "aria-hidden": "true" }, String(PANELS.indexOf(panel) + 1));
-      const link = element("a", { href }, count, element("span", { class: "long" }, t(`page.panel.${panel}`)));
-      link.append(element("span", { class: "brief", "aria-hidden": "true" }, t(`page.brief.${panel}`)));
+      const count = element("span", { class: "count" }, String(PANELS.indexOf(panel) + 1));
+      const title = t(`page.panel.${panel}`); // on a phone a short form is seen, and this is heard
+      const link = element("a", { href, "aria-label": title }, count, element("span", { class: "long" }, title));
+      link.append(element("span", { class: "brief" }, t(`page.brief.${panel}`)));
       link.addEventListener("click", (event) => {
         if (event.metaKey || event.ctrlKey || event.shiftKey) return;
         event.preventDefault();

@@ -31,7 +31,7 @@ export const FIELDS = {
   T: number(0.05, 20, 1, ["softmax", "loss", "digit", ...TRUST]),
   shift: number(-1000, 1000, 0, ["softmax"]),
   view: word(["bars", "jacobian", "simplex", "precision"], "bars", ["softmax"]),
-  dtype: word(["f64", "f32", "bf16", "f16"], "f64", ["softmax", "loss"]),
+  dtype: word(["f64", "f32", "bf16", "f16"], "f64", ["loss"]),
 
   t: integer(0, 999, 0, ["loss"]),
   smooth: number(0, 0.5, 0, ["loss"]),

@@ -1,7 +1,8 @@
 /** Twelve stops: a state of the page and one sentence each, with numbers that are computed, not typed. */
 import { button } from "softclass/controls";
+import { fitDigit } from "softclass/digit";
 import { element } from "softclass/elements";
-import { createNetwork, evidenceMap, scalePixels } from "softclass/network";
+import { createRunner } from "softclass/network_run";
 import { crossEntropy, jacobian, lossVariant } from "softclass/loss";
 import { PRECISIONS } from "softclass/precision";
 import { ownScores, quantile, setScores, sets } from "softclass/prediction_sets";
@@ -104,17 +105,12 @@ export const STOPS = [
   {
     state: { p: "digit", digit: 3 },
     async numbers(source) {
-      const [{ layers, input }, arrays, digits] = await Promise.all([
-        source.model(),
-        source.weights(),
-        source.digits(),
-      ]);
-      const network = createNetwork(layers, arrays, input);
-      const pixels = digits.pixels.subarray(3 * 784, 4 * 784);
-      const result = network.forward(scalePixels(pixels, input, [0], [255]));
-      const distances = Array.from(result.logits, (logit, k) =>
-        Math.abs(evidenceMap(network, result, arrays, k).logit - logit),
-      );
+      const [model, weights, { images }] = await Promise.all([source.model(), source.weights(), source.digits()]);
+      const [, height, width] = images.shape;
+      const grey = images.subarray(3 * height * width, 4 * height * width);
+      const { z, evidence } = await createRunner(model, weights, source).run(fitDigit(grey, height, width));
+      const parts = model.classes.map((_, k) => evidence(k));
+      const distances = parts.map(({ map, bias }, k) => Math.abs(map.reduce((sum, part) => sum + part, bias) - z[k]));
       return { distance: power(Math.max(...distances), 0) };
     },
   },
