@@ -95,7 +95,7 @@ def test_what_is_see_through_is_white_paper(engine: Ask) -> None:
 @pytest.mark.parametrize("way", ["crop", "pad", "stretch"])
 @pytest.mark.parametrize("shape", [[1, 8, 8], [3, 6, 10], [1, 64, 48]])
 def test_a_picture_keeps_its_parts_at_another_size(engine: Ask, way: str, shape: list[int]) -> None:
-    """Left half red, right half blue, of twice the sides: area averages are exact, whatever is cut off or left black."""
+    """Left half red, right half blue, twice the sides: averages over areas are exact."""
     channels, height, width = shape
     picture = np.zeros((2 * height, 2 * width, 4), np.uint8)
     picture[:, :width], picture[:, width:] = (255, 0, 0, 255), (0, 0, 255, 255)

@@ -160,7 +160,8 @@ export function resized(picture, [channels, height, width], way) {
   const scale = way === "crop" ? Math.max(across, down) : Math.min(across, down);
   const size = (length, limit) => Math.max(1, Math.min(limit, Math.floor(length * scale + 0.5)));
   const whole = way === "stretch" ? [height, width] : [size(picture.height, height), size(picture.width, width)];
-  const part = (length, limit) => (way === "crop" ? Math.min(length, Math.max(1, Math.round(limit / scale))) : length);
+  const part = (length, limit) =>
+    way === "crop" ? Math.min(length, Math.max(1, Math.round(limit / scale))) : length;
   const box = { height: part(picture.height, height), width: part(picture.width, width) };
   box.top = (picture.height - box.height) >> 1;
   box.left = (picture.width - box.width) >> 1;

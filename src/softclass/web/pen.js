@@ -60,7 +60,10 @@ export async function textOf(strokes) {
   for (let apart = 1; ; apart *= 2) {
     const bytes = bytesOf(strokes.map((stroke) => thinned(stroke, apart)));
     const packed = await through(bytes, new CompressionStream("deflate-raw"), Infinity);
-    const text = btoa(String.fromCharCode(...packed)).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+    const text = btoa(String.fromCharCode(...packed))
+      .replaceAll("+", "-")
+      .replaceAll("/", "_")
+      .replace(/=+$/, "");
     if (text.length <= LONGEST) return text;
     if (apart > PAD) return textOf(strokes.slice(0, strokes.length >> 1)); // thousands of dots
   }

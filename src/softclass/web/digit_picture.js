@@ -1,0 +1,216 @@
+/** The input of an image model: pad, examples, a picture of one's own, and what is made of them for the network. */
+import { button, choice, fileBox } from "softclass/controls";
+import { fitDigit, greyOf, resized } from "softclass/digit";
+import { element } from "softclass/elements";
+import { createPad } from "softclass/pad";
+import { PAD, strokesOf, textOf } from "softclass/pen";
+import { pixelsOf } from "softclass/raster";
+
+const LARGEST = 1024; // pixels: larger pictures are scaled down first
+const EXAMPLES = 10;
+const PREPARED = 140; // pixels on the page
+// What somebody opened stays when the language changes; it never enters the address.
+let opened = null;
+
+/** Grey pixels as four numbers a pixel. */
+function rgbaOf(grey) {
+  return Uint8ClampedArray.from({ length: 4 * grey.length }, (_, at) => (at % 4 === 3 ? 255 : grey[at >> 2]));
+}
+
+/** Something that can be drawn, as pixels of four numbers. */
+function readPicture(picture) {
+  const scale = Math.min(1, LARGEST / Math.max(picture.width, picture.height));
+  const canvas = element("canvas");
+  canvas.width = Math.max(2, Math.round(picture.width * scale));
+  canvas.height = Math.max(2, Math.round(picture.height * scale));
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(picture, 0, 0, canvas.width, canvas.height);
+  return context.getImageData(0, 0, canvas.width, canvas.height);
+}
+
+/** The ten examples of this model: the digits of the demo, or pictures of its evaluation rows. */
+async function examplesOf(place, model) {
+  const [channels, height, width] = model.input.shape;
+  if (!place.source.demo && !(channels === 1 && height === 28 && width === 28)) {
+    for (const name of await place.source.evaluations()) {
+      const { picture, n } = await place.source.evaluation(name);
+      const found = Array.from({ length: Math.min(n, EXAMPLES) }, (_, i) => picture(i));
+      if (found.length > 0 && found.every((one) => one !== null)) return found;
+    }
+  }
+  const { images } = await place.source.digits();
+  const [count, tall, wide] = images.shape;
+  return Array.from({ length: count }, (_, i) =>
+    pixelsOf(images.subarray(i * tall * wide, (i + 1) * tall * wide), tall, wide, 1),
+  );
+}
+
+/** How a picture is prepared where nobody chose: as digits of 28 x 28 are, else as a whole. */
+const usual = ([channels, height, width]) => (channels === 1 && height === 28 && width === 28 ? "digit" : "light");
+
+/**
+ * The card with the input.
+ *
+ * @param {object} place
+ * @param {object} model answer of the source
+ * @param {function(Uint8Array, {isFinal: boolean}): void} give takes the pixels for the network, height x width x
+ *   channels; not final while a line is being drawn
+ * @returns {Promise<{element: HTMLElement, result: HTMLElement, close: function}>} `result` is the place for the answer
+ */
+export async function pictureInput(place, model, give) {
+  const { t, store } = place;
+  const [channels, height, width] = model.input.shape;
+  const examples = await examplesOf(place, model);
+  const trouble = element("p", { class: "notice failed", role: "status", hidden: true });
+  const prepared = element("canvas", {
+    class: "prepared",
+    width,
+    height,
+    role: "img",
+    "aria-label": t("digit.prepared"),
+  });
+  const scale = PREPARED / Math.max(width, height);
+  Object.assign(prepared.style, { width: `${width * scale}px`, height: `${height * scale}px` });
+  let current = null; // {strokes} or {picture}
+  let written = null; // the text of the drawing on the pad, so that its own echo is known
+  let isClosed = false;
+
+  const pad = createPad(place, {
+    change(strokes, isFinal) {
+      opened = null;
+      current = { strokes };
+      prepare(isFinal);
+      if (isFinal) keep(strokes);
+    },
+    example: (digit) => pick(digit),
+  });
+
+  async function keep(strokes) {
+    const text = await textOf(strokes);
+    if (isClosed || current?.strokes !== strokes) return;
+    written = text;
+    store.set({ d: text, at: [] });
+  }
+  function pick(digit) {
+    opened = null;
+    written = "";
+    store.set({ d: "", digit, at: [] });
+    showExample(digit);
+  }
+  function showPicture(picture) {
+    current = { picture };
+    pad.back(picture);
+    prepare(true);
+  }
+  const showExample = (digit) => showPicture(examples[Math.min(digit, examples.length - 1)]);
+
+  function networkInput() {
+    const way = store.get("prep") === "auto" ? usual(model.input.shape) : store.get("prep");
+    const side = Math.min(height, width);
+    const rgba = current.picture
+      ? readPicture(current.picture)
+      : { data: rgbaOf(pad.pixels()), height: PAD, width: PAD };
+    if (way !== "digit") {
+      const found = resized(rgba, model.input.shape, model.input.resize ?? "crop");
+      return way === "dark" ? found.map((value) => 255 - value) : found;
+    }
+    const fitted = fitDigit(greyOf(rgba.data), rgba.height, rgba.width, side);
+    const [top, left] = [(height - side) >> 1, (width - side) >> 1];
+    const found = new Uint8Array(height * width * channels);
+    fitted.forEach((value, at) => {
+      const to = ((top + Math.floor(at / side)) * width + left + (at % side)) * channels;
+      found.fill(value, to, to + channels);
+    });
+    return found;
+  }
+  function prepare(isFinal) {
+    if (current === null) return;
+    const pixels = networkInput();
+    prepared.getContext("2d").drawImage(pixelsOf(pixels, height, width, channels), 0, 0);
+    give(pixels, { isFinal });
+  }
+
+  async function take(file) {
+    trouble.hidden = true;
+    try {
+      const found = await place.source.dropped(file);
+      if (isClosed) return;
+      if (found.kind !== "image") throw new Error(t("digit.file.no_image", { name: file.name }));
+      opened = found.picture;
+      written = "";
+      store.set({ d: "", at: [] });
+      showPicture(opened);
+    } catch (error) {
+      trouble.textContent = error.message;
+      trouble.hidden = false;
+    }
+  }
+
+  let last = null; // the example that the address names
+  place.watch(["d", "digit"], async (text, digit) => {
+    const isSame = digit === last;
+    last = digit;
+    if (text === "") {
+      // An empty pad has no text either: it stays empty until somebody asks for an example.
+      const isShown = written === "" && isSame && current !== null;
+      written = "";
+      if (isShown || current?.picture === examples[digit]) return;
+      if (opened === null) showExample(digit);
+      else showPicture(opened);
+      return;
+    }
+    if (text === written) return;
+    const strokes = await strokesOf(text);
+    if (isClosed || store.get("d") !== text) return;
+    written = text;
+    trouble.hidden = strokes !== null;
+    trouble.textContent = t("digit.unreadable");
+    if (strokes === null) {
+      showExample(digit);
+      return;
+    }
+    opened = null;
+    pad.show(strokes);
+    current = { strokes };
+    prepare(true);
+  });
+  place.watch(["prep"], () => prepare(true));
+
+  const buttons = examples.map((picture, i) => {
+    const made = button(place, { label: "", press: () => pick(i), kind: "example" });
+    const copy = element("canvas", { width: picture.width, height: picture.height, "aria-hidden": "true" });
+    copy.getContext("2d").drawImage(picture, 0, 0);
+    made.append(copy);
+    made.setAttribute("aria-label", t("digit.example", { number: i }));
+    return made;
+  });
+  const row = element("div", { class: "examples", role: "group", "aria-label": t("digit.examples") }, ...buttons);
+  row.hidden = store.get("hide").includes("digit");
+  const ways = ["digit", "light", "dark"].map((value) => ({ value, label: t(`digit.prep.${value}`) }));
+  ways.unshift({ value: "auto", label: t("digit.prep.auto", { way: t(`digit.prep.${usual(model.input.shape)}`) }) });
+  const result = element("div", { class: "answer" });
+  const facts = t("digit.prepared.size", { width, height, channels });
+  const shown = element(
+    "figure",
+    { class: "plain" },
+    prepared,
+    element("figcaption", {}, t("digit.prepared"), element("small", {}, facts)),
+  );
+  const card = element(
+    "section",
+    { class: "card digit-input", "aria-label": t("digit.input") },
+    pad.element,
+    element("div", { class: "stack" }, element("div", { class: "prepared-row" }, shown, result), row, trouble,
+      element("div", { class: "controls" },
+        choice(place, { key: "prep", label: t("digit.prep"), options: ways, as: "select" }),
+        fileBox(place, { label: t("digit.file"), hint: t("digit.file.hint"), accept: "image/*", take })),
+    ),
+  ); // prettier-ignore
+  return {
+    element: card,
+    result,
+    close() {
+      isClosed = true;
+    },
+  };
+}
