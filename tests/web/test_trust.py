@@ -19,7 +19,7 @@ from softclass.trust.beta import beta_cumulative
 from softclass.trust.calibration_error import calibration_error
 from softclass.trust.metrics import log_loss, row_brier, row_log_losses
 from softclass.trust.prediction_sets import conformal_rank, coverage_band
-from web.engines import in_browser, in_node
+from web.engines import engine_fixtures
 
 ROOT = Path(__file__).parents[2]
 TASKS = Path(__file__).with_name("trust_tasks.js")
@@ -31,19 +31,7 @@ WITHIN = {"rtol": 1e-9, "atol": 1e-12}
 Do = Callable[..., Any]
 
 
-@pytest.fixture
-def node() -> Do:
-    """Do a task in node."""
-    return lambda task, **given: in_node(TASKS, task, given)
-
-
-@pytest.fixture(params=["node", "browser"])
-def do(request: pytest.FixtureRequest) -> Do:
-    """Do a task in node, and in the browser."""
-    if request.param == "node":
-        return request.getfixturevalue("node")
-    page = request.getfixturevalue("page_at")()
-    return lambda task, **given: in_browser(page, TASKS, task, given)
+do, node = engine_fixtures(TASKS)
 
 
 @functools.cache

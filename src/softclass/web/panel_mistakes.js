@@ -1,12 +1,13 @@
 /** Panel 6: which classes are taken for each other, and on which rows. */
 import { button, choice } from "softclass/controls";
+import { element } from "softclass/elements";
 import { figure } from "softclass/figure";
 import { frac, math, sub, text } from "softclass/formulas";
 import { bars, label, linear, svg } from "softclass/plots";
 import { register } from "softclass/text";
 import { words } from "softclass/text_mistakes";
 import { confusion, logLoss, perClass, topPairs } from "softclass/trust";
-import { element, examples, fitted, nameOf, openTrust, remembered, showReadings, widthOf } from "softclass/trust_bar";
+import { examples, fitted, nameOf, openTrust, remembered, showReadings, widthOf } from "softclass/trust_bar";
 
 register(words);
 export const key = "mistakes";
@@ -287,7 +288,7 @@ function showPairs(place, card, counts, name, k) {
   const title = k < 0 ? t("mistakes.pairs") : t("mistakes.pairs.of", { name: name(k) });
   const list =
     items.length > 0 ? element("ol", { class: "pairs" }, ...items) : element("p", {}, t("mistakes.no_pairs"));
-  card.replaceChildren(element("h3", {}, title), list);
+  card.replaceChildren(element("h2", {}, title), list);
 }
 
 function showClasses(place, made, counts, name, k) {
@@ -351,7 +352,7 @@ function showCell(place, section, facts) {
   const shown = [...rows].sort(byLoss(facts.found)).slice(0, SHOWN);
   const close = button(place, { label: "×", kind: "close", press: () => store.set({ cell: [] }) });
   close.setAttribute("aria-label", t("mistakes.close"));
-  const content = [element("div", { class: "heading" }, element("h3", {}, title), close)];
+  const content = [element("div", { class: "heading" }, element("h2", {}, title), close)];
   if (rows.length === 0) content.push(element("p", {}, t("mistakes.opened.empty", names)));
   else content.push(examples(place, facts.evaluation, itemsOf(place, facts, shown), title));
   if (rows.length > SHOWN)
@@ -371,7 +372,7 @@ function showWorst(place, section, facts) {
     name: facts.k < 0 ? "" : facts.name(facts.k),
   });
   section.replaceChildren(
-    element("h3", {}, title),
+    element("h2", {}, title),
     examples(place, facts.evaluation, itemsOf(place, facts, worst), title),
   );
 }

@@ -1,5 +1,6 @@
 /** Panel 7: whether what was promised comes true, and the one temperature that mends it. */
 import { button, choice, slider } from "softclass/controls";
+import { element } from "softclass/elements";
 import { figure } from "softclass/figure";
 import { frac, math, row, sub, sum, text } from "softclass/formulas";
 import { axes, label, line, linear, log10, STYLES, svg, symbol } from "softclass/plots";
@@ -16,7 +17,7 @@ import {
   nullBand,
   ofClass,
 } from "softclass/trust";
-import { element, lacking, nameOf, openTrust, remembered, showReadings } from "softclass/trust_bar";
+import { lacking, nameOf, openTrust, remembered, showReadings } from "softclass/trust_bar";
 
 register(words);
 export const key = "reliability";
@@ -314,7 +315,7 @@ function compare(place, card, { facts, now, before, how, star }) {
     element("thead", {}, element("tr", {}, ...head.map((name) => element("th", { scope: "col" }, name)))),
     element("tbody", {}, ...body),
   );
-  card.replaceChildren(element("h3", {}, t("reliability.compare")), element("div", { class: "table" }, table));
+  card.replaceChildren(element("h2", {}, t("reliability.compare")), element("div", { class: "table" }, table));
 }
 
 function explain(place, best) {

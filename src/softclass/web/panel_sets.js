@@ -1,5 +1,6 @@
 /** Panel 8: sets of classes that hold the true one as often as asked. */
 import { choice, slider } from "softclass/controls";
+import { element } from "softclass/elements";
 import { figure } from "softclass/figure";
 import { frac, math, row, sub } from "softclass/formulas";
 import { bars, label, line, linear, svg, symbol } from "softclass/plots";
@@ -7,17 +8,7 @@ import { coverageBand, members, ownScores, quantile, rank, setScores, sets } fro
 import { register } from "softclass/text";
 import { words } from "softclass/text_sets";
 import { atTemperature } from "softclass/trust";
-import {
-  element,
-  examples,
-  fitted,
-  lacking,
-  nameOf,
-  openTrust,
-  remembered,
-  showReadings,
-  widthOf,
-} from "softclass/trust_bar";
+import { examples, fitted, lacking, nameOf, openTrust, remembered, showReadings, widthOf } from "softclass/trust_bar";
 
 register(words);
 export const key = "sets";
@@ -366,7 +357,7 @@ function showExamples(place, room, facts) {
       return element(
         "section",
         { class: "card", "data-part": kind },
-        element("h3", {}, title),
+        element("h2", {}, title),
         examples(place, evaluation, items, title),
       );
     });

@@ -1,5 +1,6 @@
 /** What the three trust panels share: which rows, how they are split, the temperature, the class. */
 import { button, choice, fileBox, slider } from "softclass/controls";
+import { element } from "softclass/elements";
 import { FIELDS } from "softclass/state";
 import { register } from "softclass/text";
 import { words } from "softclass/text_trust";
@@ -9,15 +10,6 @@ register(words);
 
 const SEED = 7; // of the random half when it is first asked for
 const MOST_OPTIONS = 300; // above so many classes a number is typed
-
-/** An HTML element; attributes that are null or false are left out. */
-export function element(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes))
-    if (value !== null && value !== false) node.setAttribute(key, value);
-  node.append(...children);
-  return node;
-}
 
 /** A function that remembers its last answer while it is asked the same. */
 export function remembered(compute) {
