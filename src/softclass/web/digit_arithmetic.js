@@ -5,6 +5,9 @@ import { reach } from "softclass/raster";
 
 const TERMS = 10; // of a sum with many
 
+/** The maps whose numbers a layer reads, also where they were put into one row before. */
+const originOf = (run, index) => sourceOf(run, index > 0 && run.layers[index - 1].kind === "flatten" ? index - 1 : index);
+
 const signedText = (place, value) => `${value < 0 ? "− " : "+ "}${place.number(Math.abs(value), 4)}`;
 
 /**
@@ -47,7 +50,7 @@ export function describe(place, model, run, index, map, at, { p, z, T }) {
       picture: windowPicture(place, terms, source),
     };
   }
-  if (terms.terms) return denseSum(place, terms, sourceOf(run, index));
+  if (terms.terms) return denseSum(place, terms, originOf(run, index));
   if (terms.from)
     return {
       sentence: t("digit.sum.flatten", {
@@ -131,7 +134,8 @@ function convolutionSum(place, { value, bias, channel, patch, kernel, products, 
         return grids.flatMap((values, i) => {
           const step = isNarrow(width) ? [0, i * (tall * cell + 36)] : [i * (wide * cell + 44), 0];
           const digits = cell >= 50 ? 3 : cell >= 40 ? 2 : 1;
-          const text = cell >= 34 ? (part) => number(Math.abs(part) < 0.5 * 10 ** -digits ? 0 : part, digits) : null;
+          const text =
+            cell >= 34 ? (part) => number(Math.abs(part) < 0.5 * 10 ** -digits ? 0 : part, digits, true) : null;
           const nodes = [
             label(titles[i], step[0] + 2, step[1] + 15, { style: "muted" }),
             heatMap({ values, left: step[0] + 2, top: step[1] + 24, cell, text }),

@@ -3,12 +3,12 @@ import { choice } from "softclass/controls";
 import { element, readings } from "softclass/elements";
 import { canvasFigure, figure } from "softclass/figure";
 import { STYLES, bars, hatches, label, linear, svg } from "softclass/plots";
-import { hues, pixelsOf, reach, signed } from "softclass/raster";
+import { hues, inked, reach, veil } from "softclass/raster";
 
 const MOST = 12; // bars
 const PITCH = 30;
 const FIELD = 364;
-const OVER = 0.78; // how much of the input the colours of the evidence cover
+const FAINT = 0.3; // of the input under the colours of the evidence
 
 /**
  * Bars of the probabilities; a click chooses the class.
@@ -167,10 +167,8 @@ export function evidence(place, model) {
       const { context } = field;
       context.clearRect(0, 0, FIELD, FIELD);
       context.imageSmoothingEnabled = false;
-      context.drawImage(pixelsOf(pixels, tall, wide, channels), x, y, w, h);
-      context.globalAlpha = OVER;
-      context.drawImage(signed(found.map, 0, height, width, largest, colours), x, y, w, h);
-      context.globalAlpha = 1;
+      context.drawImage(inked(pixels, tall, wide, channels, FAINT, colours), x, y, w, h);
+      context.drawImage(veil(found.map, height, width, largest, colours), x, y, w, h);
       const at = found.map.reduce((best, part, i) => (Math.abs(part) > Math.abs(found.map[best]) ? i : best), 0);
       const [cellW, cellH] = [w / width, h / height];
       const frame = {

@@ -4,7 +4,7 @@ import { canvasFigure, figure } from "softclass/figure";
 import { describe } from "softclass/digit_arithmetic";
 import { mapsOf, strongestPlace } from "softclass/layer_terms";
 import { svg } from "softclass/plots";
-import { drawMaps, hues, reach, signed } from "softclass/raster";
+import { drawMaps, hues, pixelsOf, reach, signed } from "softclass/raster";
 
 const TILE = 96; // pixels
 const OVERVIEW = 336;
@@ -33,7 +33,8 @@ export function nameOf(place, layer) {
  *
  * @param {object} place
  * @param {object} model answer of the source
- * @returns {{element: HTMLElement, show: function(object): void}} `show` takes a run of network_run.js
+ * @returns {{element: HTMLElement, show: function(object): void}} `show` takes a run of network_run.js and the
+ *   pixels of the image, null for a table
  */
 export function layerStrip(place, model) {
   const { t, store } = place;
@@ -69,12 +70,22 @@ export function layerStrip(place, model) {
   );
   return {
     element: card,
-    show(run) {
+    show(run, pixels) {
       const colours = hues();
-      if (first && run.input) drawMaps(first.canvas, run.input, { most: MOST_TILE, colours });
+      if (pixels !== null) drawInput(first.canvas, pixels, model.input.shape);
       tiles.forEach(({ canvas }, i) => drawMaps(canvas, run.outputs[i], { most: MOST_TILE, colours }));
     },
   };
+}
+
+/** The image itself, as large as it fits. */
+function drawInput(canvas, pixels, [channels, height, width]) {
+  const scale = TILE / Math.max(height, width);
+  const context = canvas.getContext("2d");
+  context.imageSmoothingEnabled = false;
+  context.clearRect(0, 0, TILE, TILE);
+  const [w, h] = [width * scale, height * scale];
+  context.drawImage(pixelsOf(pixels, height, width, channels), (TILE - w) / 2, (TILE - h) / 2, w, h);
 }
 
 /**

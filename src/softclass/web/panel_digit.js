@@ -25,19 +25,6 @@ export async function view(place) {
   const chart = classBars(place, model);
   const map = evidence(place, model);
   const failure = element("p", { class: "notice failed", role: "status", hidden: true });
-  const rest = element(
-    "div",
-    {},
-    strip.element,
-    opened.element,
-    element("div", { class: "figures" }, chart.element, map.element),
-  );
-  let latest = null; // {run, pixels, isFinal}
-  let turn = 0; // counts inputs: an answer that arrives late is not shown
-  let frame = null;
-  let isClosed = false;
-
-  const input = await (isImage ? pictureInput : rowInput)(place, model, take);
   const temperature = slider(place, {
     key: "T",
     label: t("digit.T"),
@@ -46,8 +33,16 @@ export async function view(place) {
     max: 20,
     scale: "log",
   });
+  const left = element("div", {}, chart.element, element("section", { class: "card" }, temperature));
+  const both = element("div", { class: "figures" }, left, map.element);
+  const rest = element("div", {}, strip.element, opened.element, both);
+  let latest = null; // {run, pixels, isFinal}
+  let turn = 0; // counts inputs: an answer that arrives late is not shown
+  let frame = null;
+  let isClosed = false;
+
+  const input = await (isImage ? pictureInput : rowInput)(place, model, take);
   place.main.append(input.element, failure, rest);
-  rest.querySelector(".figures").before(element("section", { class: "card" }, temperature));
   rest.hidden = latest === null;
   explain(place, model, isImage);
 
@@ -81,7 +76,7 @@ export async function view(place) {
     const classes = { z, T, ...chosenClasses(z, T, store.get("class"), store.get("versus")) };
     const run = withProbabilities(latest.run, classes.p);
     const isBlank = pixels !== null && !pixels.some((value) => value > 0);
-    strip.show(run);
+    strip.show(run, pixels);
     opened.show(run, classes);
     chart.show(classes);
     map.show(run, classes, pixels);
@@ -148,10 +143,9 @@ function explain(place, model, isImage) {
     );
     return;
   }
-  const E = sub("E", "k");
   side.formula(
-    math(E, "(", "y", ",", "x", ")", "=", sum("c"), sub("W", "k, c, y, x"), sub("a", "c, y, x")),
-    math(sub("z", "k"), "=", sub("b", "k"), "+", sum("y, x"), E, "(", "y", ",", "x", ")"),
+    math(sub("E", "k"), "(", "y", ",", "x", ")", "=", sum("c"), sub("W", "k, c, y, x"), sub("a", "c, y, x")),
+    math(sub("z", "k"), "=", sub("b", "k"), "+", sum("y, x"), sub("E", "k"), "(", "y", ",", "x", ")"),
   );
   side.derivation(
     t("digit.derive.linear"),

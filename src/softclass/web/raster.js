@@ -10,10 +10,13 @@ export function hues() {
   return { plus: read("--plus"), minus: read("--minus"), zero: read("--card"), ink: read("--ink") };
 }
 
+const MOST_BARS = 32;
+const BEND = 0.6; // power of the strength of colours where small values must be seen beside large ones
+
 /** Write the colour of a value whose full colour is at 1 into bytes, from `to` on. */
 function put(bytes, to, share, { plus, minus, zero }) {
   const hue = share < 0 ? minus : plus;
-  const strength = Math.min(Math.abs(share), 1) || 0;
+  const strength = (Math.min(Math.abs(share), 1) || 0) ** BEND;
   for (let i = 0; i < 3; i += 1) bytes[to + i] = zero[i] + (hue[i] - zero[i]) * strength;
   bytes[to + 3] = 255;
 }
@@ -31,6 +34,26 @@ function put(bytes, to, share, { plus, minus, zero }) {
 export function signed(data, start, height, width, largest, colours) {
   return canvasOf(height, width, (bytes) => {
     for (let at = 0; at < height * width; at += 1) put(bytes, 4 * at, data[start + at] / (largest || 1), colours);
+  });
+}
+
+/** As `signed`, in proportion to the value and see-through where it is small. */
+export function veil(data, height, width, largest, { plus, minus }) {
+  return canvasOf(height, width, (bytes) => {
+    data.forEach((value, at) =>
+      bytes.set([...(value < 0 ? minus : plus), (255 * Math.abs(value)) / (largest || 1)], 4 * at),
+    );
+  });
+}
+
+/** Pixels as ink: the lighter the pixel, the less one sees through it; colours become grey. */
+export function inked(pixels, height, width, channels, strength, { ink }) {
+  return canvasOf(height, width, (bytes) => {
+    for (let at = 0; at < height * width; at += 1) {
+      let sum = 0;
+      for (let i = 0; i < channels; i += 1) sum += pixels[at * channels + i];
+      bytes.set([...ink, (strength * sum) / channels], 4 * at);
+    }
   });
 }
 
@@ -78,6 +101,7 @@ export function gridOf(count, height, width) {
 export function drawMaps(canvas, output, { most, colours, chosen = null }) {
   const { shape, data } = output;
   const [count, height, width] = shape.length === 3 ? shape : [shape[0], 1, 1];
+  if (height * width === 1 && count <= MOST_BARS) return drawBars(canvas, data, { colours, chosen });
   const shown = Math.min(count, most);
   const { columns, rows } = gridOf(shown, height, width);
   const gap = height * width > 1 ? 2 : 0;
@@ -115,4 +139,27 @@ export function drawMaps(canvas, output, { most, colours, chosen = null }) {
     return column >= 0 && column < columns && row >= 0 && map < shown ? map : null;
   };
   return { at, shown };
+}
+
+/** Few numbers as upright bars from a line at zero. */
+function drawBars(canvas, data, { colours, chosen }) {
+  const context = canvas.getContext("2d");
+  const [low, high] = [Math.min(0, ...data), Math.max(0, ...data)];
+  const pitch = canvas.width / data.length;
+  const y = (value) => 4 + ((high - value) / (high - low || 1)) * (canvas.height - 8);
+  const rgb = (colour) => `rgb(${colour.join(" ")})`;
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  data.forEach((value, i) => {
+    context.fillStyle = rgb(value < 0 ? colours.minus : colours.plus);
+    context.fillRect(i * pitch + 0.12 * pitch, Math.min(y(0), y(value)), 0.76 * pitch, Math.abs(y(value) - y(0)));
+  });
+  context.fillStyle = rgb(colours.ink);
+  context.fillRect(0, y(0) - 0.5, canvas.width, 1);
+  if (chosen !== null && chosen < data.length) {
+    context.strokeStyle = rgb(colours.ink);
+    context.lineWidth = 2;
+    context.strokeRect(chosen * pitch + 1, 1, pitch - 2, canvas.height - 2);
+  }
+  const at = (x) => (x >= 0 && x < canvas.width ? Math.floor(x / pitch) : null);
+  return { at, shown: data.length };
 }
