@@ -54,8 +54,9 @@ export async function view(place) {
   const readings = element("dl", { class: "readings five" });
   const status = element("div", { class: "status", role: "status" });
   const ties = element("ul", { class: "hint ties" });
-  const now = { set: null, settings: null, moments: [], moment: null, arrived: null, lines: [], ended: null };
+  const now = { set: null, settings: null, moments: [], moment: null, arrived: null, ended: null, margin: 0 };
   let [going, quiet, refining, turn, wrote] = [null, false, () => {}, 0, null];
+  let remark = null;
   const stillness = matchMedia("(prefers-reduced-motion: reduce)");
 
   const run = place.run(() => train(now.set, now.settings), { each: remember, redraw: drawCoarse, done: end, pace });
@@ -144,7 +145,8 @@ export async function view(place) {
     const size = Math.hypot(...normal) || 1;
     const term = (value, name, isFirst) => {
       const sign = value < 0 ? "−" : isFirst ? "" : "+";
-      const written = place.number(Number((Math.abs(value) / size).toPrecision(3)), 6);
+      const share = Math.abs(value) / size;
+      const written = place.number(share < 1e-9 ? 0 : Number(share.toPrecision(3)), 6);
       return `${sign}${isFirst ? "" : " "}${written}${name && ` ${name}`}`;
     };
     const terms = [term(normal[0], axisName(0), true), term(normal[1], axisName(1), false), term(offset, "", false)];
@@ -156,7 +158,6 @@ export async function view(place) {
     const held = (value, write) =>
       value === null ? t("plane.no_validation") : t("plane.validation", { value: write(value) });
     const digits = (value) => place.number(value, 4);
-    const margin = meanMargin(set, started(set, now.settings));
     const count = t("plane.points_of", { n: place.integer(set.training.targets.length) });
     const arrived = now.arrived === null ? t("plane.arrived.never") : place.integer(now.arrived);
     const entries = [
@@ -164,7 +165,7 @@ export async function view(place) {
       [t("plane.loss"), digits(moment.loss), held(moment.validationLoss, digits)],
       [t("plane.accuracy"), place.percent(moment.accuracy), held(moment.validationAccuracy, place.percent)],
       [t("plane.arrived"), arrived, t("plane.arrived.of")],
-      [t("plane.margin"), place.number(margin, 2), t("plane.margin.of")],
+      [t("plane.margin"), place.number(now.margin, 2), t("plane.margin.of")],
     ];
     readings.replaceChildren(
       ...entries.map(([name, value, detail]) =>
@@ -175,7 +176,7 @@ export async function view(place) {
 
   /** What is under way, below the buttons. */
   function say() {
-    const parts = [];
+    const parts = remark === null ? [] : [remark];
     if (going !== null) {
       const epoch = now.moment === null ? 0 : now.moment.epoch;
       parts.push(t("plane.going", { step: place.integer(going.step), epoch: place.integer(epoch) }));
@@ -241,6 +242,7 @@ export async function view(place) {
     const [data, n, seed, added] = ["data", "n", "seed", "points"].map(store.get);
     const points = cleaned(added);
     if (points === null) {
+      remark = t("page.unreadable", { key: "points" });
       store.set({ points: [] });
       return;
     }
@@ -253,7 +255,8 @@ export async function view(place) {
     }
     if (mine !== turn) return;
     const isEmpty = set.training.targets.length === 0;
-    Object.assign(now, { set, settings: settingsOf(store), moment: null });
+    const settings = settingsOf(store);
+    Object.assign(now, { set, settings, moment: null, margin: isEmpty ? 0 : meanMargin(set, started(set, settings)) });
     const results = [readings, ties, ...["loss", "accuracy", "units"].map((name) => pictures[name].element)];
     for (const part of results) part.hidden = isEmpty;
     pictures.field.open(set);
@@ -262,6 +265,7 @@ export async function view(place) {
     explain(place, now.settings);
     wrote = Math.min(store.get("step"), LAST_EPOCH);
     await goTo(wrote);
+    remark = null; // it stays until something else is said
     if (ran && mine === turn) run.play();
   }
 
