@@ -6,7 +6,7 @@ import { reach } from "softclass/raster";
 const TERMS = 10; // of a sum with many
 
 /** The maps whose numbers a layer reads, also where they were put into one row before. */
-const originOf = (run, index) => sourceOf(run, index > 0 && run.layers[index - 1].kind === "flatten" ? index - 1 : index);
+const originOf = (run, index) => sourceOf(run, run.layers[index - 1]?.kind === "flatten" ? index - 1 : index);
 
 const signedText = (place, value) => `${value < 0 ? "− " : "+ "}${place.number(Math.abs(value), 4)}`;
 

@@ -178,8 +178,8 @@ export function evidence(place, model) {
         height: cellH,
       };
       field.overlay.replaceChildren(
-        svg("rect", { class: "frame outer", ...frame }),
-        svg("rect", { class: "frame", ...frame }),
+        svg("rect", { class: "place-frame outer", ...frame }),
+        svg("rect", { class: "place-frame", ...frame }),
       );
       const [plus, minus] = [1, -1].map((sign) =>
         found.map.reduce((sum, part) => (part * sign > 0 ? sum + part : sum), 0),

@@ -45,7 +45,7 @@ export function layerStrip(place, model) {
       element("span", {}, sizeOf(place, shape)),
       ...(extra ? [element("span", {}, extra)] : []),
     ];
-    return { canvas, node: element(tag, { class: "tile", ...attributes }, canvas, ...words) };
+    return { canvas, node: element(tag, { class: "layer-tile", ...attributes }, canvas, ...words) };
   };
   const tiles = model.layers.map((layer, i) => {
     const count = layer.parameters > 0 ? t("digit.parameters", { count: place.integer(layer.parameters) }) : "";
@@ -59,7 +59,7 @@ export function layerStrip(place, model) {
     tiles.forEach(({ node }, i) => node.setAttribute("aria-pressed", String(i === chosen)));
   });
   const nodes = [...(first ? [first] : []), ...tiles].map(({ node }) => element("li", {}, node));
-  const list = element("ol", { class: "tiles" }, ...nodes);
+  const list = element("ol", { class: "layer-tiles" }, ...nodes);
   const title = t("digit.layers.title", { count: model.layers.length, parameters: place.integer(model.parameters) });
   const card = element(
     "section",
@@ -123,7 +123,7 @@ export function openedLayer(place, model) {
     width: 760,
     height: 190,
   });
-  const sentence = element("p", { class: "sum", "aria-live": "off" });
+  const sentence = element("p", { class: "digit-sum", "aria-live": "off" });
   const left = element("div", { class: "stack" }, overview, slider);
   const both = element("div", { class: "figures" }, left, large.element);
   const card = element("section", { class: "card" }, heading, about, both, sentence, arithmetic.element);
@@ -179,8 +179,8 @@ export function openedLayer(place, model) {
     );
     const frame = { x: x + at[1] * scale, y: y + at[0] * scale, width: scale, height: scale };
     large.overlay.replaceChildren(
-      svg("rect", { class: "frame outer", ...frame }),
-      svg("rect", { class: "frame", ...frame }),
+      svg("rect", { class: "place-frame outer", ...frame }),
+      svg("rect", { class: "place-frame", ...frame }),
     );
     const values = Array.from({ length: height }, (_, row) =>
       Array.from(output.data.subarray((map * height + row) * width, (map * height + row + 1) * width)),

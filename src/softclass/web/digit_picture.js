@@ -184,11 +184,11 @@ export async function pictureInput(place, model, give) {
     made.setAttribute("aria-label", t("digit.example", { number: i }));
     return made;
   });
-  const row = element("div", { class: "examples", role: "group", "aria-label": t("digit.examples") }, ...buttons);
+  const row = element("div", { class: "digit-examples", role: "group", "aria-label": t("digit.examples") }, ...buttons);
   row.hidden = store.get("hide").includes("digit");
   const ways = ["digit", "light", "dark"].map((value) => ({ value, label: t(`digit.prep.${value}`) }));
   ways.unshift({ value: "auto", label: t("digit.prep.auto", { way: t(`digit.prep.${usual(model.input.shape)}`) }) });
-  const result = element("div", { class: "answer" });
+  const result = element("div", { class: "digit-answer" });
   const facts = t("digit.prepared.size", { width, height, channels });
   const shown = element(
     "figure",

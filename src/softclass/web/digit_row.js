@@ -61,7 +61,7 @@ export async function rowInput(place, model, give) {
   let at = 0;
   let timer = null;
   typed ??= startOf(columns, known?.row(0));
-  const list = element("div", { class: "cells" });
+  const list = element("div", { class: "row-cells" });
 
   const send = () =>
     give(
@@ -94,7 +94,7 @@ export async function rowInput(place, model, give) {
     },
   });
   another.hidden = known === null;
-  const result = element("div", { class: "answer" });
+  const result = element("div", { class: "digit-answer" });
   const card = element(
     "section",
     { class: "card stack", "aria-label": t("digit.row") },
