@@ -141,14 +141,7 @@ export function createSource() {
   const answerOf = (name, path) => (kind === "server" ? ask(token, path) : part(name));
 
   const model = remembered(() => answerOf("model", "model"));
-  const weights = remembered(async () => {
-    try {
-      return await answerOf("weights", "weights");
-    } catch (error) {
-      if (error.status === 409) return null;
-      throw error;
-    }
-  });
+  const weights = remembered(async () => ((await model("")).has_weights === false ? null : answerOf("weights", "weights")));
   const evaluation = remembered(async (name) => {
     if (added.has(name)) return opened(added.get(name));
     return opened(await answerOf(`evaluation:${name}`, `evaluation/${encodeURIComponent(name)}`));
