@@ -79,9 +79,19 @@ def each_panel(page_at: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
     return visit
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 360])
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(
+    ("language", "width", "scheme"),
+    [
+        ("en", 1280, "light"),
+        ("zh", 1280, "dark"),
+        ("en", 360, "dark"),
+        ("zh", 360, "light"),
+        *(
+            pytest.param(*look, marks=pytest.mark.slow)
+            for look in [("zh", 1280, "light"), ("en", 1280, "dark"), ("zh", 360, "dark"), ("en", 360, "light")]
+        ),
+    ],
+)
 def test_axe_finds_nothing(each_panel: Callable[..., dict[str, Any]], language: str, width: int, scheme: str) -> None:
     found = each_panel(
         AXE, before=OPEN_ALL, script=axe_source(), language=language, width=width, scheme=scheme, bypass_csp=True

@@ -117,7 +117,7 @@ def test_the_language_can_be_changed_and_stays_in_the_link(page_at: Callable[...
     page.locator("html[lang=zh-CN] main[data-ready]").wait_for(state="attached")
 
     assert page.evaluate("location.hash") == "#v=1&lang=zh&z=1,2,3&view=jacobian"
-    assert page.evaluate("document.activeElement.lang") == "zh"
+    assert page.evaluate("[document.activeElement.lang, document.activeElement.ariaPressed]") == ["zh", "true"]
     assert page.get_by_role("radio", name="雅可比矩阵").is_checked()
 
 

@@ -40,7 +40,7 @@ GO = """async fragment => {
 FOUND = """() => [
   document.querySelectorAll("script:not([src]):not([type=importmap]), main img, .notices img").length,
   window.broken === undefined,
-  document.querySelectorAll(".notice.failed").length,
+  document.querySelectorAll(".notices .failed").length, // what the page says of a panel that threw
 ]"""
 
 

@@ -88,7 +88,7 @@ function buildHeader() {
     ["zh", "中文"],
   ]) {
     const pressed = shell.language === code;
-    const pick = element("button", { type: "button", lang: code, "aria-pressed": pressed }, label);
+    const pick = element("button", { type: "button", lang: code, "aria-pressed": String(pressed) }, label);
     pick.addEventListener("click", () => change({ lang: code }));
     languages.append(pick);
   }
