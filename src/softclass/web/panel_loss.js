@@ -2,11 +2,12 @@
 import { button, choice, numbers, slider } from "softclass/controls";
 import { element } from "softclass/elements";
 import { figure } from "softclass/figure";
+import { CE, SE, brief, length, triangles } from "softclass/loss_flow";
 import { frac, math, row, sub, sum, sup } from "softclass/formulas";
-import { VARIANTS, crossEntropy, distribution, jacobianProduct, lossVariant, squaredError } from "softclass/loss";
-import { STYLES, bars, label, line, linear, svg, symbol, ternary } from "softclass/plots";
+import { VARIANTS, crossEntropy, distribution, lossVariant, squaredError } from "softclass/loss";
+import { bars, label, linear } from "softclass/plots";
 import { softmax } from "softclass/softmax";
-import { letter, power, register } from "softclass/text";
+import { letter, register } from "softclass/text";
 import { words } from "softclass/text_loss";
 
 register(words);
@@ -15,9 +16,6 @@ export const fields = ["z", "T", "t", "smooth", "dtype"];
 
 const MOST = 10;
 const PRECISIONS = ["f64", "f32", "bf16", "f16"];
-const [CE, SE] = [0, 1]; // the looks of the two losses
-
-const length = (vector) => Math.hypot(...vector);
 
 /** All numbers of the panel for one state; gradients are those at z, so the temperature divides them. */
 function compute(z, T, t, smooth) {
@@ -83,13 +81,6 @@ function inputs(place) {
   return element("div", { class: "card stack" }, scores, size, target, sliders);
 }
 
-/** Three digits or so; a power of ten for what is small. */
-function brief(place, x) {
-  const size = Math.abs(x);
-  if (size > 0 && size < 0.001) return power(x, 2);
-  return place.number(x, size < 0.01 ? 5 : size < 0.1 ? 4 : 3);
-}
-
 function read(place, list, { ce, se, p, target, rival }) {
   const { t } = place;
   const [strong, weak] = [length(ce.gradient), length(se.gradient)];
@@ -132,7 +123,8 @@ function pushes(place) {
   const show = (now) => {
     const { p, wanted, ce, se, target } = now;
     const K = p.length;
-    const reach = Math.max(...ce.gradient.map(Math.abs), ...se.gradient.map(Math.abs), 1e-12);
+    const sizes = [...ce.gradient, ...se.gradient].map(Math.abs).filter(Number.isFinite);
+    const reach = Math.max(...sizes, 1e-12);
     const name = (i) => (i === target ? t("loss.true", { name: letter(i) }) : letter(i));
     const sides = [
       { title: t("loss.gradients.ce"), values: ce.gradient, look: CE },
@@ -140,7 +132,7 @@ function pushes(place) {
     ];
     const one = 30 + K * pitch;
     const draw = ({ title, values, look }, left, right, top) => {
-      const x = linear([-reach, reach], [left + 68, right - 92]);
+      const x = linear([-reach, reach], [left + 64, right - 112]);
       const items = values.map((value, i) => ({
         name: name(i),
         value: Number.isFinite(value) ? value : 0,
@@ -176,132 +168,6 @@ function pushes(place) {
     });
   };
   return { element: chart.element, show };
-}
-
-const CELLS = 11; // arrows along a side of the triangle
-const STRETCH = 1.8; // the longest arrow in distances between two arrows
-const PATH_STEPS = 400;
-const PATH_RATE = 0.25;
-
-/** How p moves under gradient descent on the logits, dp = -J g; `isSquared` is squared error. */
-function flowAt(p, wanted, isSquared) {
-  const residual = p.map((share, i) => share - wanted[i]);
-  const gradient = isSquared ? jacobianProduct(p, residual) : residual;
-  return jacobianProduct(p, gradient).map((change) => -change);
-}
-
-/** Where gradient descent takes the scores, in points of the triangle. */
-function pathOf(scores, wanted, lossOf) {
-  let z = scores;
-  const points = [softmax(z)];
-  for (let step = 0; step < PATH_STEPS; step += 1) {
-    const { gradient } = lossOf(z, wanted);
-    z = z.map((score, i) => score - PATH_RATE * gradient[i]);
-    points.push(softmax(z));
-  }
-  return points;
-}
-
-/** Two triangles with the arrows of the two losses on one scale. */
-function triangles(place) {
-  const { t, store } = place;
-  const chart = figure(place, { key: "loss-flow", title: t("loss.flow"), width: 860, height: 420 });
-  const wrong = element("p", { class: "hint" });
-  const repair = button(place, {
-    label: t("loss.flow.make"),
-    press: () => store.set({ z: [...store.get("z"), 0].slice(0, 3) }),
-  });
-  const refusal = element("div", { class: "card" }, element("h2", {}, t("loss.flow")), wrong, repair);
-  repair.hidden = store.get("hide").includes("z");
-  const hint = element("p", { class: "hint" }, t("loss.flow.hint"));
-  chart.element.append(hint);
-  const whole = element("div", {}, chart.element, refusal);
-  const show = (now) => {
-    const isThree = now.p.length === 3;
-    chart.element.hidden = !isThree;
-    refusal.hidden = isThree;
-    if (!isThree) {
-      wrong.textContent = t("loss.flow.three", { K: now.p.length });
-      return;
-    }
-    const { scores, p, wanted } = now;
-    const paths = [pathOf(scores, wanted, crossEntropy), pathOf(scores, wanted, squaredError)];
-    const tables = [flowAt(p, wanted, false), flowAt(p, wanted, true)];
-    const wide = (width) => width >= 560;
-    const sideOf = (width) => (wide(width) ? (width - 40) / 2 : Math.min(width, 420)) - 24;
-    const tall = (width) => (sideOf(width) * Math.sqrt(3)) / 2 + 78;
-    chart.show({
-      summary: t("loss.flow.summary", { ce: brief(place, length(tables[0])), se: brief(place, length(tables[1])) }),
-      columns: [t("loss.class"), "p", "y", t("loss.flow.ce"), t("loss.flow.se")],
-      rows: p.map((share, i) => [letter(i), share, wanted[i], tables[0][i], tables[1][i]]),
-      height: (width) => (wide(width) ? tall(width) : 2 * tall(width)),
-      marks(width) {
-        const side = sideOf(width);
-        return [CE, SE].flatMap((look) => {
-          const left = wide(width) ? 12 + look * (side + 64) : (width - side) / 2;
-          const top = wide(width) ? 0 : look * tall(width);
-          const title = label(
-            t(look === CE ? "loss.flow.of.ce" : "loss.flow.of.se"),
-            wide(width) ? left - 12 : 0,
-            top + 14,
-            { style: "muted" },
-          );
-          return [title, ...triangle({ left, top: top + 44, side, now, look, path: paths[look] })];
-        });
-      },
-    });
-  };
-  return { element: whole, show };
-}
-
-function triangle({ left, top, side, now, look, path }) {
-  const { p, wanted } = now;
-  const { element: frame, at } = ternary({ left, top, side, names: ["A", "B", "C"] });
-  const unit = STRETCH / CELLS / largestFlow(wanted);
-  const arrows = grid().map((point) => {
-    const change = flowAt(point, wanted, look === SE);
-    return arrow(at(point), at(point.map((share, i) => share + change[i] * unit)), look);
-  });
-  return [
-    frame,
-    svg("g", { class: "arrows" }, arrows),
-    line(path.map(at), STYLES[look]),
-    symbol(3, ...at(wanted), 5),
-    svg("circle", { class: "handle", cx: at(p)[0], cy: at(p)[1], r: 7 }),
-  ];
-}
-
-/** Points inside the triangle, on a lattice that leaves out the border. */
-function grid() {
-  const points = [];
-  for (let i = 0; i < CELLS; i += 1) {
-    for (let j = 0; j < CELLS - i; j += 1) {
-      const [a, b] = [(i + 1 / 3) / CELLS, (j + 1 / 3) / CELLS];
-      points.push([a, b, 1 - a - b]);
-    }
-  }
-  return points;
-}
-
-/** The largest speed of cross-entropy on the lattice: both triangles measure by it. */
-function largestFlow(wanted) {
-  return Math.max(...grid().map((point) => length(flowAt(point, wanted, false))));
-}
-
-function arrow([x, y], [toX, toY], look) {
-  const [dx, dy] = [toX - x, toY - y];
-  const long = Math.hypot(dx, dy);
-  if (long < 1.2) return svg("circle", { class: `fill c${look}`, cx: x.toFixed(1), cy: y.toFixed(1), r: 1.1 });
-  const head = Math.min(5, 0.45 * long);
-  const [ux, uy] = [dx / long, dy / long];
-  const tip = (turn) =>
-    `L${(toX - head * (ux + turn * 0.5 * uy)).toFixed(1)} ${(toY - head * (uy - turn * 0.5 * ux)).toFixed(1)}`;
-  const shaft = `M${x.toFixed(1)} ${y.toFixed(1)}L${toX.toFixed(1)} ${toY.toFixed(1)}`;
-  return svg("path", {
-    class: `line thin stroke c${look}`,
-    fill: "none",
-    d: `${shaft}${tip(1)}M${toX.toFixed(1)} ${toY.toFixed(1)}${tip(-1)}`,
-  });
 }
 
 const SMALL = 0.05; // a gradient is as it should be up to this share

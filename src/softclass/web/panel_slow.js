@@ -4,7 +4,7 @@ import { element } from "softclass/elements";
 import { createRun } from "softclass/run";
 import { LOOK, countOf, lossFigure, networkFigure, pushFigure } from "softclass/slow_figures";
 import { LOSSES, createRuns, shownLosses } from "softclass/slow_runs";
-import { explain, notices } from "softclass/slow_words";
+import { explain } from "softclass/slow_words";
 import { svg, symbol } from "softclass/plots";
 import { register } from "softclass/text";
 import { words } from "softclass/text_slow";
@@ -16,7 +16,7 @@ export const fields = ["run", "m", "K", "eta", "loss", "rate", "s", "seed", "ste
 const GIVEN = ["run", "m", "K", "eta", "loss", "rate", "s", "seed"];
 const RUNS = ["neuron", "logits", "plane", "network"];
 const HEADS = { ce: "softmax_ce", se: "softmax_se", sigmoid_ce: "sigmoid_ce", sigmoid_se: "sigmoid_se" };
-const AT_ONCE = 5; // milliseconds of measuring before the first picture
+const AT_ONCE = 3; // milliseconds of measuring before the first picture
 const GROWTH = 1.04; // a playing run goes on by one step, or by this factor, a frame
 
 /** Build the panel into place.main. */
@@ -29,7 +29,7 @@ export function view(place) {
   const room = element("div");
   const bar = element("div", { class: "run runs" }, runButtons(place, player), position);
   place.main.append(inputs(place), question, readings, bar, room);
-  explain(place);
+  const notice = explain(place);
   const screen = { place, player, readings, position, room };
   const experiments = live(screen);
   const networks = precomputed(screen);
@@ -43,7 +43,7 @@ export function view(place) {
       current = wanted;
     }
     question.textContent = place.t(`slow.steps.${given.run}`);
-    notices(place, given);
+    notice(given);
     current.take(given);
   });
   place.watch(["step"], (step) => current.move(step));

@@ -7,7 +7,7 @@ import { pushAt } from "softclass/slow_runs";
 export const LOOK = { ce: 0, se: 1, eps: 2, clip: 3, sigmoid_ce: 2, sigmoid_se: 3 };
 
 const LOWEST = 0.03; // losses below are not drawn
-const [LEFT, RIGHT, BOTTOM] = [52, 14, 44];
+const [LEFT, RIGHT, BOTTOM] = [52, 32, 44];
 
 /** Room that words take, in pixels: Chinese characters are twice as wide. */
 const widthOf = (words) =>
@@ -67,7 +67,6 @@ export function lossFigure(place) {
     const last = horizon(runs);
     const largest = Math.max(...items.flatMap(({ trace }) => trace.samples.map(({ loss }) => loss)), 1);
     const looks = runs.at(step);
-    const kept = rowsOf(items[0].trace.samples, last);
     hint.textContent = items.some(({ line: theory }) => theory.length > 0) ? t("slow.chart.theory") : "";
     chart.show({
       summary: t("slow.chart.summary", {
@@ -80,10 +79,7 @@ export function lossFigure(place) {
           t(`slow.column.${runs.given.run === "plane" ? "right" : "p"}`, { loss: t(`slow.loss.${loss}`) }),
         ]),
       ],
-      rows: kept.map((i) => [
-        items[0].trace.samples[i].step,
-        ...items.flatMap(({ trace }) => [sampleAt(trace, i).loss, sampleAt(trace, i).right]),
-      ]),
+      rows: rowsOf(items, last, ({ loss, right }) => [loss, right]),
       marks(width, height) {
         const head = legend(named(place, losses), width);
         const x = log10([1, last], [LEFT, width - RIGHT]);
@@ -149,19 +145,20 @@ function reachedMark(place, { loss, trace }, at, i, bottom) {
   ];
 }
 
-const sampleAt = (trace, i) => trace.samples[Math.min(i, trace.samples.length - 1)];
 const sampleNear = (trace, step) => trace.samples.findLast((sample) => sample.step <= step);
 
-/** Samples for the table: about five for ten times as many steps. */
-function rowsOf(samples, last) {
-  const kept = [];
+/** Rows for a table, about five for ten times as many steps: the step, then what `pick` takes from each run there. */
+function rowsOf(items, last, pick) {
+  const samples = items.map(({ trace }) => trace.samples.filter(({ even }) => even));
+  const longest = samples.reduce((best, list) => (list.length > best.length ? list : best));
+  const rows = [];
   let next = 0;
-  samples.forEach(({ step }, i) => {
+  longest.forEach(({ step }, i) => {
     if (step < next || step > last) return;
-    kept.push(i);
+    rows.push([step, ...samples.flatMap((list) => pick(list[Math.min(i, list.length - 1)]))]);
     next = step < 5 ? step + 1 : step * 1.55;
   });
-  return kept;
+  return rows;
 }
 
 /** The last step on the axis: where the runs end, or, while they are measured, where theory lets them end. */
@@ -227,8 +224,7 @@ export function pushFigure(place) {
       .join(t("slow.and"));
     chart.show({
       summary: t("slow.push.summary", { list, margin: number(looks[0].margin, 2) }),
-      columns: [t("slow.axis.margin"), ...runs.items.map(({ loss }) => t(`slow.loss.${loss}`))],
-      rows: tableOf(runs),
+      ...tableOf(place, runs),
       marks(width, height) {
         const head = legend(
           named(
@@ -282,18 +278,20 @@ const raisedPower = (value) =>
     .replace("-", "⁻")
     .replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]);
 
-function tableOf(runs) {
-  const { run, m } = runs.given;
-  if (run === "plane") {
-    return rowsOf(runs.items[0].trace.samples, Infinity).map((i) => {
-      const { margin } = sampleAt(runs.items[0].trace, i);
-      return [margin, ...runs.items.map(({ trace }) => sampleAt(trace, i).push)];
-    });
+/** Columns and rows below the second figure. */
+function tableOf({ t }, { given, items }) {
+  const names = items.map(({ loss }) => t(`slow.loss.${loss}`));
+  if (given.run === "plane") {
+    const columns = names.flatMap((loss) => [t("slow.column.margin", { loss }), t("slow.column.push", { loss })]);
+    return {
+      columns: [t("slow.epoch"), ...columns],
+      rows: rowsOf(items, Infinity, ({ margin, push }) => [margin, push]),
+    };
   }
-  const margins = Array.from({ length: Math.floor(Math.max(m, 4)) + 3 }, (_, i) => i - 2).filter(
-    (margin, i, { length }) => length < 14 || margin % 2 === 0,
-  );
-  return margins.map((margin) => [margin, ...runs.items.map(({ loss }) => pushAt(runs.given, loss, margin))]);
+  const all = Array.from({ length: Math.floor(Math.max(given.m, 4)) + 3 }, (_, i) => i - 2);
+  const margins = all.filter((margin) => all.length < 14 || margin % 2 === 0);
+  const rows = margins.map((margin) => [margin, ...items.map(({ loss }) => pushAt(given, loss, margin))]);
+  return { columns: [t("slow.axis.margin"), ...names], rows };
 }
 
 /** Accuracy of networks after each epoch: precomputed, the median of several seeds. */

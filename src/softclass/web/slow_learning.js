@@ -1,9 +1,9 @@
 /**
  * Slow learning: gradient descent from a confident mistake, one neuron (S1), K logits (S2) or points in the plane (S3).
  *
- * An experiment is `{marks, cap, start, advance, passed, look}`: `start()` gives a state, an array that holds all the
- * next step needs, `advance(state)` makes one step of gradient descent in it, `passed(state, i)` tells whether mark i
- * is reached, `look(state)` measures. `steps` and `createTrace` drive any of them. How long they should take by
+ * An experiment is `{marks, cap, start, advance, passed, lead, look}`: `start()` gives a state, an array that holds all
+ * the next step needs, `advance(state)` makes one step of gradient descent in it, `passed(state, i)` tells whether mark
+ * i is reached, `lead(state)` is the margin, `look(state)` measures. `steps` and `createTrace` drive any of them. How long they should take by
  * theory stands in slow_learning_theory.js.
  *
  * Losses: `ce` cross-entropy and `se` squared error, after the softmax (one neuron: after the sigmoid); `eps` and
@@ -57,6 +57,7 @@ export function neuron({ loss, margin, eta }) {
       answer(state);
     },
     passed: (state, mark) => state[2] < below[mark],
+    lead: (state) => state[0] + state[1],
     look(state) {
       const z = state[0] + state[1];
       const value = loss === "ce" ? Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z))) : state[2] ** 2 / 2;
@@ -144,11 +145,11 @@ export function logits({ loss, margin, classes, eta }) {
       answer(state);
     },
     passed: (state, mark) => (mark === 0 ? state[P_TRUE] > 0.5 : value(state, others) < 0.1),
+    lead: (state) => Math.max(state[WRONG], state[REST]) - state[TRUE],
     look(state) {
       push(state, others, gradient);
       const length = Math.hypot(gradient[TRUE], gradient[WRONG], Math.sqrt(others) * gradient[REST]);
-      const lead = Math.max(state[WRONG], state[REST]) - state[TRUE];
-      return { loss: value(state, others), right: state[P_TRUE], margin: lead, push: length };
+      return { loss: value(state, others), right: state[P_TRUE], margin: this.lead(state), push: length };
     },
   };
 }
@@ -230,6 +231,7 @@ export function plane({ loss, scale, eta, seed }) {
       answer(state);
     },
     passed: (state) => state[RIGHT] >= ACCURATE,
+    lead: (state) => state[LEAD],
     look: (state) => ({
       loss: state[VALUE],
       right: state[RIGHT],
@@ -253,9 +255,12 @@ export function* steps(experiment) {
 }
 
 const GROWTH = 1.03; // from one sample to the next: 75 samples for ten times as many steps
+const APART = 0.25; // samples between them where the margin changes by more, for pictures ...
+const MOST = 1200; // ... but no more than this, if it never comes to rest
 
 /**
  * A run that remembers samples of its way, dense at the beginning, so that every step of it can be looked at again.
+ * Those with `even` lie at the same steps in every run; others lie between where the margin changes fast.
  *
  * A state that comes again means a cycle: what was not reached until then never will be.
  * @param {object} experiment
@@ -266,7 +271,8 @@ const GROWTH = 1.03; // from one sample to the next: 75 samples for ten times as
 export function createTrace(experiment) {
   const state = experiment.start();
   const { cap } = experiment;
-  let next = 0; // the step of the next sample
+  let next = 0; // the step of the next even sample
+  let lead = 0; // the margin at the last sample
   let missing = experiment.marks.length; // 0 once every mark is reached
   const reached = experiment.marks.map(() => null);
   const trace = { samples: [], reached, cap, steps: 0, isOver: false, isStuck: false };
@@ -274,10 +280,13 @@ export function createTrace(experiment) {
   function sample() {
     const last = trace.samples.at(-1);
     trace.isStuck = last !== undefined && last.state.every((value, i) => Object.is(value, state[i]));
-    trace.samples.push({ step: trace.steps, state: state.slice(), ...experiment.look(state) });
+    const even = trace.steps >= next;
+    lead = experiment.lead(state);
+    trace.samples.push({ step: trace.steps, even, state: state.slice(), ...experiment.look(state) });
     trace.isOver = trace.isStuck || trace.steps >= cap;
-    next = Math.min(Math.ceil(Math.max(trace.steps + 1, trace.steps * GROWTH)), cap);
+    if (even) next = Math.min(Math.ceil(Math.max(trace.steps + 1, trace.steps * GROWTH)), cap);
   }
+  const isApart = () => trace.samples.length < MOST && Math.abs(experiment.lead(state) - lead) > APART;
   function check() {
     for (let mark = 0; mark < missing; mark += 1) {
       if (trace.reached[mark] === null && experiment.passed(state, mark)) trace.reached[mark] = trace.steps;
@@ -290,7 +299,7 @@ export function createTrace(experiment) {
       experiment.advance(state);
       trace.steps += 1;
       if (missing > 0) check();
-      if (trace.steps >= next) sample();
+      if (trace.steps >= next || isApart()) sample();
     }
   };
   trace.at = (step) => {

@@ -81,7 +81,7 @@ export function createRuns(given) {
       }
     }
     const last = runs.items.map(({ trace }) =>
-      trace.isStuck ? 0 : trace.reached.includes(null) ? trace.cap : Math.max(...trace.reached),
+      !trace.reached.includes(null) ? Math.max(...trace.reached) : trace.isStuck ? 0 : trace.cap,
     );
     runs.end = Math.min(Math.ceil(Math.max(...last, LEAST) * BEYOND), runs.items[0].trace.cap);
     for (const { trace } of runs.items) {

@@ -1,17 +1,8 @@
 /** The right column of panel 3: what to notice, the formulas, the derivation with its limits, things to try. */
 import { escapeConstant } from "softclass/escape_time";
 import { frac, math, row, sqrt, sub, subsup, sup } from "softclass/formulas";
-import { CAP } from "softclass/slow_learning";
 
 const LIMITS = 5; // what the choice of the loss does not do, each in a sentence or two
-
-/** Three sentences for the experiment that is shown. */
-export function notices(place, { run, K, m }) {
-  const { t, number, integer } = place;
-  const places = { K: integer(K), c: number(escapeConstant(K), 4), m: number(m, 2), cap: integer(CAP) };
-  place.side.notice(...[1, 2, 3].map((i) => t(`slow.notice.${run}.${i}`, places)));
-  place.side.formula(...(run === "neuron" ? neuronFormula() : classFormula()));
-}
 
 const power = (exponent) => sup("e", exponent);
 const time = (loss) => sub("T", loss);
@@ -53,9 +44,25 @@ const integrals = () => [
   math("G", "(", "u", ")", "=", "u", "−", power(row("−", "u"))),
 ];
 
-/** Derivation and things to try: the same for every setting. */
+/**
+ * Fill the right column with what holds for every setting, and return a function that adds what holds for one: three
+ * sentences and the formulas. It is called with every move of a slider, so it changes nothing that stays.
+ */
 export function explain(place) {
-  const { t, side } = place;
+  const { t, side, number, integer } = place;
+  let [said, experiment] = ["", ""];
+  derivation(place);
+  attempts(place);
+  return ({ run, K, m }) => {
+    const places = { K: integer(K), c: number(escapeConstant(K), 4), m: number(m, 2) };
+    const sentences = [1, 2, 3].map((i) => t(`slow.notice.${run}.${i}`, places));
+    if (sentences.join() !== said) side.notice(...sentences);
+    if (run !== experiment) side.formula(...(run === "neuron" ? neuronFormula() : classFormula()));
+    [said, experiment] = [sentences.join(), run];
+  };
+}
+
+function derivation({ t, side }) {
   const limits = Array.from({ length: LIMITS }, (_, i) => listItem(t(`slow.limit.${i + 1}`)));
   const list = document.createElement("ol");
   list.append(...limits);
@@ -115,6 +122,9 @@ export function explain(place) {
     heading(t("slow.limits")),
     list,
   );
+}
+
+function attempts({ t, side }) {
   side.tryThis([
     {
       text: t("slow.try.logits"),
