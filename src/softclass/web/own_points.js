@@ -72,6 +72,9 @@ function columnsOf(table, { x, y, label }) {
   return { names: [x, y], points, targets: cells.map((cell) => classes.indexOf(cell)), classes, column: label };
 }
 
+/** The same of the data the page was started with. */
+const servedColumns = async (source, { x, y }) => ({ ...(await source.columns(x, y)), names: [x, y] });
+
 function checked(answer) {
   const { classes } = answer;
   const column = answer.column ?? "";
@@ -139,7 +142,7 @@ export function ownControls(place, changed) {
   const choose = (part) => (event) =>
     attempt(async (isLatest) => {
       const chosen = { ...own.chosen, [part]: event.target.value };
-      const answer = own.table === null ? await source.columns(chosen.x, chosen.y) : columnsOf(own.table, chosen);
+      const answer = own.table === null ? await servedColumns(source, chosen) : columnsOf(own.table, chosen);
       if (isLatest()) Object.assign(own, { chosen, rows: rowsOf(checked(answer)) });
     });
   const list = (part, columns) => {
@@ -173,7 +176,7 @@ export function ownControls(place, changed) {
     const { number_columns: columns = [], name } = await source.model();
     if (columns.length < 2) return;
     const [x, y] = columns;
-    const rows = rowsOf(checked(await source.columns(x, y)));
+    const rows = rowsOf(checked(await servedColumns(source, { x, y })));
     if (own.rows === null) Object.assign(own, { name, columns, chosen: { x, y }, rows });
   }
   show();

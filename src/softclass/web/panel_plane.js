@@ -144,9 +144,9 @@ export async function view(place) {
   function equation({ i, j, normal, offset }) {
     const size = Math.hypot(...normal) || 1;
     const term = (value, name, isFirst) => {
-      const sign = value < 0 ? "−" : isFirst ? "" : "+";
-      const share = Math.abs(value) / size;
-      const written = place.number(share < 1e-9 ? 0 : Number(share.toPrecision(3)), 6);
+      const share = Math.abs(value) / size < 1e-9 ? 0 : value / size; // what is left of a sum that cancels
+      const sign = share < 0 ? "−" : isFirst ? "" : "+";
+      const written = place.number(Number(Math.abs(share).toPrecision(3)), 6);
       return `${sign}${isFirst ? "" : " "}${written}${name && ` ${name}`}`;
     };
     const terms = [term(normal[0], axisName(0), true), term(normal[1], axisName(1), false), term(offset, "", false)];
