@@ -155,6 +155,9 @@ def train(
         option("plan for this time [default with auto: 30s, 60s]", group=NETWORKS, metavar="60s|10m"),
     ] = None,
     device: Annotated[str, option("auto = cpu, or cuda, cuda:N, mps", group=NETWORKS, metavar="NAME")] = "auto",
+    backbone: Annotated[
+        str | None, option("keep this image model's layers, fit the last", group=NETWORKS, metavar="MODEL")
+    ] = None,
     resume: Annotated[str | None, option("go on with an interrupted run", group=NETWORKS, metavar="RUN")] = None,
     keep_checkpoints: Annotated[bool, flag("leave them beside the run directory", group=NETWORKS)] = False,
     path: Annotated[bool, flag("chart other strengths of the penalty in the report", group=FITTING)] = False,

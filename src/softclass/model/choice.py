@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from softclass.errors import Notes
 from softclass.estimators.network_fitting import scaled_log_loss
-from softclass.model.encoded import AnyPreprocessing
+from softclass.model.backbone import Backbone
+from softclass.model.encoded import AnyPreprocessing, Constants
 from softclass.model.examples import Examples, take_inputs
 from softclass.model.fitting import Fitted, Fitting
 from softclass.model.network_fitting import FittedNet, NetworkFitting
@@ -98,6 +99,7 @@ class Choosing:
         """
         if self.kinds == ("softmax",):
             return self.softmax.fit(examples, rows, preprocessing, notes), None
+        assert not isinstance(preprocessing, Backbone)  # noqa: S101 - only softmax regression stands behind one
         if len(self.kinds) == 1:
             return self.network.fit(examples, rows, preprocessing, notes), None
         return self._better(examples, rows, preprocessing, notes)
@@ -107,7 +109,7 @@ class Choosing:
         return replace(self, softmax=self.softmax.quiet(), network=self.network.quiet())
 
     def _better(
-        self, examples: Examples, rows: Int64, preprocessing: AnyPreprocessing, notes: Notes
+        self, examples: Examples, rows: Int64, preprocessing: Constants, notes: Notes
     ) -> tuple[Fitted | FittedNet, dict[str, Any] | None]:
         """Fit softmax regression without the validation rows, then a network; keep the network if it is better."""
         own = self.network.preprocessing(examples, rows, preprocessing)

@@ -11,10 +11,12 @@ import numpy.typing as npt
 
 from softclass.data.pixels import PixelPreprocessing
 from softclass.data.preprocessing import Preprocessing
+from softclass.model.backbone import Backbone
 from softclass.model.examples import Inputs, take_inputs
 
 Int64 = npt.NDArray[np.int64]
-AnyPreprocessing = Preprocessing | PixelPreprocessing
+Constants = Preprocessing | PixelPreprocessing  # what a graph begins with
+AnyPreprocessing = Constants | Backbone
 
 BATCH_BYTES = 32 * 2**20  # features of a batch
 STREAMED_BYTES = 4 * BATCH_BYTES  # of features in memory while they are streamed, about: batches and their copies
@@ -22,7 +24,10 @@ WORKING_BYTES = 8  # for each feature of a row: a float32, and the solver's scal
 
 
 def features_of(preprocessing: AnyPreprocessing, inputs: Inputs) -> npt.NDArray[np.float32]:
-    """Turn columns or pixels into features, in NumPy."""
+    """Turn columns or pixels into features, in NumPy; or, behind a backbone, in onnxruntime."""
+    if isinstance(preprocessing, Backbone):
+        assert isinstance(inputs, np.ndarray)  # noqa: S101 - pixels go with pixels
+        return preprocessing.features(inputs)
     if isinstance(preprocessing, PixelPreprocessing):
         assert isinstance(inputs, np.ndarray)  # noqa: S101 - pixels go with pixels
         return np.asarray(preprocessing.apply(inputs), dtype=np.float32)
@@ -41,7 +46,7 @@ class EncodedRows:
 
     Attributes
     ----------
-    preprocessing : Preprocessing or PixelPreprocessing
+    preprocessing : Preprocessing, PixelPreprocessing or Backbone
         With its constants.
     inputs : dict of columns, or pixels
         Of all rows of the data.

@@ -21,13 +21,15 @@ from softclass.data.schema import Schema
 from softclass.errors import Notes
 from softclass.estimators.regularization import GRID, CChoice, choose_c
 from softclass.estimators.softmax_regression import SoftmaxRegression
-from softclass.model.encoded import AnyPreprocessing, EncodedBatches, EncodedRows, features_of, fitting_bytes
+from softclass.model.backbone import Backbone
+from softclass.model.encoded import AnyPreprocessing, Constants, EncodedBatches, EncodedRows, features_of, fitting_bytes
 from softclass.model.examples import Examples, Inputs, take_inputs
 from softclass.model.fit_remarks import note_outcome, separation_text
 from softclass.model.penalty_path import path_facts, weight_curves
 from softclass.model.rows import feeds_of
 from softclass.model.session import Outputs, Session
 from softclass.networks.architecture import Dense
+from softclass.networks.fitted_layers import FittedLayer
 
 Int64 = npt.NDArray[np.int64]
 OUTPUTS = tuple(field.name for field in fields(Outputs))
@@ -93,7 +95,9 @@ class Fitted:
 
     def stored(self) -> dict[str, Any]:
         """What the model file says about the fit: nothing that depends on the clock."""
+        behind = {"backbone": self.preprocessing.digest} if isinstance(self.preprocessing, Backbone) else {}
         return {
+            **behind,
             "C": self.C,
             "converged": self.converged,
             "gradient_norm": self.gradient_norm,
@@ -107,6 +111,18 @@ class Fitted:
         for layer in self.layers:
             found = found @ layer.weight.T + layer.bias
         return found
+
+    @property
+    def parts(self) -> tuple[Constants, tuple[FittedLayer, ...]]:
+        """Preprocessing and all layers of the graph, those of a backbone too."""
+        if isinstance(self.preprocessing, Backbone):
+            return self.preprocessing.preprocessing, (*self.preprocessing.layers, *self.layers)
+        return self.preprocessing, self.layers
+
+    @property
+    def kind(self) -> str:
+        """What the model file calls the classifier."""
+        return "fine-tuned" if isinstance(self.preprocessing, Backbone) else "softmax"
 
     def resolved(self) -> dict[str, Any]:
         """What ``config.toml`` says in the place of "auto"."""
@@ -313,7 +329,8 @@ def distinct_rows(
 def _names_of(preprocessing: AnyPreprocessing, n_features: int) -> Sequence[str]:
     if isinstance(preprocessing, Preprocessing):
         return preprocessing.feature_names
-    return [f"pixel {place}" for place in range(n_features)]
+    what = "feature" if isinstance(preprocessing, Backbone) else "pixel"
+    return [f"{what} {place}" for place in range(n_features)]
 
 
 def preprocessing_of(examples: Examples, rows: Int64, notes: Notes, max_categories: int) -> AnyPreprocessing:
@@ -328,13 +345,13 @@ def preprocessing_of(examples: Examples, rows: Int64, notes: Notes, max_categori
 
 def n_features_of(examples: Examples, preprocessing: AnyPreprocessing) -> int:
     """Number of features of a row."""
-    if isinstance(preprocessing, Preprocessing):
+    if isinstance(preprocessing, Preprocessing | Backbone):
         return preprocessing.n_features
     assert examples.spec is not None  # noqa: S101 - pixels have a size
     return examples.spec.height * examples.spec.width * examples.spec.channels
 
 
-def outputs_of(session: Session, preprocessing: AnyPreprocessing, inputs: Inputs) -> Outputs:
+def outputs_of(session: Session, preprocessing: Constants, inputs: Inputs) -> Outputs:
     """Run the graph over all rows, block by block: the inputs may be on disk, and are never all in memory then."""
     n_rows = len(inputs if isinstance(inputs, np.ndarray) else next(iter(inputs.values())))
     size = n_rows if isinstance(inputs, np.ndarray) else rows_of_block(len(inputs))
@@ -345,6 +362,6 @@ def outputs_of(session: Session, preprocessing: AnyPreprocessing, inputs: Inputs
     return Outputs(*(np.concatenate([getattr(one, name) for one in found]) for name in OUTPUTS))
 
 
-def logits_of(session: Session, preprocessing: AnyPreprocessing, inputs: Inputs) -> npt.NDArray[np.float32]:
+def logits_of(session: Session, preprocessing: Constants, inputs: Inputs) -> npt.NDArray[np.float32]:
     """Run the graph over all rows."""
     return outputs_of(session, preprocessing, inputs).logits

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from softclass.data.row_order import row_order, splitmix64
 from softclass.errors import Notes
+from softclass.model.backbone import Backbone
 from softclass.model.choice import Choosing
 from softclass.model.examples import Examples, chosen_inputs, picked
 from softclass.model.fitting import logits_of, preprocessing_of
@@ -20,12 +21,17 @@ Int64 = npt.NDArray[np.int64]
 
 
 def cross_validate(
-    examples: Examples, rows: Int64, choosing: Choosing, n_folds: int, max_categories: int
+    examples: Examples,
+    rows: Int64,
+    choosing: Choosing,
+    n_folds: int,
+    max_categories: int,
+    backbone: Backbone | None = None,
 ) -> Evaluation:
     """Estimate the metrics on rows that the weights never saw, fold by fold, each through a graph of its own.
 
-    Preprocessing, the choice of classifier, C and the weights are made anew for every fold. Notes of the folds are not
-    kept: they repeat those of the real fit.
+    Preprocessing, the choice of classifier, C and the weights are made anew for every fold; a backbone stays. Notes of
+    the folds are not kept: they repeat those of the real fit.
     """
     within = rows[examples.targets[rows] >= 0]
     fold = fold_numbers(examples.targets[within], n_folds, seed=choosing.seed, groups=picked(examples.groups, within))
@@ -33,10 +39,11 @@ def cross_validate(
     for number in range(n_folds):
         choosing.say("phase", {"name": "cross-validating", "done": number, "total": n_folds})
         inside, outside = within[fold != number], within[fold == number]
-        preprocessing = preprocessing_of(examples, inside, Notes(), max_categories)
+        preprocessing = backbone or preprocessing_of(examples, inside, Notes(), max_categories)
         fitted, _ = choosing.quiet().fit(examples, inside, preprocessing, Notes())
-        body = build_graph(fitted.preprocessing, fitted.layers, examples.class_names(), image=examples.spec)
-        logits[fold == number] = logits_of(Session(body), fitted.preprocessing, chosen_inputs(examples.inputs, outside))
+        constants, layers = fitted.parts
+        body = build_graph(constants, layers, examples.class_names(), image=examples.spec)
+        logits[fold == number] = logits_of(Session(body), constants, chosen_inputs(examples.inputs, outside))
     return evaluate(
         logits,
         examples.targets[within],

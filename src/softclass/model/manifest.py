@@ -58,12 +58,13 @@ FIELDS = {
     "data": "rows, sha256",
     "evaluation": "the keys of metrics.json, or null if nothing was held out",
     "features": "number of features",
-    "fit": "C, converged, gradient_norm, iterations; l1_ratio if it is not 0; of a network architecture, batch,"
+    "fit": "C, converged, gradient_norm, iterations; l1_ratio if it is not 0; backbone, the digest of the model whose"
+    " layers stand before a fine-tuned last one; of a network architecture, batch,"
     " best_epoch, epochs, name, peak_rate, restarts, validation",
     "format": "major, minor, required",
     "image": "height, width, channels, resize; null for a table",
-    "kind": "softmax, mlp or cnn",
-    "layers": "kind, inputs, outputs; activation; kernel and pads of a convolution",
+    "kind": "softmax, mlp, cnn or fine-tuned",
+    "layers": "kind, inputs, outputs; activation; kernel and pads of a convolution, and pooled if it is not",
     "layout": "columns, matrix or image",
     "notes": "code, text, column, count, hint",
     "optional": "facts that a later minor version adds; may be left unread",

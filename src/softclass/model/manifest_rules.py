@@ -17,7 +17,7 @@ from softclass.trust.evaluation import Evaluation
 from softclass.trust.temperature import Temperature
 
 MAJOR, MINOR = 1, 0
-KINDS = ("softmax", "mlp", "cnn")
+KINDS = ("softmax", "mlp", "cnn", "fine-tuned")
 REQUIRED: tuple[str, ...] = ()  # names of facts beyond this version that a reader must understand
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.01, 100.0
 
@@ -132,9 +132,11 @@ def check_format(facts: Any) -> tuple[str, ...]:
 
 def read_fit(found: Any, kind: str) -> dict[str, Any]:
     """Return the facts of the fit; of softmax regression with or without the share of absolute values."""
-    if kind != "softmax":
+    if kind not in ("softmax", "fine-tuned"):
         return checked(found, NETWORK_RULES, "facts, fit")
-    rest = PENALTY_RULES if isinstance(found, dict) and "l1_ratio" in found else {}
+    rest = dict(PENALTY_RULES) if isinstance(found, dict) and "l1_ratio" in found else {}
+    if kind == "fine-tuned":
+        rest["backbone"] = rules.is_text
     return checked(found, {**FIT_RULES, **rest}, "facts, fit")
 
 

@@ -18,7 +18,7 @@ from softclass.errors import Notes
 from softclass.estimators.image_augmentation import asked_augmentation, chosen_augmentation
 from softclass.estimators.network_fitting import Watch, engine_for, fit_network, network_of
 from softclass.estimators.row_weights import row_weights
-from softclass.model.encoded import AnyPreprocessing, features_of
+from softclass.model.encoded import Constants, features_of
 from softclass.model.examples import Examples, Inputs, chosen_inputs, picked, take_inputs
 from softclass.model.layers import network_places
 from softclass.networks.architecture import Architecture
@@ -116,13 +116,23 @@ class FittedNet:
     """
 
     layers: tuple[FittedLayer, ...]
-    preprocessing: AnyPreprocessing
+    preprocessing: Constants
     architecture: Architecture
     name: str
     plan: Plan
     network: FittedNetwork
     validation: int
     seconds: float
+
+    @property
+    def parts(self) -> tuple[Constants, tuple[FittedLayer, ...]]:
+        """Preprocessing and layers of the graph."""
+        return self.preprocessing, self.layers
+
+    @property
+    def kind(self) -> str:
+        """What the model file calls the classifier."""
+        return str(self.resolved()["model"])
 
     @property
     def history(self) -> tuple[dict[str, Any], ...]:
@@ -255,13 +265,13 @@ class NetworkFitting:
         """Return the same without words to the user and checkpoints, for the fit of a fold."""
         return replace(self, say=lambda event, facts: None, checkpoints=None, resume=False, keep_plan=None)
 
-    def preprocessing(self, examples: Examples, rows: Int64, plain: AnyPreprocessing) -> AnyPreprocessing:
+    def preprocessing(self, examples: Examples, rows: Int64, plain: Constants) -> Constants:
         """Return what networks read: numbers of a table are bounded, so that extreme ones do not decide."""
         if isinstance(plain, PixelPreprocessing) or isinstance(examples.inputs, np.ndarray):
             return plain
         return smooth_preprocessing(examples.inputs, plain, rows)
 
-    def rows(self, examples: Examples, rows: Int64, preprocessing: AnyPreprocessing) -> NetworkRows:
+    def rows(self, examples: Examples, rows: Int64, preprocessing: Constants) -> NetworkRows:
         """Cut the fit rows into those to learn from and those to judge by, and encode both."""
         judged = self._validation_rows(examples, rows)
         inside = rows[~np.isin(rows, judged)]
@@ -275,14 +285,12 @@ class NetworkFitting:
         validation = _encode(examples, judged, preprocessing, own) if len(judged) else None
         return NetworkRows(_encode(examples, inside, preprocessing, weight), validation, judged)
 
-    def fit(self, examples: Examples, rows: Int64, preprocessing: AnyPreprocessing, notes: Notes) -> FittedNet:
+    def fit(self, examples: Examples, rows: Int64, preprocessing: Constants, notes: Notes) -> FittedNet:
         """Fit a network on some rows; `preprocessing` is that of softmax regression."""
         own = self.preprocessing(examples, rows, preprocessing)
         return self.fit_rows(self.rows(examples, rows, own), examples, own, notes)
 
-    def fit_rows(
-        self, cut: NetworkRows, examples: Examples, preprocessing: AnyPreprocessing, notes: Notes
-    ) -> FittedNet:
+    def fit_rows(self, cut: NetworkRows, examples: Examples, preprocessing: Constants, notes: Notes) -> FittedNet:
         """Fit a network on rows that `rows` has cut."""
         started = time.monotonic()
         self.say("phase", {"name": "planning", "done": 0, "total": None})
@@ -342,7 +350,7 @@ class NetworkFitting:
         return np.asarray(rows[parts.test], dtype=np.int64)
 
     def _plan(
-        self, cut: NetworkRows, preprocessing: AnyPreprocessing, examples: Examples, n_classes: int
+        self, cut: NetworkRows, preprocessing: Constants, examples: Examples, n_classes: int
     ) -> tuple[str, Architecture, Plan]:
         """Return name, architecture and constants, all of them within the budget."""
         if isinstance(preprocessing, Preprocessing):
@@ -444,7 +452,7 @@ def resolved_options(name: str, architecture: Architecture, plan: Plan) -> dict[
 
 
 def layers_of(
-    architecture: Architecture, parameters: dict[str, Float32], preprocessing: AnyPreprocessing
+    architecture: Architecture, parameters: dict[str, Float32], preprocessing: Constants
 ) -> tuple[FittedLayer, ...]:
     """Return the layers of a model file for a network that was trained on rows of `preprocessing`."""
     if isinstance(preprocessing, PixelPreprocessing):
@@ -459,13 +467,13 @@ def layers_of(
     )
 
 
-def _encode(examples: Examples, rows: Int64, preprocessing: AnyPreprocessing, weight: Float32 | None) -> Rows:
+def _encode(examples: Examples, rows: Int64, preprocessing: Constants, weight: Float32 | None) -> Rows:
     """Return rows as an engine reads them, with targets and weights."""
     found = _rows_of(preprocessing, chosen_inputs(examples.inputs, rows))
     return replace(found, targets=examples.targets[rows].astype(np.int32), weight=weight)
 
 
-def _rows_of(preprocessing: AnyPreprocessing, inputs: Any) -> Rows:
+def _rows_of(preprocessing: Constants, inputs: Any) -> Rows:
     """Return rows as an engine reads them; their targets are zeros."""
     if isinstance(preprocessing, PixelPreprocessing):
         pixels = np.ascontiguousarray(inputs)

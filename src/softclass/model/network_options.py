@@ -74,6 +74,16 @@ def candidates(given: Mapping[str, Any], task: str, defaults: Mapping[str, Any])
             "SC202", f'--model {model} does not apply to {data} (applies to {"tables" if other == "table" else other})',
             where="train", hint=f"Pass --model {network}",
         )  # fmt: skip
+    if given["backbone"] is not None:
+        if of_network:
+            raise UsageError(
+                "SC202", f"{option_name(of_network[0])} does not apply with --backbone, whose layers stay as they are",
+                where="train", hint=f"Leave {option_name(of_network[0])} out",
+            )  # fmt: skip
+        if model == network:
+            raise UsageError("SC203", f"--backbone fits a last layer, --model {model} a whole network", where="train",
+                             hint="Leave one of them out")  # fmt: skip
+        return ("softmax",)
     if model == "auto":
         if of_softmax and of_network:
             one, two = option_name(of_softmax[0]), option_name(of_network[0])

@@ -25,7 +25,7 @@ TABLE_ONLY = (
     "decimal", "thousands", "encoding", "header", "date_format", "input_format", "na_values", "max_categories",
     "bad_rows", "drop_missing_target", "force_classes", "sample_weight", "odds_ratios",
 )  # fmt: skip
-IMAGES_ONLY = ("image_size", "channels", "resize", "follow_links")
+IMAGES_ONLY = ("image_size", "channels", "resize", "follow_links", "backbone")
 RUN_ONLY = ("overwrite", "report", "predictions")
 ON_BY_DEFAULT = ("header", "report", "predictions", "stratify")
 
@@ -52,7 +52,7 @@ _TYPES: dict[str, tuple[Any, str]] = {
     "budget": (str | Real, "a positive time such as 60s, 10m or 2h"),
     "memory_limit": (str | Real, _SIZE),
     "fail_under": (str | Mapping, "limits such as accuracy=0.9"),
-    **dict.fromkeys(("output", "resume"), (str | PathLike, "a path")),
+    **dict.fromkeys(("output", "resume", "backbone"), (str | PathLike, "a path")),
 }  # fmt: skip
 LISTS = ("number", "category", "boolean", "datetime", "drop", "id", "na_values")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from softclass.data.image_set import LONGEST_SIDE
+from softclass.data.image_set import LONGEST_SIDE, ImageSpec
 from softclass.data.images import ImageOptions
 from softclass.data.leaks import find_leaks, note_conflicts
 from softclass.data.preprocessing import Preprocessing
@@ -16,7 +16,8 @@ from softclass.data.row_order import row_order
 from softclass.data.schema import SchemaOptions
 from softclass.data.split import Parts, SplitOptions, count_shared_rows, split
 from softclass.data.table import ReadOptions
-from softclass.errors import DataError, Note, Notes, shown
+from softclass.errors import DataError, Note, Notes, UsageError, shown
+from softclass.model.backbone import Backbone, read_backbone
 from softclass.model.encoded import STREAMED_BYTES, AnyPreprocessing, fitting_bytes
 from softclass.model.examples import (
     Examples,
@@ -30,7 +31,7 @@ from softclass.model.layers import network_places
 from softclass.model.limits import SHARE_FOR_CELLS, check_memory, streaming_limit
 from softclass.model.network_options import DEEP_SIDE, FEWEST_ROWS, NETWORK_SIDE, candidates
 from softclass.model.odds_ratios import check_odds_ratios
-from softclass.model.options import check_options, parse_image_size, parse_size
+from softclass.model.options import check_options, option_name, parse_image_size, parse_size
 from softclass.networks.grammar import LARGEST_SIDE
 from softclass.networks.known_architectures import DEEP_ARCHITECTURES
 
@@ -59,6 +60,18 @@ def _longest_side(kinds: tuple[str, ...], architecture: str) -> int:
     return DEEP_SIDE if architecture in DEEP_ARCHITECTURES else NETWORK_SIDE
 
 
+def _sizes_of(image: ImageSpec, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with the size of the images that a backbone takes; another size is refused."""
+    taken = {"image_size": (image.height, image.width), "channels": image.channels}
+    for name, size in taken.items():
+        asked = parse_image_size(given[name]) if name == "image_size" else given[name]
+        if asked not in (None, size):
+            spelled = "x".join(map(str, size)) if isinstance(size, tuple) else size
+            raise UsageError("SC203", f"{option_name(name)} asks for another size than the backbone's, {spelled}",
+                             where="train", hint=f"Leave {option_name(name)} out")  # fmt: skip
+    return {**given, **taken, "resize": given["resize"] or image.resize}
+
+
 def make_plan(given: Mapping[str, Any], defaults: Mapping[str, Any], notes: Notes, say: Progress) -> Plan:
     """Read the data, find out what they are, and cut them into parts."""
     images = is_images(given["data"])
@@ -67,8 +80,12 @@ def make_plan(given: Mapping[str, Any], defaults: Mapping[str, Any], notes: Note
     kinds = candidates(given, task, defaults)
     limit = streaming_limit() if given["memory_limit"] is None else parse_size(given["memory_limit"])
     say("phase", {"name": "reading", "done": 0, "total": None})
+    backbone: Backbone | None = None
     read = _picked(ReadOptions, given)
     if images:
+        if given["backbone"] is not None:
+            backbone = read_backbone(given["backbone"], threads=given["threads"])
+            given = _sizes_of(backbone.image, given)
         wanted = ImageOptions(
             size=parse_image_size(given["image_size"]), channels=given["channels"], resize=given["resize"] or "crop",
             strict=given["strict"], follow_links=given["follow_links"],
@@ -104,7 +121,7 @@ def make_plan(given: Mapping[str, Any], defaults: Mapping[str, Any], notes: Note
         tests = tests.with_classes(examples.classes)
     elif len(parts.test):
         tests = examples.take(parts.test)
-    preprocessing = preprocessing_of(examples, parts.fit, notes, given["max_categories"])
+    preprocessing = backbone or preprocessing_of(examples, parts.fit, notes, given["max_categories"])
     say("columns", {"schema": examples.schema, "preprocessing": preprocessing})
     sizes = {**parts.sizes(), "test": 0 if tests is None else tests.n_rows}
     cut = {
@@ -119,7 +136,8 @@ def make_plan(given: Mapping[str, Any], defaults: Mapping[str, Any], notes: Note
     streamed = fitting_bytes(len(parts.fit), n_features) > left
     if streamed and len(kinds) > 1:
         kinds = kinds[:1]  # a network reads its rows from memory
-    say("model", {"kind": " then ".join(kinds), "n_features": n_features, "n_classes": n_classes,
+    name = " then ".join(kinds) if backbone is None else f"softmax behind the backbone {backbone.digest[:12]}"
+    say("model", {"kind": name, "n_features": n_features, "n_classes": n_classes,
                   "n_parameters": n_classes * (n_features + 1) if kinds == ("softmax",) else None})  # fmt: skip
     held = STREAMED_BYTES if streamed and kinds == ("softmax",) else None
     held_features = n_features if kinds[-1] != "mlp" else _network_inputs(preprocessing)

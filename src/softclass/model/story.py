@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from softclass.model.model import Model
 
 WORST_ROWS = 20
+SOFTMAX_KINDS = ("softmax", "fine-tuned")  # whose last layer was fitted by softmax regression
 SHOWN_CATEGORIES = 8
 
 
@@ -219,7 +220,7 @@ def _fit(told: Mapping[str, Any]) -> FitFacts | None:
 def _network(model: Model, told: Mapping[str, Any]) -> NetworkFacts | None:
     """What the file says of the network, and the curves where the run is known."""
     manifest = model.manifest
-    if manifest.kind == "softmax":
+    if manifest.kind in SOFTMAX_KINDS:
         return None
     fit, curves = manifest.fit, told.get("learning") or {}
     first = read_layers(model.body, manifest.preprocessing())[0]
@@ -286,7 +287,7 @@ def _odds(told: Mapping[str, Any]) -> OddsTable | None:
 def _making(model: Model) -> list[tuple[str, str]]:
     manifest = model.manifest
     sizes = f"{manifest.n_features:,} features, {manifest.n_parameters:,} parameters"
-    found = _network_making(manifest.fit, sizes) if manifest.kind != "softmax" else _softmax_making(manifest.fit, sizes)
+    found = (_softmax_making if manifest.kind in SOFTMAX_KINDS else _network_making)(manifest.fit, sizes)
     found += [
         ("seed", str(manifest.parts["seed"])),
         ("data fingerprint", str(manifest.data["sha256"])),
@@ -298,8 +299,11 @@ def _making(model: Model) -> list[tuple[str, str]]:
 def _softmax_making(fit: Mapping[str, Any], sizes: str) -> list[tuple[str, str]]:
     strength = fit["C"]
     mixed = f", l1 ratio {fit['l1_ratio']:g}" if fit.get("l1_ratio") else ""
+    behind = [("backbone", str(fit["backbone"]))] if "backbone" in fit else []
+    name = "softmax regression behind a backbone" if behind else "softmax regression"
     return [
-        ("model", f"softmax regression, {sizes}"),
+        ("model", f"{name}, {sizes}"),
+        *behind,
         ("C", "no penalty" if strength is None or math.isinf(strength) else f"{strength:g}{mixed}"),
         ("iterations", f"{fit['iterations']:,}, {'converged' if fit['converged'] else 'not converged'}"),
     ]

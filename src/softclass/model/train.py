@@ -17,8 +17,9 @@ import numpy.typing as npt
 from softclass import __version__
 from softclass.errors import CheckFailedError, DataError, Notes, UsageError, shown
 from softclass.estimators.threads import limited_threads
+from softclass.model.backbone import Backbone
 from softclass.model.choice import Choosing
-from softclass.model.encoded import AnyPreprocessing, EncodedRows
+from softclass.model.encoded import Constants, EncodedRows
 from softclass.model.examined import Examined, Training, examine
 from softclass.model.examples import (
     Examples,
@@ -114,6 +115,7 @@ def train(
     weight_decay: float | None = None,
     budget: str | float | None = None,
     device: str = "auto",
+    backbone: str | Path | None = None,
     resume: str | Path | None = None,
     keep_checkpoints: bool = False,
     path: bool = False,
@@ -224,6 +226,9 @@ def train(
         Time for which the run of a network is planned. "auto" has 30 s for tables and 60 s for images.
     device : {"auto", "cpu", "cuda", "cuda:N", "mps"}, default "auto"
         Where networks are trained; "auto" is the compiled engine on the processor, the last three need PyTorch.
+    backbone : path, optional
+        A softclass model of images, of other classes as a rule: its layers are kept but for the last, which is fitted
+        anew as softmax regression on what they make of these images. Size and channels are the model's.
     resume : path, optional
         Run directory of an interrupted run of the same data and options, to go on with it; instead of `output`.
     keep_checkpoints : bool, default False
@@ -295,9 +300,10 @@ def train(
             if cv > len(within):
                 raise UsageError("SC207", f"--cv must be at most {len(within):,}, the rows there are; got {cv}",
                                  where="train")  # fmt: skip
-            folds = cross_validate(examples, within, choosing, cv, max_categories)
+            fixed = preprocessing if isinstance(preprocessing, Backbone) else None
+            folds = cross_validate(examples, within, choosing, cv, max_categories, fixed)
         fitted, choice = _fit(choosing, planned, notes, unfinished)
-        preprocessing = fitted.preprocessing
+        constants, layers = fitted.parts
         say("fit", fitted.facts())
         more: dict[str, Any] = {"fit": {**fitted.facts(), "tried": fitted.tried_by_name()}}
         if folds is not None:
@@ -316,20 +322,20 @@ def train(
         # From here on only the graph speaks.
         def graph(temperature: float) -> bytes:
             names = examples.class_names()
-            return build_graph(preprocessing, fitted.layers, names, temperature=temperature, image=examples.spec)
+            return build_graph(constants, layers, names, temperature=temperature, image=examples.spec)
 
         body = graph(1.0)
         session = Session(body, threads=threads)
-        _check_same_logits(session, fitted, examples, parts.fit[:COMPARED_ROWS])
+        _check_same_logits(session, fitted, constants, examples, parts.fit[:COMPARED_ROWS])
         say("phase", {"name": "evaluating", "done": 0, "total": None})
-        temperature = _calibrate(session, preprocessing, examples, parts.calibration, calibrate, seed)
+        temperature = _calibrate(session, constants, examples, parts.calibration, calibrate, seed)
         say("calibration", {"temperature": temperature})
         if temperature.temperature != 1.0:
             body = graph(temperature.temperature)
             session = Session(body, threads=threads)
         examined = None
         if planned.tests is not None:
-            outputs = outputs_of(session, preprocessing, planned.tests.inputs)
+            outputs = outputs_of(session, constants, planned.tests.inputs)
             examined = examine(
                 planned.tests, outputs, temperature.temperature, seed=seed, class_counts=examples.class_counts()
             )
@@ -338,17 +344,17 @@ def train(
         watch.lap("evaluate")
 
         manifest = Manifest.build(
-            preprocessing=preprocessing, schema=examples.schema, image=examples.spec, classes=examples.classes,
-            layers=fitted.layers, temperature=temperature, evaluation=evaluation, notes=notes,
-            parts={**planned.sizes, **planned.cut}, fit=fitted.stored(), kind=fitted.resolved()["model"],
-            sample=make_sample(preprocessing, session, examples.spec),
+            preprocessing=constants, schema=examples.schema, image=examples.spec, classes=examples.classes,
+            layers=layers, temperature=temperature, evaluation=evaluation, notes=notes,
+            parts={**planned.sizes, **planned.cut}, fit=fitted.stored(), kind=fitted.kind,
+            sample=make_sample(constants, session, examples.spec),
             data={"rows": examples.n_rows, "sha256": fingerprint(examples)},
         )  # fmt: skip
         config = config_text(given, DEFAULTS, fitted.resolved(), __version__)
         training = Training(evaluation, tuple(notes), examined, examples.name, config, more)
         trained = Model.seal(body, manifest, threads=threads, training=training)
         if examined is not None:
-            _check_file_repeats(trained, preprocessing, examined)
+            _check_file_repeats(trained, constants, examined)
         if run is not None:
             say("phase", {"name": "writing", "done": 0, "total": None})
             files = write_run(
@@ -443,11 +449,13 @@ def _fit(
     return found
 
 
-def _check_same_logits(session: Session, fitted: Fitted | FittedNet, examples: Examples, rows: Int64) -> None:
+def _check_same_logits(
+    session: Session, fitted: Fitted | FittedNet, constants: Constants, examples: Examples, rows: Int64
+) -> None:
     """The graph must give the logits of the estimator, up to the rounding of float32 (SC502)."""
     inputs = take_inputs(examples.inputs, rows)
     expected = fitted.logits(inputs)
-    found = logits_of(session, fitted.preprocessing, inputs)
+    found = logits_of(session, constants, inputs)
     worst = float(np.max(np.abs(found - expected), initial=0.0))
     allowed = LOGIT_TOLERANCE * (1 + float(np.max(np.abs(expected), initial=0.0)))
     if not worst <= allowed:
@@ -456,7 +464,7 @@ def _check_same_logits(session: Session, fitted: Fitted | FittedNet, examples: E
         )
 
 
-def _check_file_repeats(model: Model, preprocessing: AnyPreprocessing, examined: Examined) -> None:
+def _check_file_repeats(model: Model, preprocessing: Constants, examined: Examined) -> None:
     """The sealed file must give the very logits that the figures were computed from (SC502)."""
     assert examined.inputs is not None  # noqa: S101 - in training they are there
     again = logits_of(model.session, preprocessing, examined.inputs)
@@ -465,7 +473,7 @@ def _check_file_repeats(model: Model, preprocessing: AnyPreprocessing, examined:
 
 
 def _calibrate(
-    session: Session, preprocessing: AnyPreprocessing, examples: Examples, rows: Int64, method: str, seed: int
+    session: Session, preprocessing: Constants, examples: Examples, rows: Int64, method: str, seed: int
 ) -> Temperature:
     if not len(rows):
         if method == "temperature":

@@ -112,6 +112,8 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("line {}", "文件第 {0} 行"),
     # how it was made
     ("softmax regression, {} features, {} parameters", "softmax 回归，{0} 个特征，{1} 个参数"),
+    ("softmax regression behind a backbone, {} features, {} parameters",
+     "骨干网络之后的 softmax 回归，{0} 个特征，{1} 个参数"),
     ("network {}, {} features, {} parameters", "网络 {0}，{1} 个特征，{2} 个参数"),
     ("{} planned, the best is number {}", "计划 {0} 轮，最好的是第 {1} 轮"),
     ("no penalty", "没有惩罚"),
