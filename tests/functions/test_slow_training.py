@@ -10,6 +10,7 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+import slow_learning_page
 from golden_slow_learning import GOLDEN
 from softclass.functions.head_losses import HEADS
 from softclass.functions.slow_network import (
@@ -180,29 +181,24 @@ def test_cross_entropy_learns_in_one_epoch_what_squared_error_never_does_at_14_r
     assert medians.max() < 0.80
 
 
-CURVES = {
-    (1.0, "softmax_ce"): 2,
-    (1.0, "softmax_se"): 8,
-    (1.0, "sigmoid_ce"): 2,
-    (1.0, "sigmoid_se"): 9,
-    (10.0, "softmax_ce"): 1,
-    (10.0, "softmax_se"): None,
-    (10.0, "sigmoid_ce"): 2,
-    (10.0, "sigmoid_se"): 5,
-    (30.0, "softmax_ce"): 3,
-    (30.0, "softmax_se"): None,
-    (30.0, "sigmoid_ce"): 5,
-    (30.0, "sigmoid_se"): None,
+TOLD = {
+    (float(scale), head): cell
+    for scale, cells in slow_learning_page.NETWORK.items()
+    for head, cell in zip(HEADS, cells, strict=True)
 }
 
 
 @pytest.mark.slow
-def test_median_epochs_of_four_heads(digits: tuple[Any, Any]) -> None:
-    found = {(one["start_scale"], one["head"]): one["epochs"] for one in median_curves(*digits)}
-    near = {key for key, epochs in CURVES.items() if epochs is not None and epochs > 3}
+def test_the_table_of_the_network_on_the_page(digits: tuple[Any, Any]) -> None:
+    """To an epoch, and 3 % of the digits; to 15 % where runs hang in the balance and a rounding decides."""
+    found = {(one["start_scale"], one["head"]): one for one in median_curves(*digits)}
+    near = {key: 0.15 if key[1] == "softmax_se" else 0.03 for key in TOLD}
 
-    assert {key: found[key] for key in CURVES if key not in near} == {k: v for k, v in CURVES.items() if k not in near}
-    assert [key for key in near if abs((found[key] or 99) - (CURVES[key] or 0)) > 1] == []
+    assert {key for key, one in found.items() if one["epochs"] is None} == {
+        k for k, cell in TOLD.items() if not cell[0]
+    }
+    assert [k for k, (epochs, _) in TOLD.items() if abs((found[k]["epochs"] or 0) - (epochs or 0)) > 1] == []
+    assert [k for k, (_, share) in TOLD.items() if abs(found[k]["accuracy"][-1] - share) > near[k]] == []
 
 
 def median_lead(digits: tuple[Any, Any], scale: float, seed: int) -> float:

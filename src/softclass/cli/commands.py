@@ -14,7 +14,7 @@ COMMANDS = {
     "explore": "a page to play with: softmax, losses, your own model",
     "inspect": "what is inside a model file, or how a data file would be read",
     "doctor": "versions, processor, memory; what is missing and how to get it",
-    "demo": "train on the two data sets that come along, write both reports",
+    "demo": "train on the data sets that come along; demo slow-learning: experiments with losses",
     "explain": "what an error or note means and what to do about it",
 }
 
