@@ -1,6 +1,6 @@
 /** Panel 1: from scores to probabilities; the Jacobian, the triangle, and what short number types make of it. */
 import { button, choice, numbers, slider } from "softclass/controls";
-import { element } from "softclass/elements";
+import { element, readings } from "softclass/elements";
 import { figure } from "softclass/figure";
 import { frac, math, row, sub, sum, sup } from "softclass/formulas";
 import { bars, label, linear } from "softclass/plots";
@@ -37,7 +37,8 @@ export function view(place) {
     remove.disabled = z.length <= 2;
   });
   const size = element("div", { class: "buttons" }, add, remove);
-  size.hidden = store.get("hide").includes("z");
+  const hide = store.get("hide");
+  size.hidden = hide.includes("z");
   const options = Object.keys(VIEWS).map((value) => ({ value, label: t(`softmax.view.${value}`) }));
   const card = element(
     "div",
@@ -59,9 +60,10 @@ export function view(place) {
     ),
     choice(place, { key: "view", label: t("softmax.view"), options }),
   );
-  const readings = element("dl", { class: "readings" });
+  card.hidden = fields.every((name) => hide.includes(name));
+  const list = element("dl", { class: "readings" });
   const room = element("div");
-  place.main.append(card, readings, room);
+  place.main.append(card, list, room);
   explain(place);
 
   let show = null;
@@ -73,7 +75,7 @@ export function view(place) {
   let first = true;
   place.watch(["z", "T", "shift"], (z, T, shift) => {
     const numbersNow = compute(z, T, shift);
-    read(place, readings, numbersNow);
+    read(place, list, numbersNow);
     if (!first) {
       show(numbersNow);
       place.say(listed(place, numbersNow));
@@ -99,10 +101,7 @@ function read(place, list, { z, T, p, order }) {
     [t("softmax.entropy"), number(entropy(p), 4, true), t("softmax.entropy.of", { K, most: number(Math.log(K), 4) })],
     [t("softmax.sum"), number(total, 12), t("softmax.sum.of", { K })],
   ];
-  const made = entries.map(([name, value, detail]) =>
-    element("div", {}, element("dt", {}, name), element("dd", {}, value, element("small", {}, detail))),
-  );
-  list.replaceChildren(...made);
+  list.replaceChildren(...readings(entries));
   place.side.notice(
     t("softmax.notice.sum"),
     t("softmax.notice.odds", { first, second, odds: exponential(exponent) }),
