@@ -230,7 +230,7 @@ def made_compact(n_kept: int) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
     targets = (logits + random.gumbel(size=logits.shape)).argmax(axis=1)
     columns = np.argsort(-logits, axis=1, kind="stable")[:, :n_kept]
     top = {
-        "columns": {"data": columns.ravel().tolist(), "shape": columns.shape},
+        "columns": columns.ravel().tolist(),
         "lse": np.log(np.exp(logits).sum(axis=1)).tolist(),
         "own": logits[np.arange(160), targets].tolist(),
     }
@@ -277,5 +277,5 @@ def test_the_rest_of_a_row_counts_as_equal_classes(node: Do) -> None:
 
 
 def test_reliability_of_10_000_rows_is_fast(do: Do) -> None:
-    """5 ms is the aim, on a quiet machine; three times that on one that is busy."""
-    assert do("speed", n=10_000, classes=10, repeats=31) < 15
+    """5 ms is the aim, on a quiet machine; three times that for the faster quarter on one that is busy."""
+    assert do("speed", n=10_000, classes=10, repeats=61) < 15

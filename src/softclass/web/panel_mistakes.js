@@ -82,13 +82,13 @@ function readings(place, { test, found, counts, hits, T }) {
     {
       key: "loss",
       label: t("mistakes.loss"),
-      value: number(loss.knownRows, 4),
+      value: number(loss.knownRows, 4, true),
       note: t("mistakes.loss.note", { T: number(T) }),
     },
     {
       key: "worst",
       label: t("mistakes.worst_loss"),
-      value: number(worst, 2),
+      value: number(worst, 2, true),
       note: t("mistakes.worst_loss.note", { p: percent(Math.exp(-worst)) }),
     },
   ];

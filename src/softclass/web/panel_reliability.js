@@ -109,24 +109,24 @@ function readings(place, { facts, now, before, best, band, definition }) {
   const { t, number, integer } = place;
   const at = t("reliability.at", { T: number(facts.T) });
   const rows = [
-    { key: "ece", label: t("reliability.ece"), value: number(now.ece, 4), note: definition },
-    { key: "loss", label: t("reliability.loss"), value: number(now.loss.knownRows, 4), note: at },
-    { key: "brier", label: t("reliability.brier"), value: number(now.brier, 4), note: at },
+    { key: "ece", label: t("reliability.ece"), value: number(now.ece, 4, true), note: definition },
+    { key: "loss", label: t("reliability.loss"), value: number(now.loss.knownRows, 4, true), note: at },
+    { key: "brier", label: t("reliability.brier"), value: number(now.brier, 4, true), note: at },
     {
       key: "star",
       label: t("reliability.star"),
-      value: best === null ? "–" : number(best.T, 3),
+      value: best === null ? "–" : number(best.T, 3, true),
       note:
         best === null ? t("reliability.star.none") : t("reliability.star.note", { n: integer(facts.calibration.n) }),
     },
   ];
   if (best !== null) {
-    const note = t("reliability.after.note", { before: number(before.loss.knownRows, 4) });
-    rows.push({ key: "after", label: t("reliability.after"), value: number(best.loss, 4), note });
+    const note = t("reliability.after.note", { before: number(before.loss.knownRows, 4, true) });
+    rows.push({ key: "after", label: t("reliability.after"), value: number(best.loss, 4, true), note });
   }
   if (band !== null) {
-    const note = t("reliability.luck.note", { n: integer(facts.test.n), high: number(band.high, 3) });
-    rows.splice(1, 0, { key: "luck", label: t("reliability.luck"), value: number(band.mean, 3), note });
+    const note = t("reliability.luck.note", { n: integer(facts.test.n), high: number(band.high, 3, true) });
+    rows.splice(1, 0, { key: "luck", label: t("reliability.luck"), value: number(band.mean, 3, true), note });
   }
   return rows;
 }

@@ -124,7 +124,7 @@ function readings(place, { made, alpha, method, limit, n, rank: k }) {
       value: percent(made.covered / made.n),
       note: t("sets.coverage.note", { covered: integer(made.covered), n: integer(made.n), asked: asked(alpha) }),
     },
-    { key: "size", label: t("sets.size"), value: number(made.meanSize, 3), note: t("sets.size.note") },
+    { key: "size", label: t("sets.size"), value: number(made.meanSize, 3, true), note: t("sets.size.note") },
     {
       key: "empty",
       label: t("sets.empty"),

@@ -69,7 +69,7 @@ function complete(rows, i, top, source, from, given) {
   const mass = top.lse[source];
   let [own, named, left] = [-1, given, 1];
   for (let k = 0; k < given; k += 1) {
-    rows.columns[to + k] = top.columns.data[from + k];
+    rows.columns[to + k] = top.columns[from + k];
     rows.times[to + k] = 1;
     left -= Math.exp(rows.logits[to + k] - mass);
     if (rows.columns[to + k] === target) own = k;
