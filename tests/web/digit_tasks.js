@@ -4,6 +4,7 @@ async ({ task, given }) => {
   const { createNetwork, evidenceMap, scalePixels } = await import("softclass/network");
   const pen = await import("softclass/pen");
   const { decodeAll } = await import("softclass/arrays");
+  const { sourceOf, strongestPlace, mapsOf, termsOf } = await import("softclass/layer_terms");
 
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const TASKS = {
@@ -17,6 +18,21 @@ async ({ task, given }) => {
       return { text, strokes: text === "" ? null : await pen.strokesOf(text) };
     },
     strokes: ({ texts }) => Promise.all(texts.map((text) => pen.strokesOf(text))),
+    /** What some numbers of every layer are made of, the largest of each map among them. */
+    terms: ({ layers, arrays, shape, input }) => {
+      const weights = Object.fromEntries(
+        Object.entries(arrays).map(([name, { data, shape: sides }]) => [name, Object.assign(Float32Array.from(data), { shape: sides })]),
+      );
+      const result = createNetwork(layers, weights, shape).forward(input);
+      const run = { layers, arrays: weights, input: result.input, outputs: result.outputs };
+      return layers.flatMap((layer, index) => {
+        const { count, height, width } = mapsOf(run.outputs[index]);
+        const places = (map) => [[0, 0], [height - 1, width - 1], strongestPlace(run.outputs[index], map)];
+        const maps = [0, count - 1];
+        const source = [...sourceOf(run, index).data];
+        return maps.flatMap((map) => places(map).map((at) => ({ index, map, at, source, ...termsOf(run, index, map, at) })));
+      });
+    },
     /** Logits and, for every class, the sum of its evidence map with its bias. */
     logits: ({ bundle, arrays, images }) => {
       const { model, weights } = decodeAll(bundle, bytes(arrays).buffer);

@@ -151,7 +151,9 @@ export function openedLayer(place, model) {
     event.preventDefault();
     const { height, width } = mapsOf(seen.output);
     const [row, column] = [seen.at[0] + step[0], seen.at[1] + step[1]];
-    if (row >= 0 && row < height && column >= 0 && column < width) store.set({ at: [row, column] });
+    if (row < 0 || row >= height || column < 0 || column >= width) return;
+    seen.at = [row, column]; // the next key may come before the next frame
+    store.set({ at: seen.at });
   });
   field.addEventListener("click", (event) => {
     if (seen === null) return;

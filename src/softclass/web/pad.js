@@ -55,7 +55,7 @@ export function createPad(place, { change, example }) {
       const [width, height] = [picture.width * scale, picture.height * scale];
       context.drawImage(picture, (PAD - width) / 2, (PAD - height) / 2, width, height);
     }
-    if (document.activeElement === canvas) cross();
+    if (canvas.matches(":focus-visible")) cross();
     undo.disabled = strokes.length === 0;
     clear.disabled = strokes.length === 0 && picture === null;
   }
