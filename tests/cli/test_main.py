@@ -21,7 +21,10 @@ from softclass.errors import (
 )
 
 SOFTCLASS = (sys.executable, "-m", "softclass")
-HEAVY = ("numpy", "pyarrow", "sklearn", "scipy", "torch", "onnx", "onnxruntime", "pandas", "rich", "jinja2", "PIL")
+HEAVY = (
+    "numpy", "pyarrow", "sklearn", "scipy", "torch", "onnx", "onnxruntime", "pandas", "rich", "jinja2", "PIL",
+    "starlette", "uvicorn",
+)  # fmt: skip
 
 
 def test_help_lists_every_command(command):

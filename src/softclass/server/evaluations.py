@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from softclass._typing import Pixels
-from softclass.data.images import ImageOptions, read_images
+from softclass.data.images import ImageOptions, is_image_source, read_images
 from softclass.data.pixels import pixel_keys
 from softclass.data.preprocessing import Preprocessing, row_keys
 from softclass.data.row_order import row_order
 from softclass.data.table import ReadOptions
-from softclass.errors import Notes, TableError, shown
+from softclass.errors import ImageError, Notes, TableError, shown
 from softclass.model.manifest import Manifest
 from softclass.model.model import Model
 from softclass.model.predictions import leading_columns, read_predictions
@@ -296,6 +296,8 @@ def _shown_images(model: Model, data: str, notes: Notes, tested: frozenset[str] 
     """Read images, leave those out that are parts of the training, and ask the model about the rest."""
     manifest = model.manifest
     spec, preprocessing = manifest.image_spec(), manifest.preprocessing()
+    if Path(data).exists() and not is_image_source(data):
+        raise ImageError("SC345", "the model takes images; got none", where=shown(data))
     images = read_images(data, ImageOptions(), notes, spec=spec)
     number = {label.name: index for index, label in enumerate(manifest.classes)}
     targets = np.array([number.get(label, -1) for label in images.labels or ()], dtype=np.int32)

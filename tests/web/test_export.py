@@ -1,0 +1,131 @@
+"""What is saved from the page: pictures hold the numbers of their table, and a page as one file shows the same ones."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from served import TOKEN, exploring
+from softclass.server.explore import Explored
+from softclass.server.page import exported_page
+from web.explored import explored_images, explored_table
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Explored]:
+    folder = tmp_path_factory.mktemp("models")
+    return {"table": explored_table(folder), "images": explored_images(folder)[0]}
+
+
+@pytest.fixture(scope="module")
+def addresses(models: dict[str, Explored], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Each model served, and as one file."""
+    folder = tmp_path_factory.mktemp("files")
+    with exploring(models["table"]) as table, exploring(models["images"]) as images:
+        found = {"table": table, "images": images}
+        for name, model in models.items():
+            path = folder / f"{name}.html"
+            path.write_text(exported_page(model.bundle(examples=True), "zh"), encoding="utf-8")
+            found[f"{name} file"] = path.as_uri()
+        yield found
+
+
+def saved(page: Any, figure: Any, kind: str) -> bytes:
+    with page.expect_download() as waiting:
+        figure.get_by_role("button", name=re.compile(kind)).first.click()
+    return Path(waiting.value.path()).read_bytes()
+
+
+def table_of(figure: Any) -> list[list[str]]:
+    """The cells of the table below a figure, as they are shown."""
+    figure.locator("summary").click()
+    figure.locator("tbody tr").first.wait_for()
+    rows = figure.locator("table tr")
+    return [line.split("\t") for line in rows.all_inner_texts()]
+
+
+def numbers_in(text: str) -> list[float]:
+    return [float(word.replace("−", "-")) for word in re.findall(r"[-−]?\d+(?:\.\d+)?(?:e[-+]?\d+)?", text)]
+
+
+@pytest.mark.parametrize("panel", ["softmax", "loss", "slow", "mistakes", "reliability", "sets"])
+def test_every_figure_is_saved_as_csv_svg_and_png(page_at: Callable[..., Any], panel: str) -> None:
+    page = page_at(f"p={panel}")
+    figures = page.locator("figure[data-figure]:visible").all()
+    assert figures
+    faults = []
+
+    for figure in figures:
+        name = figure.get_attribute("data-figure")
+        rows = list(csv.reader(io.StringIO(saved(page, figure, "CSV").decode())))
+        picture = np.asarray(Image.open(io.BytesIO(saved(page, figure, "PNG"))).convert("RGB"))
+        shown = table_of(figure)
+        faults += [f"{name}: the table has {len(shown)} lines, the CSV {len(rows)}"] * (len(shown) != len(rows))
+        faults += [f"{name}: the header is {shown[0]}, in the CSV {rows[0]}"] * (shown[0] != rows[0])
+        faults += [f"{name}: the PNG is blank"] * (len(np.unique(picture.reshape(-1, 3), axis=0)) < 3)
+        if figure.get_by_role("button", name=re.compile("SVG")).count():
+            root = ElementTree.fromstring(saved(page, figure, "SVG"))
+            faults += [f"{name}: the SVG is {root.tag}"] * (root.tag != f"{SVG}svg")
+            faults += [f"{name}: a class is left"] * any("class" in node.attrib for node in root.iter())
+
+    assert faults == []
+
+
+def test_a_picture_holds_the_numbers_of_its_table(page_at: Callable[..., Any]) -> None:
+    page = page_at("p=mistakes")
+    figure = page.locator("figure[data-figure]:visible").first
+    rows = list(csv.reader(io.StringIO(saved(page, figure, "CSV").decode())))
+    root = ElementTree.fromstring(saved(page, figure, "SVG"))
+    written = {"".join(node.itertext()).strip() for node in root.iter(f"{SVG}text")}
+
+    counts = {cell for row in rows[1:] for cell in row[1:] if re.fullmatch(r"[1-9]\d*", cell)}
+    assert len(counts) > 3
+    assert counts <= written
+
+
+@pytest.mark.parametrize("name", ["table", "images"])
+@pytest.mark.parametrize("panel", ["digit", "mistakes", "reliability", "sets"])
+def test_one_file_shows_what_the_server_shows(
+    page_at: Callable[..., Any], addresses: dict[str, str], name: str, panel: str
+) -> None:
+    state = f"p={panel}&lang=en&calib=seed"
+    served = page_at(f"{state}&token={TOKEN}", address=addresses[name]).locator("main").inner_text()
+    file = page_at(state, address=addresses[f"{name} file"]).locator("main").inner_text()
+
+    assert len(numbers_in(served)) > 3
+    assert served == file or (name, panel) == ("table", "digit")  # a table is answered by its server alone
+
+
+def test_a_file_has_the_language_it_was_made_in(page_at: Callable[..., Any], addresses: dict[str, str]) -> None:
+    page = page_at(address=addresses["table file"])
+    chosen = page_at("lang=en", address=addresses["table file"])
+
+    assert page.locator("html").get_attribute("lang") == "zh-CN"
+    assert chosen.locator("html").get_attribute("lang") == "en"
+
+
+def test_a_file_holds_no_token_and_no_path(addresses: dict[str, str], tmp_path_factory: Any) -> None:
+    text = Path(addresses["table file"].removeprefix("file://")).read_text(encoding="utf-8")
+
+    assert TOKEN not in text
+    assert str(tmp_path_factory.getbasetemp()) not in text
+
+
+def test_the_bundle_of_a_file_is_read_back(models: dict[str, Explored], addresses: dict[str, str]) -> None:
+    text = Path(addresses["images file"].removeprefix("file://")).read_text(encoding="utf-8")
+    found = re.search(r'<script type="application/json" id="bundle">(.*?)</script>', text, re.DOTALL)
+
+    assert found is not None
+    assert json.loads(found[1]) == models["images"].bundle(examples=True)
