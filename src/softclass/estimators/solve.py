@@ -40,6 +40,7 @@ NEWTON_MOST = 1500  # parameters up to which it may be built at all
 NEWTON_WORK = 1e9  # rows x parameters^2 up to which an exact Hessian costs less than some ten refreshed blocks
 SINGLE_TOLERANCE = 1e-7  # below it, sparse rows are worked on in float64
 SMALL_WORK = 20_000  # rows x columns x classes up to which threads are not even looked for
+SMALL_SYSTEM = 60  # columns x classes; BLAS factorises larger systems with threads, which wait by spinning
 POLISH_WORK = 1_000_000  # rows x parameters up to which rounding is reached in milliseconds
 DENSE_NUMBERS = 8_000_000  # sparse data of up to this many cells are made dense
 GRAM_COLUMNS = 2000  # columns up to which a Gram matrix is factorised; beyond, that costs more than it saves
@@ -130,7 +131,8 @@ def solve(
     All `weights` are positive. `threads` bounds the threads (None: those that the linear algebra may use); no bit
     depends on it.
     """
-    few = features.shape[0] * features.shape[1] * n_classes <= SMALL_WORK
+    unknowns = features.shape[1] * n_classes
+    few = features.shape[0] * unknowns <= SMALL_WORK and unknowns <= SMALL_SYSTEM
     with nullcontext(ONE) if few else workers(threads) as team:
         return _solve(
             features, targets, weights, n_classes, root_penalty, intercept, limits, start, seed, team, l1_penalty
