@@ -62,9 +62,9 @@ export function fieldPicture(place) {
     const at = (x, y) => [scales.x(x), scales.y(y)];
     const radius = targets.length > 500 ? 2.5 : targets.length > 60 ? 3.4 : 5.5;
     targets.forEach((k, row) => points.append(symbol(k, ...at(features[2 * row], features[2 * row + 1]), radius)));
-    for (const [k, [x, y]] of middlesOf(set).entries()) {
-      if (x === null) continue;
-      const [right, low] = at(x, y);
+    for (const [k, found] of namePlaces(set, box).entries()) {
+      if (found === null) continue;
+      const [right, low] = at(...found);
       const down = targets.length > 30 ? 7 : -12; // few points are not covered by the name
       points.append(label(brief(set.classes[k]), right, low + down, { anchor: "middle", style: "halo name" }));
     }
@@ -146,15 +146,34 @@ export function fieldPicture(place) {
   };
 }
 
-/** Middle of the training points of each class in the units of the data; [null, null] for a class without points. */
-function middlesOf(set) {
-  const sums = set.classes.map(() => [0, 0, 0]);
-  set.training.targets.forEach((k, row) => {
-    sums[k][0] += set.training.features[2 * row];
-    sums[k][1] += set.training.features[2 * row + 1];
-    sums[k][2] += 1;
+/**
+ * Where the name of each class stands: at a point of the class that is far from all other classes and near its middle.
+ * The middle itself would do for blobs; those of rings are all one place.
+ * @returns {(number[]|null)[]} [x, y] in the units of the data; null for a class without points
+ */
+function namePlaces({ training: { features, targets }, classes }, box) {
+  const spans = [box.x[1] - box.x[0], box.y[1] - box.y[0]];
+  const at = (row) => [features[2 * row] / spans[0], features[2 * row + 1] / spans[1]];
+  const rows = Array.from(targets, (_, row) => row);
+  const some = rows.filter((row) => row % Math.ceil(rows.length / 400) === 0);
+  return classes.map((_, k) => {
+    const own = rows.filter((row) => targets[row] === k);
+    if (own.length === 0) return null;
+    const middle = [0, 1].map((axis) => own.reduce((sum, row) => sum + at(row)[axis], 0) / own.length);
+    let [best, most] = [own[0], -Infinity];
+    for (const row of own) {
+      const [x, y] = at(row);
+      let nearest = 1;
+      for (const other of some) {
+        if (targets[other] === k) continue;
+        const [left, top] = at(other);
+        nearest = Math.min(nearest, Math.hypot(left - x, top - y));
+      }
+      const merit = nearest - 0.5 * Math.hypot(x - middle[0], y - middle[1]);
+      if (merit > most) [best, most] = [row, merit];
+    }
+    return [features[2 * best], features[2 * best + 1]];
   });
-  return sums.map(([x, y, n]) => (n === 0 ? [null, null] : [x / n, y / n]));
 }
 
 /** Every so many of the moments, the last one always among them. */
