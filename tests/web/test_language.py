@@ -28,7 +28,7 @@ ENGLISH = re.compile(r"(?:\b[a-z]{2,}\b[ ,]+){4,}")
 HEARD = """() => {
   const parts = [];
   for (const node of document.querySelectorAll("body *")) {
-    if (node.closest("math, [lang], code, script, style")) continue;
+    if (node.closest("math, body [lang], code, script, style")) continue;
     for (const child of node.childNodes) if (child.nodeType === 3) parts.push(child.data);
     for (const name of ["aria-label", "aria-valuetext", "title", "alt", "placeholder"]) {
       if (node.hasAttribute(name)) parts.push(node.getAttribute(name));
@@ -100,21 +100,27 @@ def test_planted_words_are_found(planted: str) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("panel", PANELS)
-def test_a_panel_speaks_one_language(page_at: Callable[..., Any], panel: str, language: str) -> None:
-    page = page_at(f"p={panel}&tour=1", language=language)
+def test_every_panel_speaks_one_language(page_at: Callable[..., Any], language: str) -> None:
+    page = page_at("tour=1", language=language)
     page.locator(".tour[data-stop]").wait_for()
-    heard = page.evaluate(HEARD)
     strange = ENGLISH if language == "zh" else CHINESE
+    found = {}
+    for panel in PANELS:
+        page.evaluate("panel => { location.hash = `p=${panel}&tour=1` }", panel)
+        page.locator(f"main[data-ready={panel}]").wait_for(state="attached")
+        heard = page.evaluate(HEARD)
+        missing = [part for part in heard if "⟦" in part or re.search(r"\{\w+\}", part)]
+        found[panel] = (missing, [part for part in heard if strange.search(part)], len(heard) > 30)
 
     assert page.evaluate("document.documentElement.lang") == {"en": "en", "zh": "zh-CN"}[language]
-    assert [part for part in heard if "⟦" in part or re.search(r"\{\w+\}", part) or strange.search(part)] == []
+    assert found == {panel: ([], [], True) for panel in PANELS}
 
 
 def test_the_language_can_be_changed_and_stays_in_the_link(page_at: Callable[..., Any]) -> None:
     page = page_at("z=1,2,3&view=jacobian")
     page.get_by_role("button", name="中文").click()
     page.locator("html[lang=zh-CN] main[data-ready]").wait_for(state="attached")
+    page.wait_for_url(re.compile("lang=zh"))
 
     assert page.evaluate("location.hash") == "#v=1&lang=zh&z=1,2,3&view=jacobian"
     assert page.evaluate("[document.activeElement.lang, document.activeElement.ariaPressed]") == ["zh", "true"]
