@@ -1,7 +1,8 @@
 """Write tests/golden/slow_learning.json: losses, gradients, precisions, draws and experiments of slow learning.
 
 Values are worked out from the exact value of every input, with so many digits (320) that 50 are left where a gradient
-is a difference of e^-600, and written with 20; runs are made step by step in plain Python, without softclass. Python and the browser read the same file.
+is a difference of e^-600, and written with 20; runs are made step by step in plain Python, without softclass. Python
+and the browser read the same file.
 
 Infinities and NaN are the strings "inf", "-inf" and "nan", which JSON does not know as numbers.
 """

@@ -16,7 +16,7 @@ EVERY_OPTION = [
     if not option.positional
 ]
 POSITIONAL = {"train": ["p.csv"], "predict": ["m", "p.csv"], "evaluate": ["m", "p.csv"], "report": ["m"],
-              "inspect": ["m"], "doctor": [], "demo": [], "explain": []}  # fmt: skip
+              "explore": [], "inspect": ["m"], "doctor": [], "demo": [], "explain": []}  # fmt: skip
 
 
 @pytest.mark.parametrize(("command", "option"), EVERY_OPTION)
