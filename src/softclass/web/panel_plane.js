@@ -52,7 +52,7 @@ export async function view(place) {
     heads: headPicture(place),
   };
   const readings = element("dl", { class: "readings five" });
-  const status = element("div", { class: "status", role: "status" });
+  const status = element("div", { class: "status" }); // spoken by place.say, which keeps to one sentence a second
   const ties = element("ul", { class: "hint ties" });
   const now = { set: null, settings: null, moments: [], moment: null, arrived: null, ended: null, margin: 0 };
   let [going, quiet, refining, turn, wrote] = [null, false, () => {}, 0, null];
@@ -184,6 +184,7 @@ export async function view(place) {
     } else if (now.ended !== null) parts.push(now.ended);
     else if (now.set !== null && now.set.training.targets.length === 0) parts.push(t("plane.field.empty"));
     status.replaceChildren(...parts);
+    if (going === null && parts.length > 0) place.say(parts.join(" "));
   }
 
   /** Go to an epoch in slices; the picture follows, unless nothing may move. */
@@ -264,6 +265,7 @@ export async function view(place) {
     adding.offer(set.classes);
     explain(place, now.settings);
     wrote = Math.min(store.get("step"), LAST_EPOCH);
+    if (wrote < store.get("step")) remark = t("plane.last", { epoch: place.integer(LAST_EPOCH) });
     await goTo(wrote);
     remark = null; // it stays until something else is said
     if (ran && mine === turn) run.play();

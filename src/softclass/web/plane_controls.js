@@ -127,7 +127,6 @@ export function pointControls(place, field) {
   const add = ([x, y]) => {
     const points = store.get("points");
     if (points.length / 3 >= MOST_ADDED) {
-      place.say(t("plane.add.full"));
       told.textContent = t("plane.add.full");
       return;
     }
