@@ -163,6 +163,12 @@ def network_runs(
     ------
     OptionError, ShapeError
         SC141, for another head or a number out of its range; SC101, for features and targets of different lengths.
+
+    Examples
+    --------
+    >>> rows = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]] * 50), np.array([0, 1, 1, 0] * 50)
+    >>> network_runs(rows, rows, "softmax_ce", start_scale=1.0, runs=[(2.0, 0), (0.001, 0)], epochs=40)[:, -1]
+    array([1. , 0.5])
     """
     where = "network_runs"
     check_choice(where, "head", head, HEADS)
@@ -292,6 +298,13 @@ def median_curves(
     ------
     OptionError, ShapeError
         As for `network_accuracies`.
+
+    Examples
+    --------
+    >>> rows = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]] * 50), np.array([0, 1, 1, 0] * 50)
+    >>> curves = median_curves(rows, rows, start_scales=[1.0], learning_rate=2.0, epochs=40)
+    >>> [(one["head"], one["accuracy"][-1]) for one in curves][:1]
+    [('softmax_ce', 1.0)]
     """
     runs, found = [(learning_rate, seed) for seed in seeds], []
     for scale in start_scales:
