@@ -1,4 +1,5 @@
 /** Panel 6: which classes are taken for each other, and on which rows. */
+import { confusionGrid } from "softclass/confusion_grid";
 import { button, choice } from "softclass/controls";
 import { element } from "softclass/elements";
 import { figure } from "softclass/figure";
@@ -16,9 +17,6 @@ export const fields = ["set", "calib", "T", "class", "norm", "cell"];
 const SHOWN = 30; // examples of a cell
 const WORST = 20;
 const PAIRS = 8;
-const LEAST_CELL = 24; // pixels: what a finger hits
-const WIDEST = 560;
-const STRONGEST = 0.5; // of the colour of a cell: text on it keeps its contrast
 const CLASS_BARS = 20;
 
 /** Build the panel into place.main. */
@@ -94,183 +92,6 @@ function readings(place, { test, found, counts, hits, T }) {
   ];
 }
 
-/** The grid of counts: a picture whose cells take the keyboard. */
-function confusionGrid(place) {
-  const { t, store } = place;
-  const made = figure(place, {
-    key: "confusion",
-    title: t("mistakes.grid"),
-    width: WIDEST,
-    height: 400,
-    interactive: true,
-  });
-  const grid = { element: made.element, said: "" };
-  let active = [0, 0]; // position of the one cell that the tab key reaches
-  const cellAt = ([i, j]) => made.picture.querySelector(`[data-cell="${i},${j}"]`);
-
-  made.picture.addEventListener("keydown", (event) => {
-    const at = event.target.closest("[data-cell]");
-    if (at === null) return;
-    const size = Number(made.picture.dataset.size);
-    const [i, j] = at.dataset.cell.split(",").map(Number);
-    const last = size - 1;
-    const moves = {
-      ArrowUp: [i - 1, j],
-      ArrowDown: [i + 1, j],
-      ArrowLeft: [i, j - 1],
-      ArrowRight: [i, j + 1],
-      Home: event.ctrlKey ? [0, 0] : [i, 0],
-      End: event.ctrlKey ? [last, last] : [i, last],
-      PageUp: [0, j],
-      PageDown: [last, j],
-    };
-    if (event.key === "Enter" || event.key === " ") open(at);
-    else if (moves[event.key]) move(moves[event.key].map((place) => Math.min(Math.max(place, 0), last)));
-    else return;
-    event.preventDefault();
-  });
-  made.picture.addEventListener("click", (event) => {
-    const at = event.target.closest("[data-cell]");
-    if (at !== null) open(at);
-  });
-
-  function move(to) {
-    cellAt(active)?.setAttribute("tabindex", "-1");
-    active = to;
-    cellAt(to).setAttribute("tabindex", "0");
-    cellAt(to).focus();
-  }
-  function open(at) {
-    active = at.dataset.cell.split(",").map(Number);
-    store.set({ cell: [Number(at.dataset.truth), Number(at.dataset.answer)] });
-  }
-
-  grid.show = (counts, name, test, hits, norm, cell) => {
-    const value = (i, j) => share(counts, i, j, norm);
-    const best = topPairs(counts, 1)[0];
-    const n = place.integer(test.n);
-    const summary = best
-      ? t("mistakes.grid.summary", {
-          hits: place.integer(hits),
-          n,
-          truth: name(best.truth),
-          predicted: name(best.predicted),
-          count: place.integer(best.rows.length),
-        })
-      : t("mistakes.grid.right", { n });
-    const rows = counts.cells.map(({ truth, predicted, rows: of }) => [name(truth), name(predicted), of.length]);
-    rows.sort((a, b) => b[2] - a[2]);
-    const focused = made.picture.contains(document.activeElement);
-    const widest = Math.min(110, Math.max(...Array.from({ length: test.classes }, (_, k) => widthOf(name(k)))) + 14);
-    const room = (width) => Math.min(Math.floor((width - widest - 18) / LEAST_CELL), 24);
-    const free = Math.min(made.picture.parentElement.clientWidth || WIDEST, WIDEST);
-    const lines = Math.min(test.classes, room(free));
-    made.show({
-      summary,
-      columns: [t("trust.truth"), t("trust.predicted"), t("mistakes.count")],
-      rows,
-      height: 52 + Math.ceil(Math.min((free - widest - 18) / lines, 44) * lines),
-      marks(width, height) {
-        const shown = classesShown(counts, test.classes, room(width));
-        const size = Math.min((width - widest - 18) / shown.length, (height - 52) / shown.length);
-        made.picture.dataset.size = String(shown.length);
-        active = active.map((at) => Math.min(at, shown.length - 1));
-        grid.said =
-          shown.length < test.classes ? t("mistakes.grid.part", { shown: shown.length, classes: test.classes }) : "";
-        return gridMarks(place, { shown, value, name, norm, cell, active, size, left: widest + 14, widest });
-      },
-    });
-    if (focused) cellAt(active)?.focus();
-  };
-  return grid;
-}
-
-/** Share or count of a cell; null where a class has no rows. */
-function share(counts, i, j, norm) {
-  const n = counts.count(i, j);
-  if (norm === "count") return n;
-  const all = norm === "row" ? counts.truths[i] : counts.answers[j];
-  return all === 0 ? null : n / all;
-}
-
-/** All classes, or of many those with the most mistakes, in their own order. */
-function classesShown(counts, classes, most) {
-  const all = Array.from({ length: classes }, (_, k) => k);
-  if (classes <= most) return all;
-  const wrong = (k) => counts.truths[k] + counts.answers[k] - 2 * counts.hits[k];
-  return all
-    .sort((a, b) => wrong(b) - wrong(a) || a - b)
-    .slice(0, Math.max(most, 2))
-    .sort((a, b) => a - b);
-}
-
-function gridMarks(place, { shown, value, name, norm, cell, active, size, left, widest }) {
-  const { t } = place;
-  const top = 44;
-  // What would round to 0 or 100 without being it says so.
-  const hundredth = (x) => (x > 0 && x < 0.005 ? "<1" : x < 1 && x >= 0.995 ? ">99" : place.number(100 * x, 0));
-  const written = (x) => (x === null ? "–" : norm === "count" ? place.integer(x) : hundredth(x));
-  const spoken = (x) => (x === null ? "–" : norm === "count" ? place.integer(x) : place.percent(x));
-  // Strength within the diagonal and outside of it: a few mistakes are what one looks for.
-  const largest = (of) =>
-    Math.max(
-      ...shown.flatMap((i) => shown.filter((j) => (i === j) === of).map((j) => value(i, j) ?? 0)),
-      Number.MIN_VALUE,
-    );
-  const scale = { right: largest(true), wrong: largest(false) };
-  const head = shown.map((j, at) =>
-    svg(
-      "g",
-      { role: "columnheader" },
-      label(fitted(name(j), size - 2), left + (at + 0.5) * size, top - 8, { anchor: "middle", style: "strong" }),
-    ),
-  );
-  const lines = shown.map((i, row) => {
-    const y = top + row * size;
-    const title = label(fitted(name(i), widest), left - 8, y + size / 2 + 4, { anchor: "end", style: "strong" });
-    const cells = shown.map((j, column) => {
-      const x = value(i, j);
-      const right = i === j;
-      const strength = (STRONGEST * (x ?? 0)) / (right ? scale.right : scale.wrong);
-      const chosen = cell[0] === i && cell[1] === j;
-      const box = { x: left + column * size, y, width: size, height: size };
-      const words = x === 0 && !right ? "" : written(x);
-      return svg(
-        "g",
-        {
-          role: "gridcell",
-          tabindex: active[0] === row && active[1] === column ? 0 : -1,
-          "data-cell": `${row},${column}`,
-          "data-truth": i,
-          "data-answer": j,
-          "aria-label": t("mistakes.cell", { truth: name(i), predicted: name(j), value: spoken(x) }),
-          "aria-selected": String(chosen),
-          class: chosen ? "pick chosen" : "pick",
-        },
-        svg("rect", { class: `cell ${right ? "plus" : "minus"}`, "fill-opacity": strength.toFixed(3), ...box }),
-        label(words, box.x + size / 2, y + size / 2 + 4, { anchor: "middle" }),
-      );
-    });
-    return svg("g", { role: "row" }, svg("g", { role: "rowheader" }, title), ...cells);
-  });
-  const grid = svg(
-    "g",
-    { role: "grid", "aria-label": t("mistakes.grid"), "aria-readonly": "true" },
-    svg(
-      "g",
-      { role: "row" },
-      svg("g", { role: "columnheader" }, label(t("mistakes.axis.truth"), 2, 14, { style: "muted" })),
-      ...head,
-    ),
-    ...lines,
-  );
-  // The chosen cell is drawn last, so that its frame lies over its neighbours.
-  const at = [shown.indexOf(cell[0]), shown.indexOf(cell[1])];
-  const frame = { class: "frame", x: left + at[1] * size, y: top + at[0] * size, width: size, height: size };
-  const title = label(t("mistakes.axis.predicted"), left + shown.length * size, 14, { anchor: "end", style: "muted" });
-  return [title, grid, ...(at.every((place) => place >= 0) ? [svg("rect", frame)] : [])];
-}
-
 function showPairs(place, card, counts, name, k) {
   const { t, store } = place;
   const of = k < 0 ? counts : { cells: counts.cells.filter(({ truth }) => truth === k) };
@@ -295,8 +116,13 @@ function showClasses(place, made, counts, name, k) {
   const { t, percent } = place;
   const all = Array.from(counts.truths, (_, at) => ({ at, ...perClass(counts, at) }));
   const ranked = all.filter(({ recall }) => recall !== null).sort((a, b) => a.recall - b.recall || a.at - b.at);
+  const missed = ({ n, recall }) => n * (1 - (recall ?? 0));
   const drawn = (
-    k >= 0 ? all.filter(({ at }) => at === k) : all.length <= CLASS_BARS ? all : ranked.slice(0, CLASS_BARS)
+    k >= 0
+      ? all.filter(({ at }) => at === k)
+      : all.length <= CLASS_BARS
+        ? all
+        : [...ranked].sort((a, b) => missed(b) - missed(a) || a.at - b.at).slice(0, CLASS_BARS)
   ).filter(({ n, precision }) => n > 0 || precision !== null);
   const low = k >= 0 ? all[k] : ranked[0];
   const longest = Math.min(110, Math.max(30, ...drawn.map(({ at }) => widthOf(name(at)))) + 8);

@@ -282,12 +282,13 @@ function showClasses(place, made, { made: found, evaluation, k, alpha }) {
     size: n > 0 ? size / n : null,
   }));
   const ranked = all.filter(({ n }) => n > 0).sort((a, b) => a.coverage - b.coverage || a.at - b.at);
+  const missed = ({ n, covered }) => n - covered;
   const drawn =
     k >= 0
       ? all.filter(({ at, n }) => at === k && n > 0)
       : all.length <= CLASS_BARS
         ? all.filter(({ n }) => n > 0)
-        : ranked.slice(0, CLASS_BARS);
+        : [...ranked].sort((a, b) => missed(b) - missed(a) || a.at - b.at).slice(0, CLASS_BARS);
   const low = ranked[0];
   const longest = Math.min(100, Math.max(24, ...drawn.map(({ at }) => widthOf(name(at)))) + 8);
   made.show({

@@ -29,10 +29,10 @@ export const words = {
     "trust.truth": "true class",
     "trust.predicted": "predicted",
     "trust.row": "Row",
+    "trust.what": "result",
     "trust.loss": "loss {loss}",
     "trust.picture": "Row {row}: {truth}, predicted {predicted}",
     "trust.unknown_class": "a class unknown to the model",
-    "trust.others": "{n} others",
   },
   zh: {
     "trust.set": "带标签的数据",
@@ -62,9 +62,9 @@ export const words = {
     "trust.truth": "真实类别",
     "trust.predicted": "预测",
     "trust.row": "行",
+    "trust.what": "结果",
     "trust.loss": "损失 {loss}",
     "trust.picture": "第 {row} 行：{truth}，预测为 {predicted}",
     "trust.unknown_class": "模型不认识的类别",
-    "trust.others": "其他 {n} 类",
   },
 };

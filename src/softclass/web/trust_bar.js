@@ -9,6 +9,7 @@ import { atTemperature, rowsOf, split } from "softclass/trust";
 register(words);
 
 const SEED = 7; // of the random half when it is first asked for
+const LONG_NAMES = 80; // pixels that two names have beside each other below a small picture
 const MOST_OPTIONS = 300; // above so many classes a number is typed
 
 /** A function that remembers its last answer while it is asked the same. */
@@ -255,11 +256,14 @@ function classControl(place, evaluation, all) {
       max: n - 1,
       step: 1,
       placeholder: all,
-      "aria-label": label,
+      id: "class-number",
     });
     input.addEventListener("input", () => {
       const typed = input.value.trim() === "" ? "top" : Number(input.value);
-      if (typed === "top" || (Number.isInteger(typed) && typed >= 0 && typed < n)) place.store.set({ class: typed });
+      const right = typed === "top" || (Number.isInteger(typed) && typed >= 0 && typed < n);
+      input.toggleAttribute("data-wrong", !right);
+      input.setAttribute("aria-invalid", String(!right));
+      if (right) place.store.set({ class: typed });
     });
     const output = element("output", {});
     place.watch(["class"], (k) => {
@@ -269,7 +273,7 @@ function classControl(place, evaluation, all) {
     return element(
       "div",
       { class: "control", "data-key": "class" },
-      element("span", { class: "label" }, label),
+      element("label", { for: input.id }, label),
       input,
       output,
     );
@@ -293,32 +297,22 @@ export function examples(place, evaluation, items, title) {
   const pictures = items.map(({ row }) => evaluation.picture(row));
   if (pictures.every((picture) => picture === null) && cells.some((row) => row !== null)) {
     const columns = Object.keys(cells.find((row) => row !== null));
-    const head = [t("trust.row"), t("trust.truth"), t("trust.predicted"), "", ...columns];
+    const head = ["row", "truth", "predicted", "what"].map((name) => t(`trust.${name}`)).concat(columns);
     const body = items.map(({ row, truth, predicted, lines }, i) => {
       const values = [truth, predicted, lines.join(", "), ...columns.map((name) => cells[i]?.[name] ?? "")];
-      return element(
-        "tr",
-        {},
-        element("th", { scope: "row" }, rowName(evaluation, row)),
-        ...values.map((value) => element("td", {}, value)),
-      );
+      const data = values.map((value) => element("td", {}, value));
+      return element("tr", {}, element("th", { scope: "row" }, rowName(evaluation, row)), ...data);
     });
+    const titles = head.map((name) => element("th", { scope: "col" }, name));
     const table = element(
       "table",
       {},
-      element(
-        "thead",
-        {},
-        element(
-          "tr",
-          {},
-          ...head.map((name) => element(name === "" ? "td" : "th", name === "" ? {} : { scope: "col" }, name)),
-        ),
-      ),
+      element("thead", {}, element("tr", {}, ...titles)),
       element("tbody", {}, ...body),
     );
-    return element("div", { class: "table", tabindex: "0", role: "region", "aria-label": title }, table);
+    return element("div", { class: "table rows", tabindex: "0", role: "region", "aria-label": title }, table);
   }
+  const long = items.some(({ truth, predicted }) => widthOf(truth) + widthOf(predicted) > LONG_NAMES);
   const list = items.map(({ row, truth, predicted, lines }, i) => {
     const picture = pictures[i] ?? element("span", { class: "blank" }, rowName(evaluation, row));
     if (pictures[i]) {
@@ -333,7 +327,7 @@ export function examples(place, evaluation, items, title) {
     );
     return element("li", {}, picture, words);
   });
-  return element("ul", { class: "examples", "aria-label": title }, ...list);
+  return element("ul", { class: long ? "examples wide" : "examples", "aria-label": title }, ...list);
 }
 
 const rowName = (evaluation, row) => evaluation.places?.[row] ?? String(row + 1);
