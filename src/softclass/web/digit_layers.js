@@ -4,10 +4,11 @@ import { canvasFigure, figure } from "softclass/figure";
 import { describe } from "softclass/digit_arithmetic";
 import { mapsOf, strongestPlace } from "softclass/layer_terms";
 import { svg } from "softclass/plots";
-import { drawMaps, hues, pixelsOf, reach, signed } from "softclass/raster";
+import { MOST_BARS, drawMaps, hues, pixelsOf, reach, signed } from "softclass/raster";
 
 const TILE = 96; // pixels
 const OVERVIEW = 336;
+const LOW = 150; // height of the overview of few numbers
 const MOST_TILE = 64; // maps in a tile
 const MOST_OPEN = 256;
 const MAP = 336;
@@ -98,7 +99,7 @@ function drawInput(canvas, pixels, [channels, height, width]) {
 export function openedLayer(place, model) {
   const { t, store, number } = place;
   const heading = element("h2");
-  const about = element("p", { class: "hint" });
+  const about = element("p", { class: "hint about" });
   const overview = element("canvas", { class: "overview", width: OVERVIEW, height: OVERVIEW, role: "img" });
   const chooser = element("input", { type: "range", id: "map-slider", min: 0, step: 1 });
   const box = element("input", { type: "number", class: "box", min: 0, step: 1, "aria-label": t("digit.map") });
@@ -218,6 +219,7 @@ export function openedLayer(place, model) {
       heading.textContent = t("digit.opened", { name: nameOf(place, layer), size: sizeOf(place, output.shape) });
       about.textContent = t(`digit.about.${layer.kind}`);
       const isOne = height * width === 1;
+      overview.height = isOne && count <= MOST_BARS ? LOW : OVERVIEW;
       picker = drawMaps(overview, output, { most: isOne ? 16_384 : MOST_OPEN, colours, chosen: map }).at;
       overview.setAttribute("aria-label", t("digit.overview", { count, largest: number(reach(output.data), 3) }));
       slider.hidden = count === 1;

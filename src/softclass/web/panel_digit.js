@@ -11,6 +11,7 @@ import { register } from "softclass/text";
 import { words } from "softclass/text_digit";
 
 register(words);
+const SHORT = 3; // letters of a class that may be written very large
 export const key = "digit";
 export const fields = ["digit", "layer", "map", "at", "class", "versus", "d", "prep", "T"];
 
@@ -120,9 +121,10 @@ function answer(place, model, room, { p, order }, isBlank) {
     return;
   }
   const [first, second] = order;
+  const name = model.classes[first];
   room.replaceChildren(
     element("p", { class: "overline" }, t("digit.answer")),
-    element("p", { class: "large" }, model.classes[first]),
+    element("p", { class: name.length <= SHORT ? "large short" : "large" }, name),
     element("p", {}, place.percent(p[first])),
     element("p", { class: "hint" }, t("digit.next", { name: model.classes[second], p: place.percent(p[second]) })),
   );

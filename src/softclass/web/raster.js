@@ -10,7 +10,8 @@ export function hues() {
   return { plus: read("--plus"), minus: read("--minus"), zero: read("--card"), ink: read("--ink") };
 }
 
-const MOST_BARS = 32;
+/** So many numbers are drawn as bars, not as cells. */
+export const MOST_BARS = 32;
 const BEND = 0.6; // power of the strength of colours where small values must be seen beside large ones
 
 /** Write the colour of a value whose full colour is at 1 into bytes, from `to` on. */
