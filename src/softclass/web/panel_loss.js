@@ -173,10 +173,9 @@ function pushes(place) {
 const SMALL = 0.05; // a gradient is as it should be up to this share
 
 /** What is left of the push on the true score, against the exact one: a word and a class for the table. */
-function verdict(place, gradient, { ce, target, rival, T }) {
+function verdict(place, gradient, exact, { target, rival }) {
   const { t } = place;
   if (!gradient.every(Number.isFinite)) return [t("loss.ways.broken"), "broken"];
-  const exact = ce.gradient.map((g) => g * T);
   const share = gradient[target] / exact[target];
   const isOff = (i, floor) => Math.abs(gradient[i] - exact[i]) > SMALL * Math.max(Math.abs(exact[i]), floor);
   if (gradient[target] === 0 && exact[target] !== 0) return [t("loss.ways.stuck"), "broken"];
@@ -198,12 +197,13 @@ function ways(place) {
   const card = element("section", { class: "card stack" }, element("h2", {}, t("loss.ways")), types, frame, hint);
   const show = (now, dtype) => {
     const { scores, target, rival } = now;
+    const exact = crossEntropy(scores, target).gradient;
     const names = { truth: letter(target), other: letter(rival) };
     const columns = ["way", "loss", "verdict", "true", "rival"].map((name) => t(`loss.ways.${name}`, names));
     head.replaceChildren(...columns.map((name) => element("th", { scope: "col" }, name)));
     const lines = VARIANTS.map((name) => {
       const { loss, gradient } = lossVariant(name, scores, target, dtype);
-      const [words, kind] = verdict(place, gradient, now);
+      const [words, kind] = verdict(place, gradient, exact, now);
       const [atLoss, ...slopes] = [loss, gradient[target], gradient[rival]].map((value) =>
         element("td", Number.isFinite(value) ? { class: "number" } : { class: "number broken" }, brief(place, value)),
       );

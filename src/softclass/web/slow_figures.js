@@ -7,6 +7,7 @@ import { pushAt } from "softclass/slow_runs";
 export const LOOK = { ce: 0, se: 1, eps: 2, clip: 3, sigmoid_ce: 2, sigmoid_se: 3 };
 
 const LOWEST = 0.03; // losses below are not drawn
+const FIRST = 0.6; // where step 0 stands on a logarithmic axis
 const [LEFT, RIGHT, BOTTOM] = [52, 32, 44];
 
 /** Room that words take, in pixels: Chinese characters are twice as wide. */
@@ -82,9 +83,11 @@ export function lossFigure(place) {
       rows: rowsOf(items, last, ({ loss, right }) => [loss, right]),
       marks(width, height) {
         const head = legend(named(place, losses), width);
-        const x = log10([1, last], [LEFT, width - RIGHT]);
+        const x = log10([FIRST, last], [LEFT, width - RIGHT]);
         const y = log10([LOWEST, largest * 1.5], [height - BOTTOM, head.height + 30]);
-        const at = (steps, loss) => [x(inside(steps, x.domain)), loss >= LOWEST ? y(loss) : NaN];
+        const at = ({ step: steps, loss }) => [x(inside(steps, x.domain)), y(Math.max(loss, 1e-300))];
+        const path = (points) =>
+          cut(points.filter(({ step: steps }) => steps <= last || steps === Infinity).map(at), height - BOTTOM);
         const frame = axes({
           x,
           y,
@@ -96,26 +99,13 @@ export function lossFigure(place) {
           yFormat: (value) => number(value, 2),
         });
         const nodes = [frame, ...head.nodes];
-        for (const { line: theory } of items) {
-          const points = theory.filter((point) => point.step >= 1 && (point.step <= last || point.step === Infinity));
-          nodes.push(
-            line(
-              (points.length > 0 && points[0].step === Infinity ? theory : points).map((point) =>
-                at(point.step, point.loss),
-              ),
-              "below",
-            ),
-          );
-        }
+        for (const { line: theory } of items) nodes.push(line(path(theory), "below"));
         for (const { loss, trace } of items) {
-          const points = trace.samples
-            .filter((sample) => sample.step >= 1 && sample.step <= last)
-            .map((sample) => at(sample.step, sample.loss));
-          if (trace.isStuck) points.push(at(last, trace.samples.at(-1).loss));
-          nodes.push(line(points, STYLES[LOOK[loss]]));
+          const rest = trace.isStuck ? [{ step: last, loss: trace.samples.at(-1).loss }] : [];
+          nodes.push(line(path([...trace.samples, ...rest]), STYLES[LOOK[loss]]));
         }
         items.forEach((item, i) => nodes.push(...reachedMark(place, item, at, i, height - BOTTOM)));
-        const here = x(inside(Math.max(step, 1), x.domain));
+        const here = x(inside(step, x.domain));
         nodes.push(svg("line", { class: "axis", x1: here, x2: here, y1: y.range[1], y2: y.range[0] }));
         looks.forEach((look, i) => nodes.push(now(LOOK[losses[i]], here, y(inside(look.loss, y.domain)))));
         return nodes;
@@ -125,11 +115,26 @@ export function lossFigure(place) {
   return { element: chart.element, show };
 }
 
+/** A line that ends where it goes below the picture. */
+function cut(points, bottom) {
+  const kept = [];
+  for (const [i, [x, y]] of points.entries()) {
+    if (y <= bottom) {
+      kept.push([x, y]);
+      continue;
+    }
+    const [fromX, fromY] = points[Math.max(i - 1, 0)];
+    if (fromY < bottom) kept.push([fromX + ((x - fromX) * (bottom - fromY)) / (y - fromY), bottom], [NaN, NaN]);
+  }
+  return kept;
+}
+
 /** Where the first mark was reached: a thin line down and the number of steps. */
 function reachedMark(place, { loss, trace }, at, i, bottom) {
   const step = trace.reached[0];
   if (step === null || step < 1) return [];
-  const [x, y] = at(step, Math.max(sampleNear(trace, step).loss, LOWEST));
+  const [x, high] = at(sampleNear(trace, step));
+  const y = Math.min(high, bottom);
   const words = place.integer(step);
   const anchor = x > bottom * 0.9 ? "end" : "start";
   return [
@@ -205,9 +210,10 @@ export function pushFigure(place) {
   };
   const show = (runs, step) => {
     const level = levelOf(runs);
-    const { run, m } = runs.given;
-    // A run that is learnt goes on to margins of -15: the picture stays with those of the level line.
-    const near = ({ margin }) => run === "plane" || margin >= -4;
+    const { run } = runs.given;
+    // Runs go on to margins far below 0, where all is learnt: the picture ends before.
+    const start = runs.items[0].trace.samples[0].margin;
+    const near = ({ margin }) => margin >= (run === "plane" ? -1.2 * Math.abs(start) - 2 : -4);
     const ways = runs.items.map(({ loss, trace }) => ({
       loss,
       points: trace.samples.filter(near).map(({ margin, push }) => [margin, push]),

@@ -3,8 +3,8 @@
  *
  * An experiment is `{marks, cap, start, advance, passed, lead, look}`: `start()` gives a state, an array that holds all
  * the next step needs, `advance(state)` makes one step of gradient descent in it, `passed(state, i)` tells whether mark
- * i is reached, `lead(state)` is the margin, `look(state)` measures. `steps` and `createTrace` drive any of them. How long they should take by
- * theory stands in slow_learning_theory.js.
+ * i is reached, `lead(state)` is the margin, `look(state)` measures. `steps` and `createTrace` drive any of them;
+ * escape_time.js says how long they should take by theory.
  *
  * Losses: `ce` cross-entropy and `se` squared error, after the softmax (one neuron: after the sigmoid); `eps` and
  * `clip` are -ln(p + 1e-9) and -ln of p cut off at 1e-7; `sigmoid_ce` and `sigmoid_se` have independent outputs.
@@ -265,8 +265,8 @@ const MOST = 1200; // ... but no more than this, if it never comes to rest
  * A state that comes again means a cycle: what was not reached until then never will be.
  * @param {object} experiment
  * @returns {{samples: object[], reached: (number|null)[], cap: number, steps: number, isOver: boolean,
- *   isStuck: boolean, advance: function(number): void, at: function(number): object}} `reached` holds the step of each mark;
- *   `advance(n)` makes at most n steps more; `at(step)` measures at a step the run has come to
+ *   isStuck: boolean, advance: function(number): void, at: function(number): object}} `reached` holds the step of each
+ *   mark; `advance(n)` makes at most n steps more; `at(step)` measures at a step the run has come to
  */
 export function createTrace(experiment) {
   const state = experiment.start();

@@ -27,8 +27,14 @@ const MAKE = {
   plane: ({ s, seed }, loss, eta) => plane({ loss, scale: s, eta, seed }),
 };
 
+const FEWEST = 3; // steps; below, a step is too long for the flow of theory
+
 /** Steps that theory gives to each mark; null where it says nothing. */
-function theoryOf({ run, m, K }, loss, eta) {
+function theoryOf(given, loss, eta) {
+  return flowTimes(given, loss, eta).map((time) => (time !== null && time >= FEWEST ? time : null));
+}
+
+function flowTimes({ run, m, K }, loss, eta) {
   if (run === "neuron") return [0, Math.log(0.1 / 0.9)].map((end) => (m > end ? neuronTime(loss, m, end, eta) : null));
   if (run === "plane") return [null];
   if (isLeading(K, m)) return [escapeTime(loss, K, m, { eta }), null];
@@ -62,7 +68,7 @@ export function createRuns(given) {
     eta: ownEta,
     trace: createTrace(MAKE[run](given, loss, ownEta)),
     theory: theoryOf(given, loss, ownEta),
-    line: lineOf(given, loss, ownEta),
+    line: theoryOf(given, loss, ownEta)[0] === null ? [] : lineOf(given, loss, ownEta),
   });
   const own = (loss) => (rate === "six" && loss.endsWith("se") ? SIX * eta : eta);
   const runs = { given, items: [], end: LEAST, isDone: false };
