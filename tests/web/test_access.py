@@ -36,7 +36,7 @@ SPOKEN = """async () => {
   }
   return spoken;
 }"""
-FIGURES = """() => [...document.querySelectorAll("figure")].filter((each) => each.checkVisibility()).map((figure) => ({
+FIGURES = """() => [...document.querySelectorAll("[data-figure]")].filter((each) => each.checkVisibility()).map((figure) => ({
   title: figure.querySelector("figcaption span").textContent,
   name: figure.querySelector(".picture").getAttribute("aria-label") ?? "",
   role: figure.querySelector(".picture").getAttribute("role"),
