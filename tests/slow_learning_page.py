@@ -95,7 +95,7 @@ def chinese() -> Iterator[str]:
     yield f"float32 中领先超过 {large[0]}、float64 中超过 {large[1]} 时"
     yield f"领先超过 {zero[0]} 和 {zero[1]} 时"
     leads = [f"{_lead(scale):.2f}" for scale in (1.0, 10.0, 30.0)]
-    yield f"错误类别分别领先 {leads[0]}、{leads[1]} 和 {leads[2]} nat"
+    yield f"错误类别分别领先 {leads[0]}、{leads[1]} 和 {leads[2]} 奈特"
     yield f"*一*轮之后就有 {_engine():.1f}%"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 _STEPS_LOG = "steps (logarithmic axis)"
 _STEPS_LOG_ZH = "步数（对数轴）"
 _MARGIN = "margin m: how far one wrong class leads (nats), ten classes"
-_MARGIN_ZH = "间隔 m：一个错误类别领先多少（nat），共十类"
+_MARGIN_ZH = "间隔 m：一个错误类别领先多少（奈特），共十类"
 
 _ENGLISH: dict[str, dict[str, str]] = {
     "neuron": {
@@ -115,7 +115,7 @@ _CHINESE: dict[str, dict[str, str]] = {
         "{eps:,} 步；把 p 截断在 1e-7，领先超过 16.12 就永远出不来。",
         "x": _MARGIN_ZH,
         "y": "正确类别的 p 超过一半所需的步数（学习率 0.5）",
-        "ce": "交叉熵：每多一个 nat 只多一步",
+        "ce": "交叉熵：每多一奈特只多一步",
         "se": "平方误差",
         "eps": "log(p + 10⁻⁹)",
         "clip": "p 截断在 10⁻⁷：",
@@ -137,7 +137,7 @@ _CHINESE: dict[str, dict[str, str]] = {
     },
     "plane": {
         "title": "一开始把每个点都判错的 softmax 回归",
-        "about": "三类 300 个点上的精度随轮数的变化（对数轴），起点把所有点都判错，平均领先 12 个 nat。达到 95% 所需"
+        "about": "三类 300 个点上的精度随轮数的变化（对数轴），起点把所有点都判错，平均领先 12 奈特。达到 95% 所需"
         "的轮数：softmax 加交叉熵 {softmax_ce}，softmax 加平方误差 {softmax_se}，sigmoid 加交叉熵 "
         "{sigmoid_ce}，sigmoid 加平方误差 {sigmoid_se}。",
         "x": "轮数（对数轴）",
