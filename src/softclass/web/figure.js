@@ -99,7 +99,12 @@ function frame(place, { key, title }, files) {
     button.addEventListener("click", press);
     tools.append(button);
   }
-  const table = element("div", { class: "table", tabindex: "0", role: "region", "aria-label": t("page.table.of", { title }) });
+  const table = element("div", {
+    class: "table",
+    tabindex: "0",
+    role: "region",
+    "aria-label": t("page.table.of", { title }),
+  });
   const details = element("details", {}, element("summary", {}, t("page.table")), table);
   const caption = element("figcaption", {}, element("span", {}, title), tools);
   const figure = element("figure", { "data-figure": key }, caption);
