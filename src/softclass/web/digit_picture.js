@@ -191,10 +191,10 @@ export async function pictureInput(place, model, give) {
   const result = element("div", { class: "digit-answer" });
   const facts = t("digit.prepared.size", { width, height, channels });
   const shown = element(
-    "figure",
-    { class: "plain" },
+    "div",
+    { class: "prepared-place" },
     prepared,
-    element("figcaption", {}, t("digit.prepared"), element("small", {}, facts)),
+    element("p", {}, t("digit.prepared"), element("small", {}, facts)),
   );
   const card = element(
     "section",
