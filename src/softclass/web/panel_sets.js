@@ -8,7 +8,7 @@ import { coverageBand, members, ownScores, quantile, rank, setScores, sets } fro
 import { register } from "softclass/text";
 import { words } from "softclass/text_sets";
 import { atTemperature } from "softclass/trust";
-import { examples, fitted, lacking, nameOf, openTrust, remembered, showReadings, widthOf } from "softclass/trust_bar";
+import { examples, fitted, nameOf, openTrust, remembered, showReadings, widthOf } from "softclass/trust_bar";
 
 register(words);
 export const key = "sets";
@@ -33,7 +33,7 @@ export function view(place) {
   explain(place, 0);
 
   function build(room) {
-    parts.lacking = element("div");
+    parts.lacking = element("p", {}, t("trust.no_calibration"));
     parts.readings = element("dl", { class: "readings" });
     parts.said = element("p", { class: "said-sets", "data-part": "empty" });
     parts.warning = element("p", { class: "hint apart" });
@@ -49,7 +49,7 @@ export function view(place) {
 
   function draw(facts) {
     const { calibration, test, found, T } = facts;
-    parts.lacking.replaceChildren(...(calibration.n === 0 ? [lacking(place, "trust.no_calibration")] : []));
+    parts.lacking.hidden = calibration.n > 0;
     parts.found.hidden = calibration.n === 0;
     if (calibration.n === 0) return;
     const [alpha, method, penalty, free] = ["alpha", "score", "lambda", "kreg"].map(store.get);
@@ -93,7 +93,7 @@ export function view(place) {
     ]),
   ];
   const keys = ["alpha", "score", "lambda", "kreg"];
-  return openTrust(place, { keys, controls, top: "trust.class.top", build, draw });
+  return openTrust(place, { keys, controls, top: "trust.class.top", calibrates: true, build, draw });
 }
 
 /** Controls that do nothing for the other scores are not shown with them. */

@@ -57,15 +57,15 @@ export const nameOf = (place, evaluation, k) => (k < 0 ? place.t("trust.unknown_
  * Put the bar and the room of a trust panel into place.main and keep them up to date.
  *
  * @param {object} place
- * @param {{keys: string[], controls?: function(object): Node[], top: string,
+ * @param {{keys: string[], controls?: function(object): Node[], top: string, calibrates?: boolean,
  *   build: function(HTMLElement): void, draw: function(object): void}} panel
  *   `keys` of the store that the panel itself uses; `controls` beside those of the bar; `top` a key of the words for
- *   "all classes"; `build` once for the room; `draw(facts)` after each change, with facts of
- *   {evaluation, calibration, test, found, plain, T, k}: rows of both parts, what the test rows say at T and at 1, and
- *   the chosen class, -1 for all
+ *   "all classes"; whether it `calibrates`: then a random half does where no row is marked; `build` once for the room;
+ *   `draw(facts)` after each change, with facts of {evaluation, calibration, test, found, plain, T, k}: rows of both
+ *   parts, what the test rows say at T and at 1, and the chosen class, -1 for all
  * @returns {Promise<{close: function}>} when the first picture stands
  */
-export async function openTrust(place, { keys, controls = () => [], top, build, draw }) {
+export async function openTrust(place, { keys, controls = () => [], top, calibrates = false, build, draw }) {
   const { t, store, source } = place;
   const bar = element("div", { class: "card stack" });
   const said = element("div", { class: "said" });
@@ -95,10 +95,11 @@ export async function openTrust(place, { keys, controls = () => [], top, build, 
   function update() {
     if (closed || evaluation === null) return;
     const [T, calib] = [store.get("T"), store.get("calib")];
-    const { calibration, test } = partsOf(evaluation, calib);
+    const unmarked = calibrates && calib === "role" && !evaluation.role.includes(1);
+    const { calibration, test } = partsOf(evaluation, unmarked ? SEED : calib);
     const wanted = store.get("class");
     const k = wanted === "top" || wanted >= evaluation.classes.length ? -1 : wanted;
-    said.replaceChildren(...remarks(calibration, test));
+    said.replaceChildren(...remarks(calibration, test, unmarked));
     room.hidden = test.n === 0;
     if (test.n === 0) return;
     if (!built) build(room);
@@ -106,7 +107,7 @@ export async function openTrust(place, { keys, controls = () => [], top, build, 
     draw({ evaluation, calibration, test, found: at(test, T), plain: plainly(test), T, k });
   }
 
-  function remarks(calibration, test) {
+  function remarks(calibration, test, unmarked) {
     const lines = [
       t("trust.rows", {
         test: place.integer(test.n),
@@ -114,6 +115,7 @@ export async function openTrust(place, { keys, controls = () => [], top, build, 
         classes: test.classes,
       }),
     ];
+    if (unmarked) lines.push(t("trust.unmarked", { seed: SEED }));
     if (evaluation.total > evaluation.n)
       lines.push(t("trust.sample", { n: place.integer(evaluation.n), total: place.integer(evaluation.total) }));
     const unknown = test.own.reduce((sum, entry) => sum + (entry < 0 ? 1 : 0), 0);
@@ -121,7 +123,11 @@ export async function openTrust(place, { keys, controls = () => [], top, build, 
     if (evaluation.top) lines.push(t("trust.approximate"));
     if (evaluation.said) lines.push(t(evaluation.said));
     const nodes = lines.map((line) => element("p", { class: "muted" }, line));
-    if (test.n === 0) nodes.push(lacking(place, "trust.no_test"));
+    if (test.n === 0) {
+      const press = () => store.set({ calib: SEED });
+      const half = button(place, { label: t("trust.use_seed"), press });
+      nodes.push(element("div", { class: "notice" }, element("p", {}, t("trust.no_test")), half));
+    }
     return nodes;
   }
 
@@ -191,17 +197,6 @@ export async function openTrust(place, { keys, controls = () => [], top, build, 
       closed = true;
     },
   };
-}
-
-/** That rows of a kind are lacking, and the way out: a random half. */
-export function lacking(place, sentence) {
-  const press = () => place.store.set({ calib: SEED });
-  return element(
-    "div",
-    { class: "notice" },
-    element("p", {}, place.t(sentence)),
-    button(place, { label: place.t("trust.use_seed"), press }),
-  );
 }
 
 /** Rows to calibrate on: as marked, or a random half with its seed. */
