@@ -63,7 +63,8 @@ def test_the_demo_writes_tables_figures_and_numbers(command, quick):
 
 def test_the_demo_as_json_replaces_what_an_older_one_wrote(command, quick):
     Path("here/slow-learning").mkdir(parents=True)
-    Path("here/slow-learning/s1.csv").write_text("old")
+    Path("here/slow-learning/numbers.json").write_text("{}")
+    Path("here/slow-learning/old.svg").write_text("old")
 
     ran = command("demo", "slow-learning", "--json", "--quiet", "--output", "here")
 
@@ -72,6 +73,27 @@ def test_the_demo_as_json_replaces_what_an_older_one_wrote(command, quick):
     assert document["folder"] == "here/slow-learning"
     assert document["experiments"]["s1"]["rows"][1][2::2] == [232, 469, 17, 50]
     assert table(Path("here/slow-learning/s1.csv"))[2][2::2] == ["232", "469", "17", "50"]
+    assert not Path("here/slow-learning/old.svg").exists()
+
+
+def test_a_folder_of_somebody_else_stays(command):
+    Path("runs/slow-learning").mkdir(parents=True)
+    Path("runs/slow-learning/mine.txt").write_text("mine")
+
+    ran = command("demo", "slow-learning")
+
+    assert (ran.status, ran.out) == (2, "")
+    assert "error[SC204] runs/slow-learning: " in ran.err
+    assert Path("runs/slow-learning/mine.txt").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_the_work(command):
+    Path("file").write_text("")
+
+    ran = command("demo", "slow-learning", "-o", "file")
+
+    assert (ran.status, ran.out) == (6, "")
+    assert "error[SC604] file: cannot be made" in ran.err
 
 
 def test_another_word_is_refused(command):

@@ -6,13 +6,17 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 from softclass.cli.layout import jsonable, shown_path, table_lines
 from softclass.cli.output import Screen
 from softclass.cli.slow_experiments import SEEDS, Experiment, cell, digits, experiments
-from softclass.data.writing import atomic_write
+from softclass.cli.train import folder_of
+from softclass.data.files import atomic_directory, atomic_write
 from softclass.functions.slow_learning import median_curves
 from softclass.report.slow_figures import figures
+
+NUMBERS = "numbers.json"
 
 
 def show_slow_learning(folder: Path, n_threads: int | None, screen: Screen) -> None:
@@ -22,29 +26,39 @@ def show_slow_learning(folder: Path, n_threads: int | None, screen: Screen) -> N
     Parameters
     ----------
     folder : Path
-        Gets ``s1.csv`` and so on, ``numbers.json`` with all of them, and the figures; older ones are replaced.
+        Gets ``s1.csv`` and so on, ``numbers.json`` with all of them, and the figures; an older one is replaced.
     n_threads : int or None
         Threads of the engine; None takes one.
     screen : Screen
         Where the tables go.
+
+    Raises
+    ------
+    UsageError, PathError
+        SC204, if something else stands there; SC604, if the folder cannot be made.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     screen.remark("the network learns twelve times from five starts: about ten seconds")
-    curves = median_curves(*digits(), seeds=SEEDS)
-    found = {}
-    for experiment in experiments(curves, n_threads or 1):
-        found[experiment.key] = experiment.to_dict()
-        _show(experiment, screen)
-        _write(folder / f"{experiment.key}.csv", _csv(experiment))
-    drawn = figures(curves)
-    for name, text in drawn.items():
-        _write(folder / f"{name}.svg", text)
-    numbers = {"experiments": found, "curves": curves}
-    _write(folder / "numbers.json", json.dumps(jsonable(numbers), indent=1, ensure_ascii=False) + "\n")
+    found: dict[str, dict[str, Any]] = {}
+    # A second demo replaces the folder of the first; what is not one of ours is refused.
+    with folder_of(folder), atomic_directory(folder, overwrite=folder.exists(), is_ours=_is_ours) as place:
+        curves = median_curves(*digits(), seeds=SEEDS)
+        for experiment in experiments(curves, n_threads or 1):
+            found[experiment.key] = experiment.to_dict()
+            _show(experiment, screen)
+            _write(place / f"{experiment.key}.csv", _csv(experiment))
+        drawn = figures(curves)
+        for name, text in drawn.items():
+            _write(place / f"{name}.svg", text)
+        numbers = {"experiments": found, "curves": curves}
+        _write(place / NUMBERS, json.dumps(jsonable(numbers), indent=1, ensure_ascii=False) + "\n")
     screen.document(jsonable({"folder": str(folder), "figures": [f"{name}.svg" for name in drawn], **numbers}))
     screen.result(screen.out.paint("== written", "label"))
-    screen.result(f"  {len(found)} tables, {len(drawn)} figures and numbers.json in {shown_path(folder)}")
+    screen.result(f"  {len(found)} tables, {len(drawn)} figures and {NUMBERS} in {shown_path(folder)}")
     screen.result("  the derivation: docs/concepts/slow-learning.md")
+
+
+def _is_ours(folder: Path) -> bool:
+    return (folder / NUMBERS).is_file()
 
 
 def _show(experiment: Experiment, screen: Screen) -> None:
