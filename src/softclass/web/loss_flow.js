@@ -52,7 +52,7 @@ export function triangles(place) {
     label: t("loss.flow.make"),
     press: () => store.set({ z: [...store.get("z"), 0].slice(0, 3) }),
   });
-  const refusal = element("div", { class: "card" }, element("h2", {}, t("loss.flow")), wrong, repair);
+  const refusal = element("div", { class: "card stack" }, element("h2", {}, t("loss.flow")), wrong, repair);
   repair.hidden = store.get("hide").includes("z");
   const hint = element("p", { class: "hint" }, t("loss.flow.hint"));
   chart.element.append(hint);

@@ -191,7 +191,7 @@ function ways(place) {
   const types = choice(place, { key: "dtype", label: t("loss.ways.dtype"), options });
   const head = element("tr");
   const body = element("tbody");
-  const table = element("table", { class: "precision" }, element("thead", {}, head), body);
+  const table = element("table", { class: "ways" }, element("thead", {}, head), body);
   const frame = element("div", { class: "table", tabindex: "0", role: "region", "aria-label": t("loss.ways") }, table);
   const hint = element("p", { class: "hint" }, t("loss.ways.hint"));
   const card = element("section", { class: "card stack" }, element("h2", {}, t("loss.ways")), types, frame, hint);

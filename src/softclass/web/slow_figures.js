@@ -2,6 +2,7 @@
 import { figure } from "softclass/figure";
 import { STYLES, axes, label, line, linear, log10, svg, symbol } from "softclass/plots";
 import { pushAt } from "softclass/slow_runs";
+import { raised } from "softclass/text";
 
 /** The look of each loss: colour, dashes and symbol; no two that can be seen together share one. */
 export const LOOK = { ce: 0, se: 1, eps: 2, clip: 3, sigmoid_ce: 2, sigmoid_se: 3 };
@@ -104,7 +105,7 @@ export function lossFigure(place) {
           const rest = trace.isStuck ? [{ step: last, loss: trace.samples.at(-1).loss }] : [];
           nodes.push(line(path([...trace.samples, ...rest]), STYLES[LOOK[loss]]));
         }
-        items.forEach((item, i) => nodes.push(...reachedMark(place, item, at, i, height - BOTTOM)));
+        items.forEach((item, i) => nodes.push(...reachedMark(place, item, at, i, { width, bottom: height - BOTTOM })));
         const here = x(inside(step, x.domain));
         nodes.push(svg("line", { class: "axis", x1: here, x2: here, y1: y.range[1], y2: y.range[0] }));
         looks.forEach((look, i) => nodes.push(now(LOOK[losses[i]], here, y(inside(look.loss, y.domain)))));
@@ -130,13 +131,13 @@ function cut(points, bottom) {
 }
 
 /** Where the first mark was reached: a thin line down and the number of steps. */
-function reachedMark(place, { loss, trace }, at, i, bottom) {
+function reachedMark(place, { loss, trace }, at, i, { width, bottom }) {
   const step = trace.reached[0];
   if (step === null || step < 1) return [];
   const [x, high] = at(sampleNear(trace, step));
   const y = Math.min(high, bottom);
   const words = place.integer(step);
-  const anchor = x > bottom * 0.9 ? "end" : "start";
+  const anchor = x + 5 + 1.2 * widthOf(words) > width ? "end" : "start";
   return [
     svg("line", {
       class: `line thin stroke c${LOOK[loss]}`,
@@ -258,13 +259,13 @@ export function pushFigure(place) {
           ...level.map(({ loss, points }) => line(pixels(points), `thin stroke c${LOOK[loss]}`)),
           ...ways.map(({ loss, points }) => line(pixels(points), STYLES[LOOK[loss]])),
         ];
-        const dots = looks.map((look, i) =>
-          now(LOOK[runs.items[i].loss], x(inside(look.margin, domain)), y(inside(look.push, reach))),
+        const dots = looks.flatMap((look, i) =>
+          look.margin < domain[0] ? [] : [now(LOOK[runs.items[i].loss], x(look.margin), y(inside(look.push, reach)))],
         );
         const zeros = looks.flatMap((look) =>
-          look.push === 0
+          look.push === 0 && look.margin >= domain[0]
             ? [
-                label(t("slow.push.zero"), x(inside(look.margin, domain)) - 10, y(reach[0]) - 10, {
+                label(t("slow.push.zero"), x(look.margin) - 10, y(reach[0]) - 10, {
                   anchor: "end",
                   style: "strong",
                 }),
@@ -278,11 +279,8 @@ export function pushFigure(place) {
   return { element: chart.element, show };
 }
 
-const tick = (number, value) => (value >= 0.001 && value < 1e4 ? number(value, 3) : `10${raisedPower(value)}`);
-const raisedPower = (value) =>
-  String(Math.round(Math.log10(value)))
-    .replace("-", "⁻")
-    .replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]);
+const tick = (number, value) =>
+  value >= 0.001 && value < 1e4 ? number(value, 3) : `10${raised(Math.round(Math.log10(value)))}`;
 
 /** Columns and rows below the second figure. */
 function tableOf({ t }, { given, items }) {
