@@ -37,7 +37,7 @@ def show_slow_learning(folder: Path, n_threads: int | None, screen: Screen) -> N
     UsageError, PathError
         SC204, if something else stands there; SC604, if the folder cannot be made.
     """
-    screen.remark("the network learns twelve times from five starts: about ten seconds")
+    screen.remark("six experiments, a network among them: about half a minute")
     found: dict[str, dict[str, Any]] = {}
     # A second demo replaces the folder of the first; what is not one of ours is refused.
     with folder_of(folder), atomic_directory(folder, overwrite=folder.exists(), is_ours=_is_ours) as place:
