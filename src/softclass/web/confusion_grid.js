@@ -61,7 +61,8 @@ export function confusionGrid(place) {
     store.set({ cell: [Number(at.dataset.truth), Number(at.dataset.answer)] });
   }
 
-  grid.show = (counts, name, test, hits, norm, cell) => {
+  grid.show = (counts, name, test, norm, cell) => {
+    const hits = counts.hits.reduce((sum, n) => sum + n, 0);
     const value = (i, j) => share(counts, i, j, norm);
     const best = topPairs(counts, 1)[0];
     const n = place.integer(test.n);

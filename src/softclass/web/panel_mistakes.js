@@ -8,7 +8,7 @@ import { bars, label, linear, svg } from "softclass/plots";
 import { register } from "softclass/text";
 import { words } from "softclass/text_mistakes";
 import { confusion, logLoss, perClass, topPairs } from "softclass/trust";
-import { examples, fitted, nameOf, openTrust, remembered, showReadings, widthOf } from "softclass/trust_bar";
+import { fitted, gallery, nameOf, openTrust, remembered, showReadings, widthOf } from "softclass/trust_bar";
 
 register(words);
 export const key = "mistakes";
@@ -24,7 +24,9 @@ export function view(place) {
   const { t, store } = place;
   const parts = {};
   const counted = remembered((test, predicted) => confusion(test.targets, predicted, test.classes));
-  explain(place, null);
+  const galleries = { cell: gallery(place), worst: gallery(place) };
+  const told = remembered((truth, predicted) => explain(place, truth, predicted));
+  told(-1, -1);
 
   function build(room) {
     parts.readings = element("dl", { class: "readings" });
@@ -39,18 +41,25 @@ export function view(place) {
     room.append(parts.readings, beside, parts.cell, parts.classes.element, parts.worst);
   }
 
-  function draw({ evaluation, test, found, T, k }) {
-    const counts = counted(test, found.predicted);
+  // What T does not change is drawn again only when something else changes.
+  const drawCounts = remembered((evaluation, test, counts, k, norm, cell) => {
     const name = (at) => nameOf(place, evaluation, at);
-    const hits = counts.hits.reduce((sum, n) => sum + n, 0);
-    showReadings(parts.readings, readings(place, { test, found, counts, hits, T }));
-    parts.grid.show(counts, name, test, hits, store.get("norm"), store.get("cell"));
+    const best = topPairs(counts, 1)[0];
+    parts.grid.show(counts, name, test, norm, cell);
     parts.help.textContent = [t("mistakes.grid.help"), parts.grid.said].filter(Boolean).join(" ");
     showPairs(place, parts.pairs, counts, name, k);
     showClasses(place, parts.classes, counts, name, k);
-    showCell(place, parts.cell, { evaluation, test, found, counts, name });
-    showWorst(place, parts.worst, { evaluation, test, found, name, k });
-    explain(place, topPairs(counts, 1)[0]);
+    told(best?.truth ?? -1, best?.predicted ?? -1);
+  });
+
+  function draw({ evaluation, test, found, plain, T, k }) {
+    const counts = counted(test, plain.predicted);
+    const name = (at) => nameOf(place, evaluation, at);
+    const hits = counts.hits.reduce((sum, n) => sum + n, 0);
+    showReadings(parts.readings, readings(place, { test, found, counts, hits, T }));
+    drawCounts(evaluation, test, counts, k, store.get("norm"), store.get("cell"));
+    showCell(place, parts.cell, { evaluation, test, found, counts, name, show: galleries.cell });
+    showWorst(place, parts.worst, { evaluation, test, found, name, k, show: galleries.worst });
   }
 
   const norms = ["count", "row", "column"].map((value) => ({ value, label: t(`mistakes.norm.${value}`) }));
@@ -180,7 +189,7 @@ function showCell(place, section, facts) {
   close.setAttribute("aria-label", t("mistakes.close"));
   const content = [element("div", { class: "heading" }, element("h2", {}, title), close)];
   if (rows.length === 0) content.push(element("p", {}, t("mistakes.opened.empty", names)));
-  else content.push(examples(place, facts.evaluation, itemsOf(place, facts, shown), title));
+  else content.push(facts.show(facts.evaluation, itemsOf(place, facts, shown), title));
   if (rows.length > SHOWN)
     content.push(element("p", { class: "hint" }, t("mistakes.opened.first", { shown: SHOWN, n })));
   section.replaceChildren(...content);
@@ -197,13 +206,10 @@ function showWorst(place, section, facts) {
     n: worst.length,
     name: facts.k < 0 ? "" : facts.name(facts.k),
   });
-  section.replaceChildren(
-    element("h2", {}, title),
-    examples(place, facts.evaluation, itemsOf(place, facts, worst), title),
-  );
+  section.replaceChildren(element("h2", {}, title), facts.show(facts.evaluation, itemsOf(place, facts, worst), title));
 }
 
-function explain(place, best) {
+function explain(place, truth, predicted) {
   const { side, t } = place;
   side.notice(t("mistakes.notice.1"), t("mistakes.notice.2"), t("mistakes.notice.3"));
   side.formula(
@@ -213,6 +219,6 @@ function explain(place, best) {
   );
   side.derivation(t("mistakes.derive.1"), t("mistakes.derive.2"));
   const attempts = [{ text: t("mistakes.try.row"), state: { norm: "row" } }];
-  if (best) attempts.push({ text: t("mistakes.try.pair"), state: { cell: [best.truth, best.predicted] } });
+  if (truth >= 0) attempts.push({ text: t("mistakes.try.pair"), state: { cell: [truth, predicted] } });
   side.tryThis([...attempts, { text: t("mistakes.try.T"), state: { T: 2 } }]);
 }

@@ -28,22 +28,26 @@ const MOST_DRAWN = 1_000_000; // rows times draws; above 10,000 rows the error t
 const LEAST_DRAWS = 100;
 const [LEAST_T, MOST_T] = [0.1, 20];
 const CURVE_POINTS = 61;
+const QUIET = 150; // milliseconds without a change before luck is drawn
 const BREATH = 12; // milliseconds of work before the page may breathe
 
 /** Build the panel into place.main. */
-export function view(place) {
+export async function view(place) {
   const { t, store } = place;
   const parts = {};
   let turn = 0;
+  let first = true;
+  let quiet = null;
   const star = remembered((rows) => (rows.own.some((entry) => entry >= 0) ? fitTemperature(rows) : null));
   const smoothed = remembered((rows) => fitTemperature(rows, { smooth: true }));
-  const starred = remembered((rows, T) => logLoss(atTemperature(rows, T)).knownRows);
+  const starred = remembered((rows, T) => atTemperature(rows, T));
   const luck = remembered((promised, number, by) => {
     const draws = Math.min(DRAWS, Math.floor(MOST_DRAWN / promised.length));
     return draws < LEAST_DRAWS ? null : nullBand(promised, { number, by }, { draws });
   });
   const curves = remembered((calibration, test) => ({ calibration: lossCurve(calibration), test: lossCurve(test) }));
-  explain(place, null);
+  const told = remembered((T, mild) => explain(place, T === null ? null : { T, smoothed: mild }));
+  told(null, null);
 
   function build(room) {
     parts.readings = element("dl", { class: "readings" });
@@ -68,7 +72,8 @@ export function view(place) {
     const now = judged(facts, facts.found, how);
     const before = facts.T === 1 ? now : judged(facts, facts.plain, how);
     parts.star = facts.calibration.n > 0 ? star(facts.calibration) : null;
-    const best = parts.star === null ? null : { T: parts.star, loss: starred(facts.test, parts.star) };
+    const best = parts.star === null ? null : { T: parts.star, found: starred(facts.test, parts.star) };
+    if (best !== null) best.loss = logLoss(best.found).knownRows;
     parts.take.disabled = best === null || settable(best.T) === facts.T;
     parts.reset.disabled = facts.T === 1;
     parts.lacking.hidden = facts.calibration.n > 0;
@@ -76,11 +81,20 @@ export function view(place) {
       bins: how.number,
       name: facts.k < 0 ? "" : nameOf(place, facts.evaluation, facts.k),
     });
-    const band = luck(now.promised, how.number, how.by);
-    showReadings(parts.readings, readings(place, { facts, now, before, best, band, definition }));
+    const write = (band) =>
+      showReadings(parts.readings, readings(place, { facts, now, before, best, band, definition }));
+    // A thousand draws are not for every step of a slider that moves.
+    clearTimeout(quiet);
+    const drawn = () => luck(now.promised, how.number, how.by);
+    if (first) write(drawn());
+    else {
+      write(undefined);
+      quiet = setTimeout(() => write(drawn()), QUIET);
+    }
+    first = false;
     showDiagram(place, parts.diagram, now, before, facts.T);
-    compare(place, parts.compare, { facts, now, before, how, star: parts.star });
-    explain(place, best === null ? null : { T: best.T, smoothed: smoothed(facts.calibration) });
+    compare(place, parts.compare, { facts, now, before, how, best });
+    told(best === null ? null : best.T, best === null ? null : smoothed(facts.calibration));
     const found = await curves(facts.calibration, facts.test);
     const [ofCalibration, ofTest] = await Promise.all([found.calibration, found.test]);
     if (mine === turn) showCurve(place, parts.curve, { calibration: ofCalibration, test: ofTest, T: facts.T, best });
@@ -91,14 +105,15 @@ export function view(place) {
     slider(place, { key: "bins", label: t("reliability.bins"), min: 5, max: 30, step: 1 }),
     choice(place, { key: "by", label: t("reliability.by"), options }),
   ];
-  return openTrust(place, {
-    keys: ["bins", "by"],
-    controls,
-    top: "trust.class.top_label",
-    calibrates: true,
-    build,
-    draw,
-  });
+  const keys = ["bins", "by"];
+  const panel = await openTrust(place, { keys, controls, top: "trust.class.top_label", calibrates: true, build, draw });
+  return {
+    close() {
+      clearTimeout(quiet);
+      turn = -1;
+      panel.close();
+    },
+  };
 }
 
 /** T as the address holds it: three decimals. */
@@ -132,8 +147,9 @@ function readings(place, { facts, now, before, best, band, definition }) {
     rows.push({ key: "after", label: t("reliability.after"), value: number(best.loss, 4, true), note });
   }
   if (band !== null) {
-    const note = t("reliability.luck.note", { n: integer(facts.test.n), high: number(band.high, 3, true) });
-    rows.splice(1, 0, { key: "luck", label: t("reliability.luck"), value: number(band.mean, 3, true), note });
+    const note = band && t("reliability.luck.note", { n: integer(facts.test.n), high: number(band.high, 3, true) });
+    const value = band === undefined ? "…" : number(band.mean, 3, true);
+    rows.splice(1, 0, { key: "luck", label: t("reliability.luck"), value, note });
   }
   return rows;
 }
@@ -293,13 +309,14 @@ function showCurve(place, made, { calibration, test, T, best }) {
   });
 }
 
-function compare(place, card, { facts, now, before, how, star }) {
+function compare(place, card, { facts, now, before, how, best }) {
   const { t, number, percent } = place;
   const mean = (values) => values.reduce((total, value) => total + value, 0) / values.length;
   const columns = [{ T: 1, found: before }];
   if (facts.T !== 1) columns.push({ T: facts.T, found: now });
-  if (star !== null && settable(star) !== facts.T)
-    columns.push({ T: star, found: judged(facts, atTemperature(facts.test, star), how), mark: "T* = " });
+  if (best !== null && settable(best.T) !== facts.T) {
+    columns.push({ T: best.T, found: judged(facts, best.found, how), mark: "T* = " });
+  }
   const measures = [
     ["loss", ({ loss }) => number(loss.knownRows, 4, true)],
     ["brier", (found) => number(found.brier, 4, true)],

@@ -8,12 +8,13 @@ import { coverageBand, members, ownScores, quantile, rank, setScores, sets } fro
 import { register } from "softclass/text";
 import { words } from "softclass/text_sets";
 import { atTemperature } from "softclass/trust";
-import { examples, fitted, nameOf, openTrust, remembered, showReadings, widthOf } from "softclass/trust_bar";
+import { fitted, gallery, nameOf, openTrust, remembered, showReadings, widthOf } from "softclass/trust_bar";
 
 register(words);
 export const key = "sets";
 export const fields = ["set", "calib", "T", "class", "alpha", "score", "lambda", "kreg"];
 
+const KINDS = ["large", "missed", "empty"];
 const EXAMPLES = 6; // of each kind
 const NAMES = 5; // classes of a set that are named
 const CLASS_BARS = 20;
@@ -30,7 +31,9 @@ export function view(place) {
     setScores(rows, found.p, T, method, { penalty, free }),
   );
   const sorted = remembered((rows, scores) => ownScores(rows, scores));
-  explain(place, 0);
+  const galleries = Object.fromEntries(KINDS.map((kind) => [kind, gallery(place)]));
+  const told = remembered((n) => explain(place, n));
+  told(0);
 
   function build(room) {
     parts.lacking = element("p", {}, t("trust.no_calibration"));
@@ -71,8 +74,8 @@ export function view(place) {
     showBand(place, parts.band, made);
     showSizes(place, parts.histogram, made);
     showClasses(place, parts.classes, made);
-    showExamples(place, parts.examples, made);
-    explain(place, test.n);
+    showExamples(place, parts.examples, made, galleries);
+    told(test.n);
   }
 
   const options = ["lac", "aps", "raps"].map((value) => ({ value, label: t(`sets.score.${value}`) }));
@@ -325,7 +328,7 @@ function showClasses(place, made, { made: found, evaluation, k, alpha }) {
   });
 }
 
-function showExamples(place, room, facts) {
+function showExamples(place, room, facts, galleries) {
   const { t } = place;
   const { test, found, made, scores, limit, evaluation, k } = facts;
   const name = (at) => nameOf(place, evaluation, at);
@@ -359,7 +362,7 @@ function showExamples(place, room, facts) {
         "section",
         { class: "card", "data-part": kind },
         element("h2", {}, title),
-        examples(place, evaluation, items, title),
+        galleries[kind](evaluation, items, title),
       );
     });
   room.replaceChildren(...sections);

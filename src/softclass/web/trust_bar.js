@@ -278,18 +278,35 @@ function classControl(place, evaluation, all) {
 }
 
 /**
+ * A function that shows examples: as pictures, or as rows of a table where there are none. It keeps the pictures that
+ * it made for as long as they are shown, since a slider shows the same ones again and again.
+ *
+ * @param {object} place
+ * @returns {function(object, object[], string): HTMLElement} as `examples`, without the first argument
+ */
+export function gallery(place) {
+  let [last, kept] = [null, new Map()];
+  return (evaluation, items, title) => {
+    const known = last === evaluation ? kept : new Map();
+    [last, kept] = [evaluation, new Map(items.map(({ row }) => [row, known.get(row) ?? evaluation.picture(row)]))];
+    return examples(place, evaluation, items, title, kept);
+  };
+}
+
+/**
  * Examples as pictures, or as rows of a table where there are none.
  *
  * @param {object} place
  * @param {object} evaluation
  * @param {{row: number, truth: string, predicted: string, lines: string[]}[]} items `row` of the evaluation
  * @param {string} title for those who do not see it
+ * @param {Map<number, ?HTMLElement>} made pictures by row
  * @returns {HTMLElement}
  */
-export function examples(place, evaluation, items, title) {
+function examples(place, evaluation, items, title, made) {
   const { t } = place;
   const cells = items.map(({ row }) => evaluation.row(row));
-  const pictures = items.map(({ row }) => evaluation.picture(row));
+  const pictures = items.map(({ row }) => made.get(row));
   if (pictures.every((picture) => picture === null) && cells.some((row) => row !== null)) {
     const columns = Object.keys(cells.find((row) => row !== null));
     const head = ["row", "truth", "predicted", "what"].map((name) => t(`trust.${name}`)).concat(columns);
