@@ -17,6 +17,7 @@ from softclass.data import samples
 
 ROOT = Path(__file__).resolve().parents[1]
 COMING = ROOT / "docs" / "how-to" / "coming-from-logistic-regression.md"
+EXPLORE = ROOT / "docs" / "how-to" / "explore.md"
 TUTORIALS = [
     ROOT / "docs" / "tutorials" / name for name in ("table.md", "digits.md", "table-with-a-network.md", "photos.md")
 ]
@@ -76,7 +77,7 @@ def test_what_the_page_says_of_the_wine_table() -> None:
     assert (round(features.min(), 1), round(features.max(), -2)) == (0.1, 1700)
 
 
-@pytest.mark.parametrize("page", [COMING, *TUTORIALS], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [COMING, EXPLORE, *TUTORIALS], ids=lambda page: page.name)
 def test_links_lead_somewhere_and_lines_are_short(page: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)\)", text_of(page))
 
