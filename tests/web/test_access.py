@@ -230,6 +230,16 @@ def test_a_number_that_cannot_be_taken_is_marked_and_changes_nothing(page_at: Ca
     assert (box.input_value(), box.get_attribute("aria-invalid")) == ("1", "false")
 
 
+def test_the_link_can_be_copied_and_that_is_said_once(page_at: Callable[..., Any]) -> None:
+    page = page_at("lang=en&T=2", permissions=["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy link").click()
+    page.get_by_role("button", name="Copy link").click()
+    page.locator(".notice").wait_for()
+
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    assert page.locator(".notice p").all_inner_texts() == ["The link to this very view is in the clipboard."]
+
+
 def test_hidden_keys_have_no_control(page_at: Callable[..., Any]) -> None:
     page = page_at("lang=en&hide=T,shift,view,z")
 

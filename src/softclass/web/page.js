@@ -57,7 +57,9 @@ function notice(sentence, { failed = false } = {}) {
   const close = button(null, { label: "×", press: () => box.remove(), kind: "close" });
   close.setAttribute("aria-label", t("page.close"));
   const box = element("div", { class: failed ? "notice failed" : "notice" }, element("p", {}, sentence), close);
-  shell.notices.append(box);
+  const same = [...shell.notices.children].find((other) => other.firstChild.textContent === sentence);
+  if (same) same.replaceWith(box);
+  else shell.notices.append(box);
 }
 
 /** Say which parts of a new address could not be taken as written; what was said about the last one is over. */
