@@ -61,11 +61,17 @@ function inkOf(grey, height, width) {
   let background = frame[(frame.length - 1) >> 1];
   const isLight = 2 * background > 255;
   if (isLight) background = 255 - background;
-  const above = Float64Array.from(grey, (value) => Math.max((isLight ? 255 - value : value) - background, 0));
+  const above = new Float64Array(height * width);
   let strongest = 0;
-  for (const value of above) strongest = Math.max(strongest, value);
+  for (let at = 0; at < above.length; at += 1) {
+    above[at] = Math.max((isLight ? 255 - grey[at] : grey[at]) - background, 0);
+    strongest = Math.max(strongest, above[at]);
+  }
   if (strongest <= INK) return above.fill(0);
-  return above.map((value) => Math.floor((510 * value + strongest) / (2 * strongest)));
+  for (let at = 0; at < above.length; at += 1) {
+    if (above[at] > 0) above[at] = Math.floor((510 * above[at] + strongest) / (2 * strongest));
+  }
+  return above;
 }
 
 /** The smallest rectangle around all ink, null without ink. */
@@ -131,19 +137,22 @@ function placed(sums, mass, side) {
  */
 export function greyOf(rgba) {
   const solid = opaque(rgba);
-  return Uint8Array.from({ length: rgba.length / 4 }, (_, at) => {
-    const [red, green, blue] = [solid[3 * at], solid[3 * at + 1], solid[3 * at + 2]];
-    return (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16;
-  });
+  const grey = new Uint8Array(rgba.length / 4);
+  for (let at = 0; at < grey.length; at += 1) {
+    grey[at] = (19595 * solid[3 * at] + 38470 * solid[3 * at + 1] + 7471 * solid[3 * at + 2] + 32768) >> 16;
+  }
+  return grey;
 }
 
 /** Red, green and blue on white paper. */
 function opaque(rgba) {
-  return Uint8Array.from({ length: (rgba.length / 4) * 3 }, (_, at) => {
+  const solid = new Uint8Array((rgba.length / 4) * 3);
+  for (let at = 0; at < solid.length; at += 1) {
     const pixel = 4 * Math.floor(at / 3);
     const share = rgba[pixel + 3];
-    return Math.floor((2 * (rgba[pixel + (at % 3)] * share + 255 * (255 - share)) + 255) / 510);
-  });
+    solid[at] = Math.floor((2 * (rgba[pixel + (at % 3)] * share + 255 * (255 - share)) + 255) / 510);
+  }
+  return solid;
 }
 
 /**

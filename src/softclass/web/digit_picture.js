@@ -107,14 +107,19 @@ export async function pictureInput(place, model, give) {
   function networkInput() {
     const way = store.get("prep") === "auto" ? usual(model.input.shape) : store.get("prep");
     const side = Math.min(height, width);
-    const rgba = current.picture
-      ? readPicture(current.picture)
-      : { data: rgbaOf(pad.pixels()), height: PAD, width: PAD };
+    const picture = current.picture ? readPicture(current.picture) : null;
     if (way !== "digit") {
-      const found = resized(rgba, model.input.shape, model.input.resize ?? "crop");
+      const found = resized(
+        picture ?? { data: rgbaOf(pad.pixels()), height: PAD, width: PAD },
+        model.input.shape,
+        model.input.resize ?? "crop",
+      );
       return way === "dark" ? found.map((value) => 255 - value) : found;
     }
-    const fitted = fitDigit(greyOf(rgba.data), rgba.height, rgba.width, side);
+    const fitted =
+      picture === null
+        ? fitDigit(pad.pixels(), PAD, PAD, side)
+        : fitDigit(greyOf(picture.data), picture.height, picture.width, side);
     const [top, left] = [(height - side) >> 1, (width - side) >> 1];
     const found = new Uint8Array(height * width * channels);
     fitted.forEach((value, at) => {
@@ -184,7 +189,11 @@ export async function pictureInput(place, model, give) {
     made.setAttribute("aria-label", t("digit.example", { number: i }));
     return made;
   });
-  const row = element("div", { class: "digit-examples", role: "group", "aria-label": t("digit.examples") }, ...buttons);
+  const row = element(
+    "div",
+    { class: "digit-examples", role: "group", "aria-label": t("digit.examples") },
+    ...buttons,
+  );
   row.hidden = store.get("hide").includes("digit");
   const ways = ["digit", "light", "dark"].map((value) => ({ value, label: t(`digit.prep.${value}`) }));
   ways.unshift({ value: "auto", label: t("digit.prep.auto", { way: t(`digit.prep.${usual(model.input.shape)}`) }) });

@@ -28,6 +28,8 @@ export function createPad(place, { change, example }) {
     canvas.setAttribute(name, value);
   }
   const context = canvas.getContext("2d");
+  const image = context.createImageData(PAD, PAD);
+  for (let at = 3; at < image.data.length; at += 4) image.data[at] = 255;
   let strokes = [];
   let pixels = painted([]);
   let picture = null;
@@ -46,8 +48,7 @@ export function createPad(place, { change, example }) {
   element.append(canvas, buttons, keys);
 
   function draw() {
-    const image = context.createImageData(PAD, PAD);
-    pixels.forEach((value, at) => image.data.set([value, value, value, 255], 4 * at));
+    for (let at = 0; at < pixels.length; at += 1) image.data.fill(pixels[at], 4 * at, 4 * at + 3);
     context.putImageData(image, 0, 0);
     if (picture !== null) {
       context.imageSmoothingEnabled = false;
