@@ -36,7 +36,10 @@ SPOKEN = """async () => {
   }
   return spoken;
 }"""
-FIGURES = """() => [...document.querySelectorAll("[data-figure]")].filter((each) => each.checkVisibility()).map((figure) => ({
+SEEN = "[...document.querySelectorAll('[data-figure]')].filter((figure) => figure.checkVisibility())"
+FIGURES = (
+    f"() => {SEEN}"
+    + """.map((figure) => ({
   title: figure.querySelector("figcaption span").textContent,
   name: figure.querySelector(".picture").getAttribute("aria-label") ?? "",
   role: figure.querySelector(".picture").getAttribute("role"),
@@ -44,6 +47,7 @@ FIGURES = """() => [...document.querySelectorAll("[data-figure]")].filter((each)
   columns: figure.querySelectorAll("thead th").length,
   cells: [...figure.querySelectorAll("tbody tr")].map((row) => row.children.length),
 }))"""
+)
 BARS = """() => {
   const texts = [...document.querySelectorAll("[data-figure=softmax-bars] svg text")].map((node) => node.textContent);
   const rows = [...document.querySelectorAll("[data-figure=softmax-bars] tbody tr")];
