@@ -92,6 +92,9 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     ("some rows are told apart perfectly on the fit part; the weights have no finite optimum", "拟合部分的一些行可完全分开；权重没有有限的最优值"),
     ("features follow from others, so their weights cannot be told apart; predictions are unaffected: {}", "{n} 个特征可由其他特征推出，它们的权重无法区分；预测不受影响：{0}"),
     ("epoch {} met NaN or infinity and began again with a smaller rate", "第 {0} 轮出现 NaN 或无穷大，以更小的学习率重新开始"),
+    # the page
+    ("rows of {} are shown: a seeded sample, since a page cannot hold them all", "{0} 行中显示按种子抽取的 {n} 行，页面放不下全部"),
+    ("rows that the model learnt from or was calibrated on are not shown", "{n} 行曾用于拟合或校准，不显示"),
     ("\"{}\" never occurs with class \"{}\" in the fit part", "在拟合部分，“{0}”从不与类别“{1}”同时出现"),
     ("a plane tells all rows of the fit part apart without an error, by {}", "一个平面就能把拟合部分的所有行毫无差错地分开，所用的列是 {0}"),
     ("a plane tells all rows of the fit part apart without an error", "一个平面就能把拟合部分的所有行毫无差错地分开"),

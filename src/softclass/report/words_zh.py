@@ -311,6 +311,7 @@ NOTE_TITLES: dict[str, str] = {
     "SC850": "模型文件可被他人改动",
     "SC851": "较新 softclass 的事实",
     "SC852": "训练以更小的学习率重来",
+    "SC853": "页面没有显示的行",
 }
 
 # Names of the last section that softclass itself gives; others are shown as they are.
