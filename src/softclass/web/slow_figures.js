@@ -176,13 +176,13 @@ function horizon(runs) {
   return runs.isDone ? Math.max(runs.end, 30) : inside(Math.max(...known) * 1.25, [30, cap]);
 }
 
-/** "13", "never", "not within 2,000,000" or "more than 5,000 so far". */
+/** "13", "never", "not within 2,000,000" or, while it is measured, "more than 5,000 …". */
 export function countOf(place, { trace }, mark = 0) {
   const { t, integer } = place;
   if (trace.reached[mark] !== null) return integer(trace.reached[mark]);
   if (trace.isStuck) return t("slow.never");
   if (trace.isOver) return t("slow.not", { cap: integer(trace.cap) });
-  return t("slow.sofar", { steps: integer(trace.steps) });
+  return trace.steps === 0 ? "…" : t("slow.sofar", { steps: integer(trace.steps) });
 }
 
 const MARGINS = 90;
