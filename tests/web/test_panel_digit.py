@@ -231,6 +231,15 @@ def test_a_drawing_that_cannot_be_read_gives_the_example(page_at: Callable[..., 
     answer(page).get_by_text("1", exact=True).wait_for()
 
 
+def test_a_teacher_can_leave_parts_out(page_at: Callable[..., Any]) -> None:
+    page = page_at("p=digit&hide=d,layer,map,digit,class,T")
+    answer(page).wait_for()
+    parts = ["canvas.pad", ".layer-tiles", "#map-slider", ".digit-examples", "[data-key=class]", "[data-key=T]"]
+
+    assert [part for part in parts if page.locator(part).filter(visible=True).count() > 0] == []
+    assert page.locator("[data-key=versus]").is_visible()
+
+
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Model]]:
     """A model of 6 x 5 coloured images, served."""

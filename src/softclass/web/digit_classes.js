@@ -165,7 +165,8 @@ export function evidence(place, model) {
       const scale = FIELD / Math.max(tall, wide);
       const [x, y, w, h] = [(FIELD - wide * scale) / 2, (FIELD - tall * scale) / 2, wide * scale, tall * scale];
       const { context } = field;
-      context.clearRect(0, 0, FIELD, FIELD);
+      context.fillStyle = `rgb(${colours.zero.join(" ")})`;
+      context.fillRect(0, 0, FIELD, FIELD);
       context.imageSmoothingEnabled = false;
       context.drawImage(inked(pixels, tall, wide, channels, FAINT, colours), x, y, w, h);
       context.drawImage(veil(found.map, height, width, largest, colours), x, y, w, h);

@@ -69,6 +69,7 @@ export function layerStrip(place, model) {
     list,
     element("p", { class: "hint" }, t("digit.layers.hint")),
   );
+  card.hidden = store.get("hide").includes("layer");
   return {
     element: card,
     show(run, pixels) {
@@ -171,7 +172,8 @@ export function openedLayer(place, model) {
     const context = large.context;
     const scale = Math.min(MAP / width, MAP / height);
     const [x, y] = [(MAP - width * scale) / 2, (MAP - height * scale) / 2];
-    context.clearRect(0, 0, MAP, MAP);
+    context.fillStyle = `rgb(${colours.zero.join(" ")})`;
+    context.fillRect(0, 0, MAP, MAP);
     context.imageSmoothingEnabled = false;
     context.drawImage(
       signed(output.data, map * height * width, height, width, reach(output.data), colours),
@@ -222,7 +224,7 @@ export function openedLayer(place, model) {
       overview.height = isOne && count <= MOST_BARS ? LOW : OVERVIEW;
       picker = drawMaps(overview, output, { most: isOne ? 16_384 : MOST_OPEN, colours, chosen: map }).at;
       overview.setAttribute("aria-label", t("digit.overview", { count, largest: number(reach(output.data), 3) }));
-      slider.hidden = count === 1;
+      slider.hidden = count === 1 || store.get("hide").includes("map");
       slider.querySelector("label").textContent = t(isOne ? "digit.unit" : "digit.map");
       for (const input of [chooser, box]) input.max = count - 1;
       chooser.value = map;

@@ -195,6 +195,7 @@ export async function pictureInput(place, model, give) {
     ...buttons,
   );
   row.hidden = store.get("hide").includes("digit");
+  pad.element.hidden = store.get("hide").includes("d");
   const ways = ["digit", "light", "dark"].map((value) => ({ value, label: t(`digit.prep.${value}`) }));
   ways.unshift({ value: "auto", label: t("digit.prep.auto", { way: t(`digit.prep.${usual(model.input.shape)}`) }) });
   const result = element("div", { class: "digit-answer" });
