@@ -6,6 +6,7 @@ import { CE, SE, brief, length, triangles } from "softclass/loss_flow";
 import { frac, math, row, sub, sum, sup } from "softclass/formulas";
 import { VARIANTS, crossEntropy, distribution, lossVariant, squaredError } from "softclass/loss";
 import { bars, label, linear } from "softclass/plots";
+import { PRECISIONS } from "softclass/precision";
 import { softmax } from "softclass/softmax";
 import { letter, register } from "softclass/text";
 import { words } from "softclass/text_loss";
@@ -15,7 +16,6 @@ export const key = "loss";
 export const fields = ["z", "T", "t", "smooth", "dtype"];
 
 const MOST = 10;
-const PRECISIONS = ["f64", "f32", "bf16", "f16"];
 
 /** All numbers of the panel for one state; gradients are those at z, so the temperature divides them. */
 function compute(z, T, t, smooth) {
