@@ -345,6 +345,18 @@ def test_rows_of_unknown_classes_are_counted_as_wrong(page_with: Callable[..., P
     assert "a class unknown to the model" in page.locator("[data-part=worst] li").first.inner_text()
 
 
+def test_nothing_breaks_where_every_class_is_unknown_or_a_row_is_alone(page_with: Callable[..., Page]) -> None:
+    logits = np.array([[2.0, 0, 0], [0, 2, 0]] * 3)
+    found = {}
+    for name, rows in (("unknown", slice(0, 6)), ("alone", slice(0, 1))):
+        page = page_with("p=mistakes", answer_with(logits[rows], np.full(6, -1)[rows], np.zeros(6)[rows]))
+        for panel in ("mistakes", "reliability", "sets"):
+            moved(page, f"p={panel}")
+            found[name, panel] = page.locator(".notice").count(), page.locator("main").inner_text().count("NaN")
+
+    assert found == dict.fromkeys(found, (0, 0))
+
+
 def test_all_rows_marked_for_calibration_leave_nothing_to_judge_by(
     page_with: Callable[..., Page], own_rows: tuple[np.ndarray, np.ndarray]
 ) -> None:

@@ -86,18 +86,23 @@ function readings(place, { test, found, counts, hits, T }) {
       value: integer(test.n - hits),
       note: t("mistakes.wrong.note", { n: integer(test.n - common) }),
     },
-    {
-      key: "loss",
-      label: t("mistakes.loss"),
-      value: number(loss.knownRows, 4, true),
-      note: t("mistakes.loss.note", { T: number(T) }),
-    },
-    {
-      key: "worst",
-      label: t("mistakes.worst_loss"),
-      value: number(worst, 2, true),
-      note: t("mistakes.worst_loss.note", { p: percent(Math.exp(-worst)) }),
-    },
+    // Without rows of a known class there is no loss.
+    ...(known.length === 0
+      ? []
+      : [
+          {
+            key: "loss",
+            label: t("mistakes.loss"),
+            value: number(loss.knownRows, 4, true),
+            note: t("mistakes.loss.note", { T: number(T) }),
+          },
+          {
+            key: "worst",
+            label: t("mistakes.worst_loss"),
+            value: number(worst, 2, true),
+            note: t("mistakes.worst_loss.note", { p: percent(Math.exp(-worst)) }),
+          },
+        ]),
   ];
 }
 

@@ -116,6 +116,9 @@ export async function view(place) {
   };
 }
 
+/** A mean log loss; there is none where all rows are of classes that the model does not know. */
+const lossText = (place, loss) => (Number.isNaN(loss) ? "–" : place.number(loss, 4, true));
+
 /** T as the address holds it: three decimals. */
 const settable = (T) => Math.min(Math.max(Number(T.toFixed(3)), 0.05), 20);
 
@@ -130,9 +133,10 @@ function judged({ test, k }, found, how) {
 function readings(place, { facts, now, before, best, band, definition }) {
   const { t, number, integer } = place;
   const at = t("reliability.at", { T: number(facts.T) });
+  const loss = (of) => lossText(place, of.loss.knownRows);
   const rows = [
     { key: "ece", label: t("reliability.ece"), value: number(now.ece, 4, true), note: definition },
-    { key: "loss", label: t("reliability.loss"), value: number(now.loss.knownRows, 4, true), note: at },
+    { key: "loss", label: t("reliability.loss"), value: loss(now), note: at },
     { key: "brier", label: t("reliability.brier"), value: number(now.brier, 4, true), note: at },
     {
       key: "star",
@@ -143,8 +147,8 @@ function readings(place, { facts, now, before, best, band, definition }) {
     },
   ];
   if (best !== null) {
-    const note = t("reliability.after.note", { before: number(before.loss.knownRows, 4, true) });
-    rows.push({ key: "after", label: t("reliability.after"), value: number(best.loss, 4, true), note });
+    const note = t("reliability.after.note", { before: loss(before) });
+    rows.push({ key: "after", label: t("reliability.after"), value: lossText(place, best.loss), note });
   }
   if (band !== null) {
     const note = band && t("reliability.luck.note", { n: integer(facts.test.n), high: number(band.high, 3, true) });
@@ -251,6 +255,8 @@ function showCurve(place, made, { calibration, test, T, best }) {
       Math.abs(Math.log(point[0] / at)) < Math.abs(Math.log(found[0] / at)) ? point : found,
     );
   const both = [calibration, test].filter((points) => points.length > 0);
+  made.element.hidden = both.length === 0;
+  if (both.length === 0) return;
   const least = Math.min(...both[0].map(([, loss]) => loss));
   // High enough for what happens around T = 1, also where the curves end higher.
   const highest = Math.max(
@@ -318,7 +324,7 @@ function compare(place, card, { facts, now, before, how, best }) {
     columns.push({ T: best.T, found: judged(facts, best.found, how), mark: "T* = " });
   }
   const measures = [
-    ["loss", ({ loss }) => number(loss.knownRows, 4, true)],
+    ["loss", ({ loss }) => lossText(place, loss.knownRows)],
     ["brier", (found) => number(found.brier, 4, true)],
     ["ece", (found) => number(found.ece, 4, true)],
     ["mean", ({ promised }) => percent(mean(promised))],
