@@ -7,6 +7,7 @@
 
 #include "bindings.hpp"
 #include "contiguous.hpp"
+#include "regression.hpp"
 #include "regression_compact.hpp"
 
 namespace softclass {
@@ -88,30 +89,53 @@ void compact_expand(nb::handle row_starts, nb::handle columns, nb::handle values
   chosen_compact_kernels().expand(call);
 }
 
+// Rows of compact form with their targets and weights, and a point.
+class PointRows {
+ public:
+  PointRows(nb::handle row_starts, nb::handle columns, nb::handle values, nb::handle targets, nb::handle row_weights,
+            nb::handle weight, nb::handle bias, bool is_wide)
+      : starts_(row_starts, Array::read), columns_(columns, Array::read), values_(values, Array::read),
+        targets_(targets, Array::read), weight_(weight, Array::read), bias_(bias, Array::read),
+        row_weights_(held(row_weights, Array::read)) {
+    require(weight_.rank() == 2 && weight_.shape()[0] > 2 && weight_.shape()[0] <= compact_most_outputs,
+            "weight must be (R, D), R 3 to 32");
+    call.n_outputs = weight_.shape()[0];
+    call.n_features = weight_.shape()[1];
+    call.n_rows = targets_.size();
+    const int64_t size = call.n_outputs * call.n_features;
+    call.row_starts = reinterpret_cast<const int64_t*>(
+        contiguous(starts_, Element::int64, call.n_rows + 1, "row_starts must be (N + 1,), int64"));
+    call.columns =
+        reinterpret_cast<const uint16_t*>(contiguous(columns_, Element::bfloat16, -1, "columns must be uint16"));
+    call.values = reinterpret_cast<const float*>(
+        contiguous(values_, Element::float32, columns_.size(), "values must be float32, as many as columns"));
+    require(call.row_starts[call.n_rows] <= columns_.size(), "row_starts must end within the columns");
+    call.targets = reinterpret_cast<const int64_t*>(contiguous(targets_, Element::int64, -1, "targets must be int64"));
+    call.row_weights =
+        numbers<const double>(row_weights_, Element::float64, call.n_rows, "row_weights must be (N,), float64");
+    call.weight = reinterpret_cast<const double*>(contiguous(weight_, Element::float64, size, "weight must be float64"));
+    call.bias =
+        reinterpret_cast<const double*>(contiguous(bias_, Element::float64, call.n_outputs, "bias must be (R,)"));
+    call.is_wide = is_wide;
+  }
+
+  CompactPass call = {};
+
+ private:
+  Array starts_, columns_, values_, targets_, weight_, bias_;
+  Held row_weights_;
+};
+
 void compact_pass(nb::handle row_starts, nb::handle columns, nb::handle values, nb::handle targets,
                   nb::handle row_weights, nb::handle weight, nb::handle bias, nb::handle weight_tangent,
-                  nb::handle bias_tangent, nb::handle lanes, bool with_margin, nb::handle curvature, int threads) {
-  const Array starts(row_starts, Array::read), c(columns, Array::read), x(values, Array::read),
-      y(targets, Array::read), w(weight, Array::read), b(bias, Array::read), sums(lanes, Array::write);
-  const Held s(held(row_weights, Array::read)), v(held(weight_tangent, Array::read)),
-      vb(held(bias_tangent, Array::read)), by_row(held(curvature, Array::write));
-  CompactPass call = {};
-  require(w.rank() == 2 && w.shape()[0] > 2 && w.shape()[0] <= compact_most_outputs, "weight must be (R, D), R 3 to 32");
-  call.n_outputs = w.shape()[0];
-  call.n_features = w.shape()[1];
-  call.n_rows = y.size();
-  const int64_t size = call.n_outputs * call.n_features;
-  call.row_starts = reinterpret_cast<const int64_t*>(
-      contiguous(starts, Element::int64, call.n_rows + 1, "row_starts must be (N + 1,), int64"));
-  call.columns = reinterpret_cast<const uint16_t*>(contiguous(c, Element::bfloat16, -1, "columns must be uint16"));
-  call.values = reinterpret_cast<const float*>(
-      contiguous(x, Element::float32, c.size(), "values must be float32, as many as columns"));
-  require(call.row_starts[call.n_rows] <= c.size(), "row_starts must end within the columns");
-  call.targets = reinterpret_cast<const int64_t*>(contiguous(y, Element::int64, -1, "targets must be int64"));
-  call.row_weights = numbers<const double>(s, Element::float64, call.n_rows, "row_weights must be (N,), float64");
-  call.weight = reinterpret_cast<const double*>(contiguous(w, Element::float64, size, "weight must be float64"));
-  call.bias = reinterpret_cast<const double*>(contiguous(b, Element::float64, call.n_outputs, "bias must be (R,)"));
-  call.weight_tangent = numbers<const double>(v, Element::float64, size, "weight_tangent must be like weight");
+                  nb::handle bias_tangent, nb::handle lanes, bool with_margin, nb::handle curvature, bool is_wide, int threads) {
+  PointRows rows(row_starts, columns, values, targets, row_weights, weight, bias, is_wide);
+  const Array sums(lanes, Array::write);
+  const Held v(held(weight_tangent, Array::read)), vb(held(bias_tangent, Array::read)),
+      by_row(held(curvature, Array::write));
+  CompactPass& call = rows.call;
+  call.weight_tangent =
+      numbers<const double>(v, Element::float64, call.n_outputs * call.n_features, "weight_tangent must be like weight");
   call.bias_tangent = numbers<const double>(vb, Element::float64, call.n_outputs, "bias_tangent must be like bias");
   require(!call.weight_tangent == !call.bias_tangent, "weight_tangent and bias_tangent come together");
   call.with_margin = with_margin;
@@ -127,6 +151,23 @@ void compact_pass(nb::handle row_starts, nb::handle columns, nb::handle values, 
   require_memory(chosen_compact_kernels().pass(call));
 }
 
+void compact_hessian(nb::handle row_starts, nb::handle columns, nb::handle values, nb::handle targets,
+                     nb::handle row_weights, nb::handle weight, nb::handle bias, nb::handle shift, double least,
+                     nb::handle sums, bool is_wide, int threads) {
+  PointRows rows(row_starts, columns, values, targets, row_weights, weight, bias, is_wide);
+  const Array by(shift, Array::read), out(sums, Array::write);
+  const int64_t R = rows.call.n_outputs, D = rows.call.n_features;
+  CompactHessian call = {};
+  call.pass = rows.call;
+  call.pass.threads = threads;
+  call.shift = reinterpret_cast<const double*>(contiguous(by, Element::float64, D, "shift must be (D,), float64"));
+  call.least = least;
+  call.sums = reinterpret_cast<double*>(contiguous(out, Element::float64, hessian_pairs(R) * hessian_length(R, D + 1),
+                                                   "sums must have regression_hessian_numbers(R, D) of float64"));
+  const Unlocked unlocked(call.pass.row_starts[call.pass.n_rows]);
+  require_memory(chosen_compact_kernels().hessian(call));
+}
+
 }  // namespace
 
 void bind_regression_compact(nb::module_& m) {
@@ -139,7 +180,9 @@ void bind_regression_compact(nb::module_& m) {
         "out"_a, "threads"_a = 0);
   m.def("regression_compact_pass", &compact_pass, "row_starts"_a, "columns"_a, "values"_a, "targets"_a,
         "row_weights"_a.none(), "weight"_a, "bias"_a, "weight_tangent"_a.none(), "bias_tangent"_a.none(), "lanes"_a,
-        "with_margin"_a, "curvature"_a.none(), "threads"_a = 0);
+        "with_margin"_a, "curvature"_a.none(), "is_wide"_a = false, "threads"_a = 0);
+  m.def("regression_compact_hessian", &compact_hessian, "row_starts"_a, "columns"_a, "values"_a, "targets"_a,
+        "row_weights"_a.none(), "weight"_a, "bias"_a, "shift"_a, "least"_a, "sums"_a, "is_wide"_a = false, "threads"_a = 0);
 }
 
 }  // namespace softclass

@@ -123,41 +123,61 @@ void expand(const CompactExpansion& call) {
 }
 
 // Weights a feature after the other, zeros behind the last class.
-void spread(const double* weight, int64_t R, int64_t D, int64_t step, float* out) {
+template <class Real>
+void spread(const double* weight, int64_t R, int64_t D, int64_t step, Real* out) {
   for (int64_t d = 0; d < D; ++d) {
-    for (int64_t k = 0; k < R; ++k) out[d * step + k] = float(weight[k * D + d]);
-    for (int64_t k = R; k < step; ++k) out[d * step + k] = 0.0f;
+    for (int64_t k = 0; k < R; ++k) out[d * step + k] = Real(weight[k * D + d]);
+    for (int64_t k = R; k < step; ++k) out[d * step + k] = Real(0);
   }
 }
 
+// Adds sums that are set to zero to those of a lane.
+SOFTCLASS_INLINE void move_sums(float* from, int64_t count, double* lane) {
+  for (int64_t i = 0; i < count; i += Floats::lanes) {
+    const Floats sum = load(from + i);
+    store(from + i, broadcast(0.0f));
+    store(lane + i, load(lane + i) + low_half(sum));
+    store(lane + i + Doubles::lanes, load(lane + i + Doubles::lanes) + high_half(sum));
+  }
+}
+SOFTCLASS_INLINE void move_sums(double* from, int64_t count, double* lane) {
+  for (int64_t i = 0; i < count; i += Doubles::lanes) {
+    store(lane + i, load(lane + i) + load(from + i));
+    store(from + i, broadcast(0.0));
+  }
+}
+
+template <class Real>
 struct CompactScratch {
-  float* by_row;     // logits: part_rows x step
-  float* residuals;  // compact_chunk_rows x step
-  float* sums;       // D x step
-  BlockScratch<float> block;
+  Real* by_row;     // logits: part_rows x step
+  Real* residuals;  // compact_chunk_rows x step
+  Real* sums;       // D x step
+  BlockScratch<Real> block;
 };
 
-CompactScratch compact_scratch(int64_t D, int64_t step, bool has_tangents, Pieces& pieces) {
-  CompactScratch t;
-  t.by_row = pieces.take<float>(part_rows * step);
-  t.residuals = pieces.take<float>(compact_chunk_rows * step);
-  t.sums = pieces.take<float>(D * step);
+template <class Real>
+CompactScratch<Real> compact_scratch(int64_t D, int64_t step, bool has_tangents, Pieces& pieces) {
+  CompactScratch<Real> t;
+  t.by_row = pieces.take<Real>(part_rows * step);
+  t.residuals = pieces.take<Real>(compact_chunk_rows * step);
+  t.sums = pieces.take<Real>(D * step);
   t.block = {};
-  t.block.by_class = pieces.take<float>(part_rows * step);
-  t.block.tangents = has_tangents ? pieces.take<float>(part_rows * step) : nullptr;
-  t.block.maximum = pieces.take<float>(part_rows);
-  t.block.rest = pieces.take<float>(part_rows);
-  t.block.picked = pieces.take<float>(part_rows);
+  t.block.by_class = pieces.take<Real>(part_rows * step);
+  t.block.tangents = has_tangents ? pieces.take<Real>(part_rows * step) : nullptr;
+  t.block.maximum = pieces.take<Real>(part_rows);
+  t.block.rest = pieces.take<Real>(part_rows);
+  t.block.picked = pieces.take<Real>(part_rows);
   return t;
 }
 
-template <int64_t step>
+template <class Real, int64_t step>
 class CompactChunk {
-  static constexpr int vectors = int(step) / Floats::lanes, chains = int(64 / step);
+  using V = Vector<Real>;
+  static constexpr int vectors = int(step) / V::lanes, chains = int(64 / step);
 
  public:
-  CompactChunk(const CompactPass& call, const float* weight, const float* tangent, const float* bias,
-               const float* bias_tangent, const CompactScratch& scratch)
+  CompactChunk(const CompactPass& call, const Real* weight, const Real* tangent, const Real* bias,
+               const Real* bias_tangent, const CompactScratch<Real>& scratch)
       : call_(call), weight_(weight), tangent_(tangent), bias_(bias), bias_tangent_(bias_tangent), t_(scratch) {}
 
   void run(int64_t begin, int64_t end, double* lane) {
@@ -165,55 +185,50 @@ class CompactChunk {
     double* const by_bias = lane + D * step;
     for (int64_t first = begin; first < end; first += part_rows)
       make_residuals(first, least(part_rows, end - first), t_.residuals + (first - begin) * step, by_bias);
-    if (call_.curvature) return;
+    if (call_.curvature || call_.chances) return;
     for (int64_t row = begin; row < end; ++row) add_row(row, t_.residuals + (row - begin) * step);
-    for (int64_t i = 0; i < D * step; i += Floats::lanes) {
-      const Floats sum = load(t_.sums + i);
-      store(t_.sums + i, broadcast(0.0f));
-      store(lane + i, load(lane + i) + low_half(sum));
-      store(lane + i + Doubles::lanes, load(lane + i + Doubles::lanes) + high_half(sum));
-    }
+    move_sums(t_.sums, D * step, lane);
   }
 
  private:
-  void make_logits(int64_t first, int64_t count, const float* weight, float* by_class) const {
+  void make_logits(int64_t first, int64_t count, const Real* weight, Real* by_class) const {
     for (int64_t r = 0; r < count; ++r) make_logits_of(first + r, weight, t_.by_row + r * step);
-    fill(t_.by_row + count * step, (part_rows - count) * step, 0.0f);
-    for (int64_t i = 0; i < part_rows; i += Floats::lanes)
+    fill(t_.by_row + count * step, (part_rows - count) * step, Real(0));
+    for (int64_t i = 0; i < part_rows; i += V::lanes)
       transpose_rows(t_.by_row + i * step, step, step, by_class + i, part_rows);
   }
 
-  void make_logits_of(int64_t row, const float* weight, float* out) const {
-    Floats sums[chains][vectors];
+  void make_logits_of(int64_t row, const Real* weight, Real* out) const {
+    V sums[chains][vectors];
     SOFTCLASS_UNROLL
     for (int c = 0; c < chains; ++c)
       SOFTCLASS_UNROLL
-      for (int v = 0; v < vectors; ++v) sums[c][v] = broadcast(0.0f);
+      for (int v = 0; v < vectors; ++v) sums[c][v] = broadcast_as(V{}, Real(0));
     const int64_t end = call_.row_starts[row + 1];
     for (int64_t q = call_.row_starts[row]; q < end; q += compact_unit) {
       SOFTCLASS_UNROLL
       for (int u = 0; u < int(compact_unit); ++u) {
-        const float* const w = weight + int64_t(call_.columns[q + u]) * step;
-        const Floats x = broadcast(call_.values[q + u]);
+        const Real* const w = weight + int64_t(call_.columns[q + u]) * step;
+        const V x = broadcast_as(V{}, Real(call_.values[q + u]));
         SOFTCLASS_UNROLL
         for (int v = 0; v < vectors; ++v)
-          sums[u % chains][v] = fma(x, load(w + v * Floats::lanes), sums[u % chains][v]);
+          sums[u % chains][v] = fma(x, load(w + v * V::lanes), sums[u % chains][v]);
       }
     }
     SOFTCLASS_UNROLL
     for (int v = 0; v < vectors; ++v) {
-      const Floats sum = chains == 4 ? (sums[0][v] + sums[1][v]) + (sums[2 % chains][v] + sums[3 % chains][v])
+      const V sum = chains == 4 ? (sums[0][v] + sums[1][v]) + (sums[2 % chains][v] + sums[3 % chains][v])
                                      : sums[0][v] + sums[1][v];
-      store(out + v * Floats::lanes, sum);
+      store(out + v * V::lanes, sum);
     }
   }
 
-  void make_residuals(int64_t first, int64_t count, float* out, double* by_bias) {
-    using Block = RegressionBlock<float>;
-    constexpr int64_t width = panel_width<float>;
+  void make_residuals(int64_t first, int64_t count, Real* out, double* by_bias) {
+    using Block = RegressionBlock<Real>;
+    constexpr int64_t width = panel_width<Real>;
     const int64_t R = call_.n_outputs;
-    const BlockSizes<float> sizes{0, R, part_rows};
-    const BlockRows<float> rows{nullptr, count, call_.targets + first,
+    const BlockSizes<Real> sizes{0, R, part_rows};
+    const BlockRows<Real> rows{nullptr, count, call_.targets + first,
                                 call_.row_weights ? call_.row_weights + first : nullptr, 0};
     make_logits(first, count, weight_, t_.block.by_class);
     if (tangent_) make_logits(first, count, tangent_, t_.block.tangents);
@@ -227,67 +242,75 @@ class CompactChunk {
         block.template exponentiate<false>(i, columns, bias_, margin);
       if (call_.curvature)
         block.curvature_of_classes(i, columns, call_.curvature + first);
+      else if (call_.chances)
+        block.make_probabilities(i, columns);
       else if (tangent_)
         block.make_products(i, columns, bias_tangent_);
       else
         block.make_residuals(i, columns);
     }
     if (call_.curvature) return;
+    if (call_.chances) {
+      for (int64_t k = 0; k < R; ++k)
+        for (int64_t r = 0; r < count; ++r)
+          call_.chances[k * call_.n_rows + first + r] = float(t_.block.by_class[k * part_rows + r]);
+      return;
+    }
     for (int64_t k = 0; k < R; ++k) by_bias[k] += sum_over_rows(t_.block.by_class + k * part_rows, part_rows);
     if (!tangent_) by_bias[step] += block.sum_losses();
     if (margin < by_bias[step + 1]) by_bias[step + 1] = margin;
-    for (int64_t k = 0; k < step; k += Floats::lanes)
+    for (int64_t k = 0; k < step; k += V::lanes)
       transpose_rows(t_.block.by_class + k * part_rows, part_rows, part_rows, out + k, step);
   }
 
-  void add_row(int64_t row, const float* residuals) const {
+  void add_row(int64_t row, const Real* residuals) const {
     // Pointers of its own: what it stores could be any float that another pointer reads.
     const uint16_t* columns = call_.columns + call_.row_starts[row];
     const uint16_t* const end = call_.columns + call_.row_starts[row + 1];
     const float* values = call_.values + call_.row_starts[row];
-    float* const all = t_.sums;
-    Floats residual[vectors];
+    Real* const all = t_.sums;
+    V residual[vectors];
     SOFTCLASS_UNROLL
-    for (int v = 0; v < vectors; ++v) residual[v] = load(residuals + v * Floats::lanes);
+    for (int v = 0; v < vectors; ++v) residual[v] = load(residuals + v * V::lanes);
     for (; columns < end; columns += compact_unit, values += compact_unit) {
       SOFTCLASS_UNROLL
       for (int u = 0; u < int(compact_unit); ++u) {
-        float* const sums = all + int64_t(columns[u]) * step;
-        const Floats x = broadcast(values[u]);
+        Real* const sums = all + int64_t(columns[u]) * step;
+        const V x = broadcast_as(V{}, Real(values[u]));
         SOFTCLASS_UNROLL
         for (int v = 0; v < vectors; ++v)
-          store(sums + v * Floats::lanes, fma(x, residual[v], load(sums + v * Floats::lanes)));
+          store(sums + v * V::lanes, fma(x, residual[v], load(sums + v * V::lanes)));
       }
     }
   }
 
   const CompactPass& call_;
-  const float* weight_;
-  const float* tangent_;
-  const float* bias_;
-  const float* bias_tangent_;
-  const CompactScratch& t_;
+  const Real* weight_;
+  const Real* tangent_;
+  const Real* bias_;
+  const Real* bias_tangent_;
+  const CompactScratch<Real>& t_;
 };
 
-template <int64_t step>
+template <class Real, int64_t step>
 bool run_pass(const CompactPass& call) {
   const int64_t D = call.n_features, R = call.n_outputs;
   const bool has_tangent = call.weight_tangent;
   Pieces count(nullptr);
   for (int i = 0; i < 1 + has_tangent; ++i) {
-    count.take<float>(D * step);
-    count.take<float>(step);
+    count.take<Real>(D * step);
+    count.take<Real>(step);
   }
   void* const memory = scratch(1, count.bytes());
   if (!memory) return false;
   Pieces pieces(memory);
-  const auto spread_out = [&](const double* from, const double* from_bias, float*& weight, float*& bias) {
-    weight = pieces.take<float>(D * step);
-    bias = pieces.take<float>(step);
+  const auto spread_out = [&](const double* from, const double* from_bias, Real*& weight, Real*& bias) {
+    weight = pieces.take<Real>(D * step);
+    bias = pieces.take<Real>(step);
     spread(from, R, D, step, weight);
-    for (int64_t k = 0; k < R; ++k) bias[k] = float(from_bias[k]);
+    for (int64_t k = 0; k < R; ++k) bias[k] = Real(from_bias[k]);
   };
-  float *weight, *bias, *tangent = nullptr, *bias_tangent = nullptr;
+  Real *weight, *bias, *tangent = nullptr, *bias_tangent = nullptr;
   spread_out(call.weight, call.bias, weight, bias);
   if (has_tangent) spread_out(call.weight_tangent, call.bias_tangent, tangent, bias_tangent);
   const int64_t n_chunks = (call.n_rows + compact_chunk_rows - 1) / compact_chunk_rows;
@@ -297,16 +320,16 @@ bool run_pass(const CompactPass& call) {
   volatile bool is_well = true;
   parallel(n_tasks, int(n_tasks), [&](int64_t task) {
     Pieces sizing(nullptr);
-    compact_scratch(D, step, has_tangent, sizing);
+    compact_scratch<Real>(D, step, has_tangent, sizing);
     void* const own = scratch(0, sizing.bytes());
     if (!own) {
       is_well = false;
       return;
     }
     Pieces own_pieces(own);
-    const CompactScratch t = compact_scratch(D, step, has_tangent, own_pieces);
-    fill(t.sums, D * step, 0.0f);
-    CompactChunk<step> chunk(call, weight, tangent, bias, bias_tangent, t);
+    const CompactScratch<Real> t = compact_scratch<Real>(D, step, has_tangent, own_pieces);
+    fill(t.sums, D * step, Real(0));
+    CompactChunk<Real, step> chunk(call, weight, tangent, bias, bias_tangent, t);
     for (int64_t c = 0; c < n_chunks; ++c)
       if (c % call.n_lanes % n_tasks == task)
         chunk.run(c * compact_chunk_rows, least((c + 1) * compact_chunk_rows, call.n_rows),
@@ -316,13 +339,87 @@ bool run_pass(const CompactPass& call) {
 }
 
 bool pass(const CompactPass& call) {
-  return compact_step(call.n_outputs) == 16 ? run_pass<16>(call) : run_pass<32>(call);
+  const bool is_narrow = compact_step(call.n_outputs) == 16;
+  if (call.is_wide) return is_narrow ? run_pass<double, 16>(call) : run_pass<double, 32>(call);
+  return is_narrow ? run_pass<float, 16>(call) : run_pass<float, 32>(call);
+}
+
+constexpr int64_t block_chances = 262144;  // of a block of rows, about: a megabyte of floats
+
+// The products of a row's entries with those behind them, and with the one of the bias, times a number.
+SOFTCLASS_INLINE void add_products(const uint16_t* columns, const float* values, int64_t count, int64_t C, double factor,
+                                   double* sums) {
+  for (int64_t a = 0; a < count; ++a) {
+    const int64_t i = columns[a];
+    double* const row = sums + i * C - i * (i + 1) / 2;  // of column j at j
+    const double first = factor * double(values[a]);
+    for (int64_t b = a; b < count; ++b) row[columns[b]] += first * double(values[b]);
+    row[C - 1] += first;
+  }
+  sums[C * (C + 1) / 2 - 1] += factor;
+}
+
+// All rows of a block for one pair of classes.
+void add_pair(const CompactHessian& call, const CompactPass& block, int64_t k, int64_t l, double* sums) {
+  const float *const one = block.chances + k * block.n_rows, *const two = block.chances + l * block.n_rows;
+  const int64_t C = block.n_features + 1;
+  for (int64_t row = 0; row < block.n_rows; ++row) {
+    const double both = double(one[row]) * double(two[row]);
+    const double share = block.row_weights ? block.row_weights[row] * both : both;
+    if (!(share > call.least)) continue;
+    const int64_t start = block.row_starts[row];
+    int64_t count = block.row_starts[row + 1] - start;
+    while (count > 0 && block.values[start + count - 1] == 0.0f) --count;  // what fills a unit
+    add_products(block.columns + start, block.values + start, count, C, share, sums);
+  }
+}
+
+// Sums of products of entries to those of scaled numbers, which are entries less `shift`.
+void centre(const double* shift, int64_t C, double* sums) {
+  const int64_t D = C - 1;
+  const auto row_of = [&](int64_t i) { return sums + i * C - i * (i + 1) / 2; };
+  const double total = row_of(D)[D];
+  for (int64_t i = 0; i < D; ++i) {
+    double* const row = row_of(i);
+    const double mine = row[D], less = mine - shift[i] * total;
+    for (int64_t j = i; j < D; ++j) row[j] -= shift[i] * row_of(j)[D] + shift[j] * less;
+    row[D] = less;
+  }
+}
+
+bool hessian(const CompactHessian& call) {
+  const int64_t R = call.pass.n_outputs, C = call.pass.n_features + 1, N = call.pass.n_rows;
+  const int64_t n_pairs = hessian_pairs(R), length = hessian_length(R, C);
+  const int64_t most_rows = block_chances / R / compact_chunk_rows * compact_chunk_rows;
+  float* const chances = static_cast<float*>(scratch(2, R * least(most_rows, N) * int64_t(sizeof(float))));
+  if (!chances) return false;
+  const auto for_pairs = [&](const auto& body) {
+    parallel(n_pairs, call.pass.threads, [&](int64_t pair) {
+      int64_t k = 0, first = 0;
+      while (pair >= first + R - 1 - k) first += R - 1 - k++;
+      body(k, k + 1 + pair - first, call.sums + pair * length);
+    });
+  };
+  for (int64_t i = 0; i < n_pairs * length; ++i) call.sums[i] = 0.0;
+  for (int64_t first = 0; first < N; first += most_rows) {
+    CompactPass block = call.pass;
+    block.n_rows = least(most_rows, N - first);
+    block.row_starts += first;
+    block.targets += first;
+    if (block.row_weights) block.row_weights += first;
+    block.chances = chances;
+    block.n_lanes = (block.n_rows + compact_chunk_rows - 1) / compact_chunk_rows;  // as many tasks
+    if (!pass(block)) return false;
+    for_pairs([&](int64_t k, int64_t l, double* sums) { add_pair(call, block, k, l, sums); });
+  }
+  for_pairs([&](int64_t, int64_t, double* sums) { centre(call.shift, C, sums); });
+  return true;
 }
 
 }  // namespace
 
 extern const CompactKernels compact_kernels;
-const CompactKernels compact_kernels = {make, expand, pass};
+const CompactKernels compact_kernels = {make, expand, pass, hessian};
 
 }  // namespace SOFTCLASS_TARGET
 }  // namespace softclass

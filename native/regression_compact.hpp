@@ -63,10 +63,22 @@ struct CompactPass {
   const double* weight_tangent;
   const double* bias_tangent;
   bool with_margin;   // the smallest lead of the right class over the best other one
+  bool is_wide;       // arithmetic in double, whatever the entries are: large logits that cancel
   double* curvature;  // (N,): 1 - sum of the squared probabilities; then nothing else is made. Null: none
+  float* chances;     // R x N, class by class: the probabilities; then nothing else is made. Null: none
   double* lanes;      // n_lanes x (D x step by weight, step by bias, loss, margin); margins begin at infinity
   int64_t n_lanes;
   int threads;
+};
+
+// Sums as those of RegressionHessian, of centred and scaled columns, without the terms a p_k p_l up to `least`. A term
+// costs the products of the row's entries, and far from the border of two classes there is none: where rows are
+// classified well, few of the N R (R - 1) / 2 are left.
+struct CompactHessian {
+  CompactPass pass;     // rows and point; a row's own weight is in a, and there are no lanes
+  const double* shift;  // (D,): what an entry is more than the scaled number
+  double least;
+  double* sums;  // hessian_pairs(R) x hessian_length(R, C), written
 };
 
 // False: no memory.
@@ -74,6 +86,7 @@ struct CompactKernels {
   bool (*make)(const CompactMaking& call);
   void (*expand)(const CompactExpansion& call);
   bool (*pass)(const CompactPass& call);
+  bool (*hessian)(const CompactHessian& call);
 };
 SOFTCLASS_TABLES(CompactKernels, compact_kernels)
 

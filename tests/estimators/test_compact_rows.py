@@ -1,11 +1,20 @@
 """Rows kept without what is at rest, and the pass over them, against the same in float64."""
 
+import time
+
 import numpy as np
 import pytest
 
 from softclass import SoftmaxRegression
 from softclass.estimators import scaling
-from softclass.estimators.compact_rows import CompactBlocks, CompactPass, CompactRows, compact_rows, places_of_rest
+from softclass.estimators.compact_rows import (
+    CompactBlocks,
+    CompactPass,
+    CompactRows,
+    compact_rows,
+    first_of_equals,
+    places_of_rest,
+)
 from softclass.estimators.scaling import column_moments, scale_features
 from softclass.kernels import _cpu, cpu
 
@@ -78,6 +87,51 @@ def test_the_pass_gives_sums_of_float64(target, n, d, k, dtype, weighed):
     for got, right in zip((found.weight, found.bias, *product), (*want["gradient"], *want["product"]), strict=True):
         np.testing.assert_allclose(got, right, atol=1e-6 * max(1.0, np.abs(right).max()))
     np.testing.assert_allclose(rows.curvatures(*point), want["curvature"], atol=2e-6)
+
+
+@pytest.mark.parametrize(("n", "d", "k"), [(47, 5, 7), (481, 130, 17), (900, 54, 32)])
+def test_wide_arithmetic_gives_float64_of_the_numbers_that_are_kept(target, n, d, k):
+    features, targets, rest, mean, factor, point, direction = made(n, d, k)
+    compact, weights = kept(features, rest, mean, factor), np.random.default_rng(1).random(n) + 0.5
+    far = point[0] * 1e4, point[1]  # logits of float32 would be off by a thousandth
+    want = truth(compact.widened(0, n), targets, weights, far, direction)
+    rows = CompactPass(compact, targets, weights, 1, is_wide=True)
+    found = rows.loss_and_gradient(*far, with_margin=True)
+    assert found.loss == pytest.approx(want["loss"], rel=1e-11)
+    assert found.margin == pytest.approx(want["margin"], rel=1e-9)
+    for got, right in zip((found.weight, found.bias), want["gradient"], strict=True):
+        np.testing.assert_allclose(got, right, atol=1e-8 * max(1.0, np.abs(right).max()))
+    want = truth(compact.widened(0, n), targets, weights, point, direction)
+    product = rows.hessian_product(*point, *direction)
+    for got, right in zip(product, want["product"], strict=True):
+        np.testing.assert_allclose(got, right, atol=1e-12 * max(1.0, np.abs(right).max()))
+
+
+def test_probabilities_that_vanish_do_not_slow_the_pass():
+    features, targets, rest, mean, factor, point, _ = made(20_000, 54, 20)
+    weights = np.full(20_000, 1 / 20_000)
+    compact = kept(features, rest, mean, factor)
+    rows = CompactPass(compact, targets, weights, 1)
+
+    def seconds(scale):
+        taken = []
+        for _ in range(5):
+            started = time.process_time()
+            rows.loss_and_gradient(point[0] * scale, point[1])
+            taken.append(time.process_time() - started)
+        return min(taken)
+
+    assert seconds(60.0) < 3 * seconds(1.0)  # with subnormal numbers it was ten times
+
+
+def test_equal_rows_are_found():
+    rng = np.random.default_rng(0)
+    features = rng.integers(0, 2, (3000, 9)).astype(np.float64)
+    targets = rng.integers(0, 3, 3000)
+    rows = kept(features, np.zeros(9), np.zeros(9), np.ones(9))
+    first = first_of_equals(rows, targets)
+    _, places, inverse = np.unique(np.column_stack([features, targets]), axis=0, return_index=True, return_inverse=True)
+    np.testing.assert_array_equal(first, places[inverse.ravel()])
 
 
 def test_no_bit_depends_on_the_threads(target):

@@ -17,6 +17,7 @@ from scipy import linalg, special
 
 from softclass.estimators.line_search import Solution, line_search
 from softclass.estimators.linear_loss import LinearLoss
+from softclass.estimators.linearised_dual import DualPoint, linearised_dual, refined_step
 from softclass.estimators.scaling import BLOCK_BYTES, Array
 from softclass.estimators.sparse_gap import sparse_gap
 from softclass.functions.softmax import softmax
@@ -37,6 +38,7 @@ STEEP = 0.3  # slope that may be left after one, as a share of the slope before
 FASTER = 0.25  # share of the last decrement that the next one may be: without penalty and slower, classes separate
 SEARCHES = 6  # steps by conjugate gradients where it is not
 CAUTION = 100.0  # times an estimate is the distance given: among far rows, curvature is less a little further on
+WIDE_STEPS = 3  # Newton steps towards a bound in the wide pass
 BOUND_WORK = 2e9  # and where only a bound is: a tenth of a second, as long as fits of that size take
 
 
@@ -65,7 +67,14 @@ def absolute_penalty(loss: LinearLoss, theta: Array, l1: Array | None) -> float:
 
 
 def duality_gap(
-    loss: LinearLoss, theta: Array, value: float, gradient: Array, l1: Array | None = None, *, exact: bool = False
+    loss: LinearLoss,
+    theta: Array,
+    value: float,
+    gradient: Array,
+    l1: Array | None = None,
+    *,
+    exact: bool = False,
+    dual: DualPoint | None = None,
 ) -> float:
     r"""Return a bound on the objective's distance from its minimum, infinite where the penalty gives none.
 
@@ -76,17 +85,14 @@ def duality_gap(
     Taken are the probabilities at `theta`, mixed with a constant distribution so that the equation holds, and with the
     targets where a column has no ridge penalty. `value` and `gradient` are those of `LinearLoss`, without `l1`. The
     entropy of the mixture is bounded from below by concavity; with `exact` it is summed, in one more read of the rows,
-    which matters where there is no ridge penalty: the bound is of first order then.
+    which matters where there is no ridge penalty: the bound is of first order then. `dual` gives other distributions
+    instead of the probabilities.
     """
     if not np.all(loss.penalty + (0.0 if l1 is None else l1) > 0):
         return np.inf
-    if loss.is_sparse and l1 is None and not exact:
+    if loss.is_sparse and l1 is None and not exact and dual is None:
         return sparse_gap(loss, theta, value, gradient)
-    weight, bias = loss.split(theta)
-    by_weight, by_bias = loss.split(gradient)
-    loss_gradient = by_weight - loss.penalty * weight
-    bare = value - 0.5 * float(np.vdot(loss.penalty * weight, weight))
-    entropy = bare - float(np.vdot(loss_gradient, weight)) - float(by_bias @ bias)
+    entropy, loss_gradient, by_bias = _at_point(loss, theta, value, gradient) if dual is None else dual
     unmixed, mixed, constant_entropy = entropy, 0.0, 0.0
     constant = loss.shares
     if loss.intercept:
@@ -107,6 +113,15 @@ def duality_gap(
     whole = value + absolute_penalty(loss, theta, l1)
     gap = whole - bound + ROUNDING * whole
     return max(gap, ROUNDING * whole) if np.isfinite(gap) else np.inf
+
+
+def _at_point(loss: LinearLoss, theta: Array, value: float, gradient: Array) -> DualPoint:
+    """Return the dual point of the probabilities at `theta`."""
+    weight, bias = loss.split(theta)
+    by_weight, by_bias = loss.split(gradient)
+    loss_gradient = by_weight - loss.penalty * weight
+    bare = value - 0.5 * float(np.vdot(loss.penalty * weight, weight))
+    return DualPoint(bare - float(np.vdot(loss_gradient, weight)) - float(by_bias @ bias), loss_gradient, by_bias)
 
 
 def _shifted_bound(loss: LinearLoss, loss_gradient: Array, by_bias: Array, entropy: float) -> float:
@@ -340,6 +355,17 @@ def certify(
         gap, theta, value, gradient = dual_certificate(loss, theta, value, gradient, goal, worth=1.0)
     if gap <= goal:
         return Certificate(gap, "duality"), None, _moved(solution, theta, value, gradient)
+    if loss.wide and trusted:
+        for _ in range(WIDE_STEPS):
+            step = refined_step(loss, theta, gradient)
+            gap = min(gap, duality_gap(loss, theta, value, gradient, dual=linearised_dual(loss, theta, step)))
+            if gap <= goal:
+                return Certificate(gap, "duality"), None, _moved(solution, theta, value, gradient)
+            found = line_search(loss, theta, step, value, float(np.vdot(step, gradient)), first=1.0, curvature=STEEP)
+            if found is None or found[1] > value:
+                break
+            lowest, (theta, value, gradient) = value - gap, found
+            gap = value - lowest
     lowest, hessian, bound = value - gap, None, np.inf
     is_small = theta.size <= NEWTON_NUMBERS and len(loss.targets) * theta.size**2 <= BOUND_WORK
     before = np.inf

@@ -57,6 +57,16 @@ class CompactRows:
         cpu.regression_compact_expand(self.row_starts, self.columns, self.values, base, rows, out, threads)
         return out
 
+    def widened(self, first: int, last: int) -> Array:
+        """Return the rows of a span as a dense float64 array: the numbers of the pass in float64 arithmetic."""
+        out = np.tile(-self.shift, (last - first, 1))
+        starts = self.row_starts[first : last + 1]
+        places = np.repeat(np.arange(last - first), np.diff(starts))
+        entries = slice(starts[0], starts[-1])
+        kept = self.values[entries] != 0  # not what fills a unit
+        out[places[kept], self.columns[entries][kept]] += self.values[entries][kept]
+        return out
+
     def take(self, rows: npt.NDArray[np.int64]) -> CompactRows:
         """Return some rows."""
         lengths = np.diff(self.row_starts)[rows]
@@ -132,6 +142,38 @@ def compact_rows(
     return CompactRows(starts, columns, values, (mean - rest) * factor)
 
 
+def first_of_equals(rows: CompactRows, targets: Targets) -> npt.NDArray[np.int64]:
+    """Return for each row the first one with the same numbers and the same target.
+
+    Rows are sorted by a sum over their entries, 64 bits of it, and neighbours compared. Where two that differ have the
+    same sum, once in 1e19 pairs, some equal rows stay apart.
+    """
+    odd, other = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
+    key = (rows.columns.astype(np.uint64) << np.uint64(32)) | rows.values.view(np.uint32)
+    key *= odd
+    key ^= key >> np.uint64(29)
+    key *= other
+    key[rows.values == 0] = 0  # what fills a unit
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(key)])
+    mark = sums[rows.row_starts[1:]] - sums[rows.row_starts[:-1]] + targets.astype(np.uint64) * odd
+    order = np.argsort(mark, kind="stable")
+    lengths = np.diff(rows.row_starts)
+    one, two = order[:-1], order[1:]
+    same = (mark[one] == mark[two]) & (lengths[one] == lengths[two]) & (targets[one] == targets[two])
+    one, two = one[same], two[same]
+    starts = np.cumsum(lengths[one]) - lengths[one]
+    within = np.arange(int(lengths[one].sum())) - np.repeat(starts, lengths[one])
+    left, right = (np.repeat(rows.row_starts[which], lengths[one]) + within for which in (one, two))
+    differs = (rows.columns[left] != rows.columns[right]) | (rows.values[left] != rows.values[right])
+    wrong = np.concatenate([np.zeros(1, np.int64), np.cumsum(differs)])
+    same[same] = wrong[starts + lengths[one]] == wrong[starts]
+    group = np.concatenate([np.zeros(1, np.int64), np.cumsum(~same)])
+    heads = order[np.concatenate([np.ones(1, bool), ~same])]
+    first = np.empty(rows.n_rows, np.int64)
+    first[order] = heads[group]
+    return first
+
+
 @dataclass(frozen=True, eq=False)
 class CompactPass:
     """Sums over compact rows, as `dense_pass` makes them over dense ones.
@@ -146,12 +188,15 @@ class CompactPass:
         None: all one.
     threads : int
         Most threads; 0: as many as the process may use. No bit depends on it.
+    is_wide : bool
+        Arithmetic in float64: where weights are large, their products with a row's numbers cancel.
     """
 
     rows: CompactRows
     targets: Targets
     weights: Array | None
     threads: int = 0
+    is_wide: bool = False
 
     def loss_and_gradient(self, weight: Array, bias: Array, *, with_margin: bool = False) -> LossSums:
         """Return the sums of the loss and its gradient; `weight` has shape (R, D)."""
@@ -165,6 +210,28 @@ class CompactPass:
         """Return the Hessian of the loss times a direction, by weight and by bias."""
         total, _ = self._sums(weight, bias, weight_direction, bias_direction, False)
         return self._split(total, len(bias))
+
+    def hessian(self, weight: Array, bias: Array, least: float) -> Array:
+        """Return the sums from which `dense_pass.joined_hessian` makes the Hessian, without the terms up to `least`.
+
+        A term is the weight of a row times the probabilities of two classes.
+        """
+        sums = np.empty((1, int(cpu.regression_hessian_numbers(len(bias), len(self.rows.shift)))))
+        cpu.regression_compact_hessian(
+            self.rows.row_starts,
+            self.rows.columns,
+            self.rows.values,
+            self.targets,
+            self.weights,
+            np.ascontiguousarray(weight),
+            bias - weight @ self.rows.shift,
+            self.rows.shift,
+            least,
+            sums[0],
+            self.is_wide,
+            self.threads,
+        )
+        return sums
 
     def curvatures(self, weight: Array, bias: Array) -> Array:
         """Return one minus the sum of the squared probabilities of each row."""
@@ -213,6 +280,7 @@ class CompactPass:
             lanes,
             with_margin,
             curvature,
+            self.is_wide,
             self.threads,
         )
 

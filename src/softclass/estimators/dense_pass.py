@@ -226,6 +226,20 @@ def full_hessian(
         cpu.regression_hessian(
             piece.rows, piece.targets, piece.weights, weight, bias, sums, piece.first_chunk, rows.threads
         )
+    return joined_hessian(sums, (r, d), unit=unit, penalty=penalty, gauge=gauge, with_bias=with_bias)
+
+
+def joined_hessian(
+    sums: Array,
+    shape: tuple[int, int],
+    *,
+    unit: float = 1.0,
+    penalty: Array | None = None,
+    gauge: float = 0.0,
+    with_bias: bool = True,
+) -> Array:
+    """Return the Hessian from sums, one row a lane, for weights of the given shape; the rest as in `full_hessian`."""
+    r, d = shape
     hessian = np.empty((r * (d + with_bias), r * (d + with_bias)))
     cpu.regression_hessian_join(sums, r, d, unit, penalty, gauge, hessian)
     return hessian

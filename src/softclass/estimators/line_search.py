@@ -78,6 +78,8 @@ class Solution:
         Last estimate of the distance from the minimum; NaN if there was none.
     solver : str
         The way that was taken, such as "newton" or "lbfgs-block".
+    loss : LinearLoss or None
+        The same loss in other rows or arithmetic, where the solver changed to them: value and gradient are of it.
     """
 
     theta: Array
@@ -87,6 +89,7 @@ class Solution:
     reason: str
     decrement: float = np.nan
     solver: str = ""
+    loss: LinearLoss | None = None
 
 
 def is_separated(loss: LinearLoss) -> bool:

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from softclass.estimators.compact_rows import CompactBlocks, CompactPass
+from softclass.estimators.compact_rows import CompactBlocks, CompactPass, first_of_equals
 from softclass.estimators.dense_pass import (
     DenseRows,
     LossSums,
     curvatures,
     full_hessian,
     hessian_product,
+    joined_hessian,
     loss_and_gradient,
     squared_lengths,
 )
@@ -26,6 +27,8 @@ from softclass.estimators.scaling import BLOCK_BYTES, Array, ScaledFeatures
 from softclass.estimators.sparse_rows import SparsePass
 from softclass.functions.cross_entropy import cross_entropy
 from softclass.functions.softmax import softmax
+
+LEAST_TERM = 1e-18  # of all weights: what a row and two classes must have to count in the Hessian of compact rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,8 @@ class LinearLoss:
         Whether each value also finds the smallest margin of a row.
     workers : Workers
         Threads for the passes over the rows.
+    wide : bool
+        Whether compact rows are worked on in float64, though their numbers are float32.
     """
 
     features: ScaledFeatures
@@ -63,6 +68,7 @@ class LinearLoss:
     intercept: bool
     watch_margin: bool = False
     workers: Workers = ONE
+    wide: bool = False
     margin: list[float] = field(default_factory=lambda: [-np.inf])  # of the last value; positive means separated
     passes: list[int] = field(default_factory=lambda: [0])  # reads of all rows so far
 
@@ -79,7 +85,7 @@ class LinearLoss:
     @cached_property
     def single(self) -> bool:
         """Whether the working copy is float32, so that values are sure to about 1e-8 of themselves only."""
-        return bool(self.features.blocks[0].dtype == np.float32)
+        return not self.wide and bool(self.features.blocks[0].dtype == np.float32)
 
     @cached_property
     def shares(self) -> Array:
@@ -129,7 +135,7 @@ class LinearLoss:
         if not isinstance(blocks, CompactBlocks):
             return None
         weights = self.weights if self.unit_weight is None else None
-        return CompactPass(blocks.rows, self.targets, weights, self.workers.threads)
+        return CompactPass(blocks.rows, self.targets, weights, self.workers.threads, self.wide)
 
     def own_columns(self, weight: Array, bias: Array) -> tuple[Array, Array]:
         """Return coefficients in the numbers of the blocks, which may not be centred and scaled."""
@@ -217,14 +223,33 @@ class LinearLoss:
         rows = self.features.dense(block)
         return np.concatenate([rows, np.ones((len(rows), 1), rows.dtype)], axis=1) if self.intercept else rows
 
+    def wide_rows(self, span: slice) -> Array:
+        """Return compact rows as the wide pass sees them, with a one for the bias."""
+        assert self.compact is not None  # noqa: S101 - asked for where there are such rows
+        rows = self.compact.rows.widened(span.start, span.stop)
+        return np.concatenate([rows, np.ones((len(rows), 1))], axis=1) if self.intercept else rows
+
     def extended_penalty(self) -> Array:
         """Return the penalty of each column of the parameters."""
         return np.append(self.penalty, 0.0) if self.intercept else self.penalty
 
-    def hessian(self, theta: Array) -> Array:
-        """Return the Hessian over the flattened parameters, with the shift common to all classes made regular."""
+    def hessian(self, theta: Array, least: float = 0.0) -> Array:
+        """Return the Hessian over the flattened parameters, with the shift common to all classes made regular.
+
+        In the wide pass over compact rows, terms up to `least`, a weight times two probabilities, are left out.
+        """
         self.passes[0] += 1
         gauge = 1.0 / len(theta) if len(theta) > 1 else 0.0  # a step never has such a part: sums are zero
+        if self.wide and self.compact is not None:
+            unit = 1.0 if self.unit_weight is None else self.unit_weight
+            return joined_hessian(
+                self.compact.hessian(*self.split(theta), max(least, LEAST_TERM) / unit),
+                self.split(theta)[0].shape,
+                unit=unit,
+                penalty=self.extended_penalty(),
+                gauge=gauge,
+                with_bias=self.intercept,
+            )
         if not self.is_sparse and self.features.factor is None:
             return full_hessian(
                 self.dense_rows,
@@ -385,6 +410,19 @@ class LinearLoss:
             margin=[-np.inf],
             passes=[0],
         )
+
+    def condensed(self) -> LinearLoss:
+        """Return the same loss on compact rows in float64 arithmetic, rows that are equal as one with all their weight.
+
+        Sums, and bits, are those of one order of the rows.
+        """
+        if self.compact is None:
+            return self
+        first = first_of_equals(self.compact.rows, self.targets)
+        rows = np.unique(first)
+        weights = np.asarray(np.bincount(first, self.weights, minlength=len(first)), dtype=np.float64)[rows]
+        found = self.subset(rows, weights, self.features.blocks[0].shape[0])
+        return replace(found, watch_margin=self.watch_margin, passes=self.passes, wide=True)
 
     @cached_property
     def class_sums(self) -> Array:

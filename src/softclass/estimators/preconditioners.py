@@ -19,6 +19,7 @@ DIAGONAL_SHARE = 1e-4  # of the diagonal added, so that what the sample misses k
 HEAVY_SHARE = 0.99  # of the weight: where classes are many, those that hold it get blocks of their own
 OWN_ROWS = 256  # a class, of most curvature, that make its block where classes are many; the rest count as average rows
 APPLY_CLASSES = 64  # that one thread takes at a time
+DAMPING = 1e-13  # of a diagonal scaled to one
 FULL_SHARE = 1e-6  # the same for whole Hessians, whose smallest directions are what they are wanted for
 
 
@@ -33,6 +34,29 @@ def full_inverse(loss: LinearLoss, theta: Array, variance: Array, shrink: float)
         flat = gradients.reshape(-1, theta.size)
         steps: Array = linalg.cho_solve(factor, flat.T, check_finite=False).T.reshape(gradients.shape)
         return steps
+
+    return apply
+
+
+def scaled_inverse(loss: LinearLoss, theta: Array, least: float) -> Apply:
+    """Return the inverse of the Hessian without terms up to `least`; its diagonal is scaled to one and damped."""
+    hessian = loss.hessian(theta, least)
+    root = np.sqrt(np.maximum(hessian.diagonal(), 1e-300))
+    hessian /= root
+    hessian /= root[:, None]
+    damping = DAMPING
+    while True:
+        np.fill_diagonal(hessian, 1.0 + damping)
+        factor, failure = linalg.lapack.dpotrf(hessian.T, lower=1, clean=0, overwrite_a=1)
+        if not failure:
+            break
+        hessian = np.tril(hessian) + np.tril(hessian, -1).T  # the half that was not written
+        damping *= 30.0
+
+    def apply(gradients: Array) -> Array:
+        flat = gradients.reshape(-1, len(root))
+        steps: Array = np.stack([linalg.lapack.dpotrs(factor, one / root, lower=1)[0] / root for one in flat])
+        return steps.reshape(gradients.shape)
 
     return apply
 

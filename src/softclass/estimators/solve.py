@@ -30,6 +30,7 @@ from softclass.estimators.preconditioners import (
     kronecker_inverse,
 )
 from softclass.estimators.proximal import least_subgradient, proximal
+from softclass.estimators.receding_ridge import recede
 from softclass.estimators.row_space import LARGEST_SPREAD, RowSpace, row_space
 from softclass.estimators.scaling import Array, column_moments, scale_features
 from softclass.estimators.sparse_gap import SWEEP_NUMBERS
@@ -203,6 +204,7 @@ def _solve(
         found = replace(found, gradient=least_subgradient(found.gradient, found.theta, strength))
     else:
         found = minimise(loss, point, limits, seed, is_cold=start is None)
+        loss = loss if found.loss is None else found.loss
         findings, found = examine(loss, found, limits.tolerance, constant, rank)
     weight = _user_weight(loss, found.theta)
     if constant.any():
@@ -296,6 +298,10 @@ def minimise(loss: LinearLoss, start: Array, limits: Limits, seed: int, *, is_co
         rest = replace(limits, max_iter=max(1, limits.max_iter - found.iterations))
         again = newton(loss, found.theta, rest)
         return replace(again, iterations=found.iterations + again.iterations, solver=f"{found.solver}, newton")
+    if found.reason == "stalled" and p <= SAMPLED_MOST and loss.compact is not None and np.all(loss.penalty > 0):
+        rest = replace(limits, max_iter=max(1, limits.max_iter - found.iterations))
+        again = recede(loss.condensed(), start, rest, is_cold=is_cold)
+        return replace(again, iterations=found.iterations + again.iterations, solver=f"{found.solver}, {again.solver}")
     if found.reason == "stalled" and is_dense and p <= SAMPLED_MOST:
         rest = replace(limits, max_iter=max(1, limits.max_iter - found.iterations))
         again = _sampled_newton(loss, found.theta, rest, rng)

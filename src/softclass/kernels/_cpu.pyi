@@ -214,6 +214,21 @@ def regression_compact_pass(
     lanes: _Values,
     with_margin: bool,
     curvature: _Values | None,
+    is_wide: bool = False,  # arithmetic in float64
+    threads: int = 0,
+) -> None: ...
+def regression_compact_hessian(
+    row_starts: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.uint16],
+    values: npt.NDArray[np.float32],
+    targets: npt.NDArray[np.int64],
+    row_weights: _Values | None,
+    weight: _Values,
+    bias: _Values,
+    shift: _Values,  # (D,): what an entry is more than the scaled number
+    least: float,  # terms up to it are left out
+    sums: _Values,  # (regression_hessian_numbers(R, D),), written
+    is_wide: bool = False,  # arithmetic in float64
     threads: int = 0,
 ) -> None: ...
 def sparse_regression_pass(

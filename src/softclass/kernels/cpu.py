@@ -51,6 +51,7 @@ regression_compact_lane = _cpu.regression_compact_lane
 regression_compact_make = _cpu.regression_compact_make
 regression_compact_expand = _cpu.regression_compact_expand
 regression_compact_pass = _cpu.regression_compact_pass
+regression_compact_hessian = _cpu.regression_compact_hessian
 
 sparse_regression_pass = _cpu.sparse_regression_pass
 sparse_regression_spread = _cpu.sparse_regression_spread
