@@ -295,12 +295,12 @@ function showCurve(place, made, { calibration, test, T, best }) {
       const legend = series.flatMap(({ style, name }, i) => [
         line(
           [
-            [48 + i * 150, 12],
-            [74 + i * 150, 12],
+            [8 + i * 150, 12],
+            [34 + i * 150, 12],
           ],
           STYLES[style],
         ),
-        label(name, 80 + i * 150, 17),
+        label(name, 40 + i * 150, 17),
       ]);
       const now = Math.min(Math.max(T, LEAST_T), MOST_T);
       return [
