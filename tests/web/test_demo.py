@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -71,13 +70,12 @@ def _unpacked(value: Any) -> Any:
 
 
 @pytest.mark.slow
-def test_the_demo_is_made_again_byte_for_byte() -> None:
-    """Training included; on another machine its arithmetic may differ in the last bits, the bundle may not."""
-    done = subprocess.run(
-        [sys.executable, SCRIPTS / "make_demo.py", "--check"], capture_output=True, text=True, check=False
-    )
+def test_training_gives_the_same_bytes_each_time() -> None:
+    """On one machine; elsewhere other versions of NumPy and SciPy may round the variations of the digits differently."""
+    digits = make_demo.Digits()
+    first, second = ((make_demo.train_network(digits), make_demo.train_regression(digits)) for _ in range(2))
 
-    assert (done.returncode, done.stdout, done.stderr) == (0, "demo: as made\n", "")
+    assert first == second
 
 
 @pytest.mark.slow
