@@ -166,7 +166,7 @@ def test_pictures_stand_in_the_order_of_the_rows() -> None:
 
 
 def test_javascript_repeats_the_runtime(engine: Ask, cnn: softclass.Model) -> None:
-    """Logits, and each evidence map with its bias, to 1e-5; of logits above 1, which reach 80, to 1e-5 of themselves."""
+    """Logits, and each evidence map with its bias, to 1e-5; those above 1, which reach 80, to 1e-5 of themselves."""
     images = make_demo.Digits().fitted[1078::18]
     drawn = np.stack([fit_digit(pen.painted(row["strokes"])) for row in pen.DRAWINGS["first"]])
     pixels = np.concatenate([images, drawn])

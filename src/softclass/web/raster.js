@@ -86,7 +86,7 @@ export function reach(data) {
 }
 
 /** Rows and columns of a grid for so many maps, as square as it can be. */
-export function gridOf(count, height, width) {
+function gridOf(count, height, width) {
   const columns = Math.min(count, Math.max(1, Math.ceil(Math.sqrt((count * height) / width))));
   return { columns, rows: Math.ceil(count / columns) };
 }
