@@ -20,7 +20,6 @@ from softclass.server.explore import Explored
 from softclass.server.page import exported_page
 from web.explored import explored_images, explored_table
 
-TRUST = ("mistakes", "reliability", "sets")
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -72,7 +71,14 @@ def numbers_in(text: str) -> list[float]:
     return [float(word.replace("−", "-")) for word in re.findall(r"[-−]?\d+(?:\.\d+)?(?:e[-+]?\d+)?", text)]
 
 
-@pytest.mark.parametrize("panel", ["softmax", "loss", "slow", "mistakes", "reliability", "sets"])
+@pytest.mark.parametrize(
+    "panel",
+    [
+        "softmax",
+        "mistakes",
+        *(pytest.param(p, marks=pytest.mark.slow) for p in ("loss", "slow", "reliability", "sets")),
+    ],
+)
 def test_every_figure_is_saved_as_csv_svg_and_png(page_at: Callable[..., Any], panel: str) -> None:
     page = page_at(f"p={panel}")
     figures = page.locator("figure[data-figure]:visible").all()
@@ -108,7 +114,7 @@ def test_a_picture_holds_the_numbers_of_its_table(page_at: Callable[..., Any]) -
 
 
 @pytest.mark.parametrize(
-    ("name", "panel"), [(n, p) for n in ("table", "images") for p in TRUST] + [("images", "digit")]
+    ("name", "panel"), [("table", "mistakes"), ("table", "sets"), ("images", "reliability"), ("images", "digit")]
 )
 def test_one_file_shows_what_the_server_shows(
     page_at: Callable[..., Any], addresses: dict[str, str], name: str, panel: str
