@@ -71,14 +71,10 @@ def numbers_in(text: str) -> list[float]:
     return [float(word.replace("−", "-")) for word in re.findall(r"[-−]?\d+(?:\.\d+)?(?:e[-+]?\d+)?", text)]
 
 
-@pytest.mark.parametrize(
-    "panel",
-    [
-        "softmax",
-        "mistakes",
-        *(pytest.param(p, marks=pytest.mark.slow) for p in ("loss", "slow", "reliability", "sets")),
-    ],
-)
+NIGHTLY = [pytest.param(panel, marks=pytest.mark.slow) for panel in ("loss", "slow", "reliability", "sets")]
+
+
+@pytest.mark.parametrize("panel", ["softmax", "mistakes", *NIGHTLY])
 def test_every_figure_is_saved_as_csv_svg_and_png(page_at: Callable[..., Any], panel: str) -> None:
     page = page_at(f"p={panel}")
     figures = page.locator("figure[data-figure]:visible").all()
