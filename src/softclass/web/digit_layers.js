@@ -75,7 +75,10 @@ export function layerStrip(place, model) {
     show(run, pixels) {
       const colours = hues();
       if (pixels !== null) drawInput(first.canvas, pixels, model.input.shape);
-      tiles.forEach(({ canvas }, i) => drawMaps(canvas, run.outputs[i], { most: MOST_TILE, colours }));
+      tiles.forEach(({ canvas }, i) => {
+        const most = run.outputs[i].shape.length === 3 ? MOST_TILE : TILE * TILE;
+        drawMaps(canvas, run.outputs[i], { most, colours });
+      });
     },
   };
 }
