@@ -16,6 +16,14 @@ AXE = """async () => {
   return found.violations.map(({ id, nodes }) => [id, nodes.slice(0, 3).map((node) => node.html.slice(0, 160))]);
 }"""
 OPEN_ALL = "() => document.querySelectorAll('details').forEach((details) => { details.open = true; })"
+# The same for axe, with the first rows of long tables: hundreds of rows that are alike take it half a minute.
+OPEN_SHORT = """() => {
+  document.querySelectorAll("details").forEach((details) => { details.open = true; });
+  return new Promise((resolve) => setTimeout(() => {
+    document.querySelectorAll("tbody tr:nth-child(n + 13)").forEach((row) => row.remove());
+    resolve();
+  }, 50));
+}"""
 # Things to press or to type into that are smaller than 24 px and not within a line of text.
 SMALL = """() => [...document.querySelectorAll("button, input, select, summary, a[href], [tabindex='0']")]
   .filter((node) => node.checkVisibility() && !node.closest(".skip, svg") && !node.matches("[role=gridcell] *"))
@@ -98,7 +106,7 @@ def each_panel(page_at: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
 )
 def test_axe_finds_nothing(each_panel: Callable[..., dict[str, Any]], language: str, width: int, scheme: str) -> None:
     found = each_panel(
-        AXE, before=OPEN_ALL, script=axe_source(), language=language, width=width, scheme=scheme, bypass_csp=True
+        AXE, before=OPEN_SHORT, script=axe_source(), language=language, width=width, scheme=scheme, bypass_csp=True
     )
 
     assert found == {panel: [] for panel in PANELS}
