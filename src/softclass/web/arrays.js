@@ -1,6 +1,12 @@
-/** Arrays as the server and the bundle send them: {dtype, shape, base64} or, beside one file of bytes, {dtype, shape, offset}. */
+/** Arrays as answers hold them: {dtype, shape, base64} or, beside one file of bytes, {dtype, shape, offset}. */
 
-const TYPES = { float32: Float32Array, float64: Float64Array, uint8: Uint8Array, uint16: Uint16Array, int32: Int32Array };
+const TYPES = {
+  float32: Float32Array,
+  float64: Float64Array,
+  uint8: Uint8Array,
+  uint16: Uint16Array,
+  int32: Int32Array,
+};
 
 /**
  * The bytes behind a text in base64.
@@ -37,7 +43,9 @@ export function decodeArray(packed, file) {
   const length = packed.shape.reduce((product, size) => product * size, 1);
   const size = length * Type.BYTES_PER_ELEMENT;
   const bytes = packed.base64 === undefined ? new Uint8Array(file, packed.offset, size) : bytesOf(packed.base64);
-  if (bytes.length !== size) throw new RangeError(`${size} bytes are needed for ${packed.shape}; there are ${bytes.length}`);
+  if (bytes.length !== size) {
+    throw new RangeError(`${size} bytes are needed for the shape ${packed.shape}; there are ${bytes.length}`);
+  }
   // A copy begins at a multiple of the size of its numbers, wherever the original began.
   return Object.assign(new Type(bytes.slice().buffer), { shape: [...packed.shape] });
 }

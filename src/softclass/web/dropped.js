@@ -9,7 +9,8 @@ const FORMS = [
   { prefix: "p_", probabilities: true },
   { prefix: "proba_", probabilities: true },
 ];
-const SMALLEST = 2 ** -149; // the smallest float32 above 0 stands in for a probability of 0, whose logarithm is infinite
+// The smallest float32 above 0 stands in for a probability of 0, whose logarithm is infinite.
+const SMALLEST = 2 ** -149;
 const SUM_WITHIN = 1e-3; // probabilities are often printed with three or four digits
 const SEED = 0;
 
@@ -77,7 +78,9 @@ function targetsOf(table, label, classes) {
     if (row[at].trim() === "") throw new SourceError("source.no_label", { row: i + 2, column: label });
     return classes.indexOf(row[at].trim());
   });
-  if (targets.every((target) => target < 0)) throw new SourceError("source.unknown", { classes: classes.slice(0, 12).join(", ") });
+  if (targets.every((target) => target < 0)) {
+    throw new SourceError("source.unknown", { classes: classes.slice(0, 12).join(", ") });
+  }
   return targets;
 }
 

@@ -34,7 +34,8 @@ function takeToken() {
   const given = fragment.get("token");
   if (given !== null) {
     const rest = location.hash.slice(1).split("&").filter((part) => !part.startsWith("token="));
-    history.replaceState(history.state, "", rest.length > 0 ? `#${rest.join("&")}` : location.pathname + location.search);
+    const address = rest.length > 0 ? `#${rest.join("&")}` : location.pathname + location.search;
+    history.replaceState(history.state, "", address);
     sessionStorage.setItem(KEPT, given);
     return given;
   }
@@ -96,11 +97,13 @@ async function picturesOf(thumbnails) {
 async function opened(answer) {
   const { logits, rows = null, thumbnails, places = null } = answer;
   const picture = await picturesOf(thumbnails);
-  const row = (i) => (rows === null ? null : Object.fromEntries(rows.columns.map((name, at) => [name, rows.cells[i][at]])));
-  return { total: answer.n, said: null, ...answer, logits: { data: logits, shape: logits.shape }, places, picture, row };
+  const cellsOf = (i) => rows.columns.map((name, at) => [name, rows.cells[i][at]]);
+  const row = (i) => (rows === null ? null : Object.fromEntries(cellsOf(i)));
+  const shaped = { data: logits, shape: logits.shape };
+  return { total: answer.n, said: null, ...answer, logits: shaped, places, picture, row };
 }
 
-/** Remember what a function gave, by the name it was asked for; a failure is forgotten, so that it can be tried again. */
+/** Remember what a function gave by the name it was asked for; a failure is forgotten, so that one may try again. */
 function remembered(make) {
   const known = new Map();
   return (name) => {
@@ -122,8 +125,8 @@ const isImage = (file) => file.type.startsWith("image/") || /\.(png|jpe?g|gif|bm
  * - `model() weights() evaluations() evaluation(name) columns(x, y) digits() curves() iris()`: promises of the answers;
  *   `weights()` gives null where the page cannot compute this network by itself.
  * - `forward({image} | {row})`: every activation for one input, from the server of the model.
- * - `dropped(file)`: what a file holds: `{kind: "image", name, picture}`, `{kind: "evaluation", name}` (from then on among
- *   the evaluations) or `{kind: "table", name, table}` (as readCsv gives it: features).
+ * - `dropped(file)`: what a file holds: `{kind: "image", name, picture}`, `{kind: "evaluation", name}` (from then on
+ *   among the evaluations) or `{kind: "table", name, table}` (as readCsv gives it: features).
  *
  * @throws {SourceError} all promises; `message` is a sentence in the language of the page, `key` names it
  */
@@ -131,7 +134,8 @@ export function createSource() {
   const kind = document.querySelector("meta[name=softclass-source]")?.content ?? "demo";
   const token = takeToken();
   const added = new Map();
-  const shipped = remembered(kind === "bundle" ? async () => decodeAll(JSON.parse(document.querySelector("#bundle").textContent)) : fetchDemo);
+  const inPage = async () => decodeAll(JSON.parse(document.querySelector("#bundle").textContent));
+  const shipped = remembered(kind === "bundle" ? inPage : fetchDemo);
 
   const part = async (name) => {
     const answer = (await shipped(""))[name];
@@ -141,7 +145,10 @@ export function createSource() {
   const answerOf = (name, path) => (kind === "server" ? ask(token, path) : part(name));
 
   const model = remembered(() => answerOf("model", "model"));
-  const weights = remembered(async () => ((await model("")).has_weights === false ? null : answerOf("weights", "weights")));
+  const weights = remembered(async () => {
+    const { has_weights: known } = await model("");
+    return known === false ? null : answerOf("weights", "weights");
+  });
   const evaluation = remembered(async (name) => {
     if (added.has(name)) return opened(added.get(name));
     return opened(await answerOf(`evaluation:${name}`, `evaluation/${encodeURIComponent(name)}`));
@@ -152,7 +159,8 @@ export function createSource() {
     const [left, right] = [x, y].map((name) => names.indexOf(name));
     if (left < 0 || right < 0) throw new SourceError("csv.no_column", { column: left < 0 ? x : y });
     const n = values.shape[0];
-    const points = Float64Array.from({ length: 2 * n }, (_, at) => values[(at >> 1) * names.length + (at % 2 ? right : left)]);
+    const place = (at) => (at >> 1) * names.length + (at % 2 === 0 ? left : right);
+    const points = Float64Array.from({ length: 2 * n }, (_, at) => values[place(at)]);
     return { x, y, points: Object.assign(points, { shape: [n, 2] }), ...rest };
   };
 
