@@ -229,6 +229,23 @@ def test_large_pictures_become_smaller() -> None:
     assert reduced(bounded(found, Notes()).pixels, 64).shape == (1, 64, 38, 3)
 
 
+@pytest.mark.parametrize("layout", ["columns", "matrix"])
+def test_numbers_are_found_in_either_layout_of_the_inputs(tmp_path: Path, layout: str) -> None:
+    model = Model(open_model(make_table(layout).data), threads=1)
+    header = "bill length (mm),resident,岛屿,seen,mass,label,born,species"
+    (tmp_path / "rows.csv").write_text(
+        f"{header}\n39.5,yes,Dream,2026-11-23,3750,p,2001-01-01,Adelie\n", encoding="utf-8"
+    )
+
+    found = shown_data(model, str(tmp_path / "rows.csv"), Notes())
+
+    assert {name: values.tolist() for name, values in found.numbers.items()} == {
+        "bill length (mm)": [39.5], "mass": [3750.0],
+    }  # fmt: skip
+    assert found.cells is not None
+    assert found.cells["岛屿"] == ["Dream"]
+
+
 def test_columns_hold_whole_rows_only(penguins: Explored) -> None:
     found = answer(penguins.columns("bill_length_mm", "body_mass_g"))
 

@@ -18,7 +18,7 @@ from PIL import Image
 from served import TOKEN, exploring
 from softclass.server.explore import Explored
 from softclass.server.page import exported_page
-from web.explored import explored_images, explored_table
+from web.explored import COLUMN, explored_images, explored_table
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -129,6 +129,23 @@ def test_one_file_says_that_a_table_is_answered_by_its_server_alone(
     text = settled(page_at("p=digit&lang=en", address=addresses["table file"]), answered=False)
 
     assert "only while softclass explore runs" in text
+
+
+COLUMNS = """async names => {
+  const source = (await import("softclass/source")).createSource();
+  const found = await source.columns(...names);
+  return { ...found, points: Array.from(found.points), targets: Array.from(found.targets), shape: found.points.shape };
+}"""
+
+
+def test_one_file_gives_the_columns_that_the_server_gives(
+    page_at: Callable[..., Any], addresses: dict[str, str]
+) -> None:
+    served = page_at(f"token={TOKEN}", address=addresses["table"]).evaluate(COLUMNS, ["depth", COLUMN])
+    file = page_at(address=addresses["table file"]).evaluate(COLUMNS, ["depth", COLUMN])
+
+    assert served["shape"] == [90, 2]
+    assert served == file
 
 
 def test_a_file_has_the_language_it_was_made_in(page_at: Callable[..., Any], addresses: dict[str, str]) -> None:

@@ -161,7 +161,7 @@ export function createSource() {
     const n = values.shape[0];
     const place = (at) => (at >> 1) * names.length + (at % 2 === 0 ? left : right);
     const points = Float64Array.from({ length: 2 * n }, (_, at) => values[place(at)]);
-    return { x, y, points: Object.assign(points, { shape: [n, 2] }), ...rest };
+    return { names: [x, y], points: Object.assign(points, { shape: [n, 2] }), ...rest };
   };
 
   const forward = async (input) => {
