@@ -356,16 +356,8 @@ def certify(
     if gap <= goal:
         return Certificate(gap, "duality"), None, _moved(solution, theta, value, gradient)
     if loss.wide and trusted:
-        for _ in range(WIDE_STEPS):
-            step = refined_step(loss, theta, gradient)
-            gap = min(gap, duality_gap(loss, theta, value, gradient, dual=linearised_dual(loss, theta, step)))
-            if gap <= goal:
-                return Certificate(gap, "duality"), None, _moved(solution, theta, value, gradient)
-            found = line_search(loss, theta, step, value, float(np.vdot(step, gradient)), first=1.0, curvature=STEEP)
-            if found is None or found[1] > value:
-                break
-            lowest, (theta, value, gradient) = value - gap, found
-            gap = value - lowest
+        certificate, better = _certify_wide(loss, _moved(solution, theta, value, gradient), gap, goal)
+        return certificate, None, better
     lowest, hessian, bound = value - gap, None, np.inf
     is_small = theta.size <= NEWTON_NUMBERS and len(loss.targets) * theta.size**2 <= BOUND_WORK
     before = np.inf
@@ -393,6 +385,31 @@ def certify(
     if trusted:
         return Certificate(min(gap, _cautious(estimate, value)), "decrement"), hessian, solution
     return (Certificate(gap, "duality") if np.isfinite(gap) else NOTHING), hessian, solution
+
+
+def _certify_wide(loss: LinearLoss, solution: Solution, gap: float, goal: float) -> tuple[Certificate, Solution]:
+    """Certify by the linearised dual after a few Newton steps.
+
+    Where that fails, far rows decide, for which estimates are too small: the gap is not said to be below the goal.
+    """
+    theta, value, gradient = solution.theta, solution.value, solution.gradient
+    lowest, largest = value - gap, max(solution.decrement, goal / CAUTION)
+    for _ in range(WIDE_STEPS):
+        step = refined_step(loss, theta, gradient)
+        slope = float(np.vdot(step, gradient))
+        largest = max(largest, -0.5 * slope)
+        lowest = max(lowest, value - duality_gap(loss, theta, value, gradient, dual=linearised_dual(loss, theta, step)))
+        found = None
+        if value - lowest > goal and slope < 0:
+            found = line_search(loss, theta, step, value, slope, first=1.0, curvature=STEEP)
+        if found is None or found[1] > value:
+            break
+        theta, value, gradient = found
+    gap = value - lowest
+    solution = _moved(solution, theta, value, gradient)
+    if gap <= max(goal, _cautious(largest, value)):
+        return Certificate(gap, "duality"), solution
+    return Certificate(_cautious(largest, value), "decrement"), solution
 
 
 def _cautious(estimate: float, value: float) -> float:

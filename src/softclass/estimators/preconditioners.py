@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy import linalg
 
 from softclass.estimators.linear_loss import LinearLoss
+from softclass.estimators.parallel import Workers
 from softclass.estimators.scaling import Array
 
 Apply = Callable[[Array], Array]
@@ -94,7 +95,7 @@ def block_inverse(loss: LinearLoss, theta: Array, variance: Array, shrink: float
         return _inverted(
             np.stack([block.astype(np.float64) for block in loss.workers.map(block_of, range(len(theta)))])
         )
-    return _solved(list(loss.workers.map(lambda row: _unit_factor(block_of(row)), range(len(theta)))))
+    return _solved(list(loss.workers.map(lambda row: _unit_factor(block_of(row)), range(len(theta)))), loss.workers)
 
 
 def _inverted(blocks: Array) -> Apply:
@@ -174,7 +175,7 @@ def _unit_factor(block: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray
     return _factor(block)[0], root
 
 
-def _solved(factors: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]) -> Apply:
+def _solved(factors: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]], workers: Workers) -> Apply:
     """Return the solves with large blocks, in the precision of their factors.
 
     One gradient after the other: for two of them at once LAPACK takes more than twice as long.
@@ -183,10 +184,14 @@ def _solved(factors: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]]) -> Apply:
 
     def apply(gradients: Array) -> Array:
         steps = np.empty_like(gradients)
-        for row, (factor, root) in enumerate(factors):
+
+        def run(row: int) -> None:
+            factor, root = factors[row]
             right = (gradients[..., row, :] / root).astype(root.dtype, copy=False).reshape(-1, len(root))
             found = [solve(factor, solve(factor, one, lower=1), lower=1, trans=1) for one in right]
             steps[..., row, :] = np.reshape(found, gradients[..., row, :].shape) / root
+
+        list(workers.map(run, range(len(factors))))
         return steps
 
     return apply
