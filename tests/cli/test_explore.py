@@ -175,6 +175,22 @@ def test_it_serves_until_it_is_stopped_and_says_nothing_more(
     assert (process.returncode, out, err) == (0, "", "")
 
 
+def test_the_browser_is_started_without_the_token(run: Path, tmp_path: Path) -> None:
+    """What a browser is started with stands in the list of processes."""
+    code = (
+        "import sys, webbrowser; from softclass.cli.main import main;"
+        "webbrowser.open = lambda address: print(address) or (_ for _ in ()).throw(KeyboardInterrupt);"
+        f"sys.exit(main(['explore', {str(run)!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    printed, _, opened = done.stdout.splitlines()
+
+    place, _, token = printed.split()[-1].partition("#token=")
+    assert opened.startswith(f"{place}/open/")
+    assert token not in opened
+    assert done.stderr == ""
+
+
 def test_the_demo_needs_no_token(served: Callable[..., Any]) -> None:
     _, address = served()
 

@@ -260,3 +260,18 @@ def test_a_bug_in_an_answer_is_told_to_the_terminal_and_to_nobody_else(monkeypat
     assert answer.status == 500
     assert b"secret" not in answer.body
     assert [type(bug) for bug in bugs] == [ZeroDivisionError]
+
+
+def test_the_key_opens_the_page_with_its_token_once() -> None:
+    class Silent:
+        def __getattr__(self, name: str) -> Any:
+            raise AssertionError(name)
+
+    page = served_page("server")
+    with serving(lambda port: create_app(page, Silent(), TOKEN, lambda error: None, key="k" * 43)) as port:
+        paths = ["/explore/open/" + key for key in ("", "x" * 43, "k" * 42, "k" * 43, "k" * 43)]
+        answers = [ask(port, path, token=None) for path in paths]
+
+    assert [answer.status for answer in answers] == [404, 404, 404, 303, 404]
+    assert answers[3].headers["location"] == f"/explore#token={TOKEN}"
+    assert [TOKEN in str(answer) for answer in answers] == [False, False, False, True, False]

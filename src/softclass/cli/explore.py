@@ -114,7 +114,7 @@ def _with_data(model: str) -> str:
 def _serve(explored: Explored | None, language: str | None, port: int, browser: bool, screen: Screen) -> None:
     """Serve the page until somebody stops it."""
     from softclass.cli.failure import traceback_text
-    from softclass.server.app import HOST, create_app, limited, listen, make_server
+    from softclass.server.app import HOST, OPEN, create_app, limited, listen, make_server
     from softclass.server.page import served_page
 
     def tell(error: Exception) -> None:
@@ -130,11 +130,12 @@ def _serve(explored: Explored | None, language: str | None, port: int, browser: 
         screen.document({"address": whole})
         screen.labelled("page", whole)
         screen.labelled("stop", "Ctrl-C")
-        app = create_app(page, explored, token, tell)
+        key = None if token is None or not browser else secrets.token_urlsafe(TOKEN_BYTES)
+        app = create_app(page, explored, token, tell, key=key)
         if browser:
             import webbrowser
 
-            webbrowser.open(whole)
+            webbrowser.open(address if key is None else f"http://{HOST}:{number}{OPEN}{key}")
         make_server(limited(app, number)).run(sockets=[listening])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import signal
 import socket
 import threading
@@ -25,6 +26,7 @@ from softclass.server.page import ASSETS, Page, assets
 
 HOST = "127.0.0.1"
 API = "/explore/api/"
+OPEN = "/explore/open/"
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\nretry-after: 1\r\n\r\n"
 TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
@@ -48,7 +50,9 @@ class Answers(Protocol):
         """All activations for one image or row."""
 
 
-def create_app(page: Page, answers: Answers | None, token: str | None, tell: Callable[[Exception], None]) -> Starlette:
+def create_app(
+    page: Page, answers: Answers | None, token: str | None, tell: Callable[[Exception], None], *, key: str | None = None
+) -> Starlette:
     """
     Return the application without its limits.
 
@@ -62,6 +66,9 @@ def create_app(page: Page, answers: Answers | None, token: str | None, tell: Cal
         What a request for the answers must bear.
     tell : callable
         Gets an exception that nobody expected: a bug.
+    key : str, optional
+        What opens the page with its token, once: the address that a browser is started with can be read by every user
+        of the machine, so the token does not stand in it.
 
     Returns
     -------
@@ -91,6 +98,8 @@ def create_app(page: Page, answers: Answers | None, token: str | None, tell: Cal
     routes = [Route("/", first), Route("/explore", whole), Route(f"{ASSETS}{{name:path}}", asset)]
     if answers is not None:
         routes += _routes(answers, token or "")
+    if key is not None:
+        routes.append(Route(f"{OPEN}{{key}}", _opening(key, token or "")))
 
     async def refused(request: Request, error: Exception) -> Response:
         return _refusal_response(_as_refusal(error, tell))
@@ -99,6 +108,19 @@ def create_app(page: Page, answers: Answers | None, token: str | None, tell: Cal
     app = Starlette(routes=routes, exception_handlers=dict.fromkeys([*kinds, Exception], refused))
     app.router.redirect_slashes = False
     return app
+
+
+def _opening(key: str, token: str) -> Callable[[Request], Awaitable[Response]]:
+    """Return the endpoint that leads to the page with its token, for the first who has the key."""
+    left = [key]
+
+    async def endpoint(request: Request) -> Response:
+        if not left or not hmac.compare_digest(request.path_params["key"].encode(), left[0].encode()):
+            raise HTTPException(404)
+        left.clear()
+        return RedirectResponse(f"/explore#token={token}", status_code=303, headers=SAFE_HEADERS)
+
+    return endpoint
 
 
 def _routes(answers: Answers, token: str) -> list[Route]:
