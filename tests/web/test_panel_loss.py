@@ -110,11 +110,17 @@ def test_the_flow_is_the_change_of_p(page_at: Open) -> None:
     assert np.array(rows) == pytest.approx(np.stack(flows, axis=1), abs=6e-7)
 
 
-def test_scores_without_probabilities_break_nothing(page_at: Open) -> None:
-    page = page_at("p=loss&z=1e308,1e308,0&T=0.05")
+def test_scores_whose_quotient_by_the_temperature_overflows(page_at: Open) -> None:
+    page = page_at("p=loss&z=1e308,-1e308,1e308&T=0.05&t=0")
+    found = readings(page)
+    shares = [float(row[1]) for row in table(page, "loss-gradients")]
 
-    assert page.locator(".readings dd").first.evaluate("one => one.firstChild.data") == "NaN"
-    assert page.locator("[data-figure=loss-flow] .handle").count() == 0
+    # p = (1/2, 0, 1/2): the gradients are p - y and J (p - y) with J = [[1, -1], [-1, 1]] / 4, over T.
+    assert shares == [0.5, 0, 0.5]
+    assert found == pytest.approx([np.log(2), 0.25, 20 * np.sqrt(0.5), 20 * np.sqrt(0.125)], abs=6e-4)
+    page.locator(".segments").get_by_text("B", exact=True).click()
+    page.locator(".readings dd", has_text="∞").first.wait_for()
+    assert page.locator("[data-figure=loss-flow] .handle").count() == 2
 
 
 def test_chinese(page_at: Open) -> None:

@@ -187,6 +187,42 @@ def test_another_panel_stops_a_run(page_at: Open) -> None:
 # ---- the network
 
 
+def test_the_scale_of_the_shown_network_is_marked(page_at: Open) -> None:
+    page = opened(page_at, "&run=network&s=2")
+    marked = page.locator("[data-key=s] label:has(:checked)")
+    usual = marked.all_text_contents()
+    go(page, "&run=network&s=26")
+
+    assert (usual, marked.all_text_contents()) == (["1 ×"], ["30 ×"])
+    page.locator("[data-key=s]").get_by_text("10 ×").click()
+    page.wait_for_url("**s=10*")
+
+
+def test_a_formula_is_that_of_the_experiment(page_at: Open) -> None:
+    page = opened(page_at, "")
+    found = {}
+    for run in ("logits", "neuron", "plane", "network"):
+        go(page, f"&run={run}")
+        found[run] = page.locator(".formula math").all_text_contents()
+    pushes = ["gCE=p−y", "gSE=J(p−y)", "Jij=pi(δij−pj)"]
+
+    assert [found["logits"][0], found["neuron"][0]] == ["TSE≈cKemsη", "TSE=F(z0)−F(z1)sη"]
+    assert (found["plane"], found["network"]) == (pushes, pushes)
+
+
+@pytest.mark.parametrize("fragment", ["", "&m=13.8", "&run=neuron&m=8&eta=0.05"])
+def test_words_stay_within_the_picture_of_a_phone(page_at: Open, fragment: str) -> None:
+    page = opened(page_at, fragment, width=360)
+    read = """picture => { const { left, right } = picture.getBoundingClientRect();
+      return [...picture.querySelectorAll("text")].filter((words) => {
+        const box = words.getBoundingClientRect();
+        return box.left < left - 1 || box.right > right + 1;
+      }).map((words) => words.textContent); }"""
+
+    for picture in page.locator("[data-figure] svg.picture").all():
+        assert picture.evaluate(read) == []
+
+
 def test_the_nearest_network_is_shown_and_said(page_at: Open) -> None:
     page = opened(page_at, "&run=network&s=7&step=30&loss=ce,se")
     hint = page.locator("[data-figure=slow-network] .hint").text_content()

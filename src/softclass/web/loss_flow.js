@@ -71,8 +71,8 @@ export function triangles(place) {
       wrong.textContent = t("loss.flow.three", { K: now.p.length });
       return;
     }
-    const { scores, p, wanted } = now;
-    const paths = [pathOf(scores, wanted, crossEntropy), pathOf(scores, wanted, squaredError)];
+    const { distances, p, wanted } = now;
+    const paths = [pathOf(distances, wanted, crossEntropy), pathOf(distances, wanted, squaredError)];
     const tables = [flowAt(p, wanted, false), flowAt(p, wanted, true)];
     const wide = (width) => width >= 560;
     const sideOf = (width) => (wide(width) ? (width - 40) / 2 : Math.min(width, 420)) - 24;
@@ -115,7 +115,6 @@ function fieldOf({ left, top, side, wanted, look }) {
 
 /** What lies over the field: these scores, and where they go. */
 function wayOf(at, { p }, path, look) {
-  if (!p.every(Number.isFinite)) return []; // two infinite scores have no probabilities
   const [cx, cy] = at(p);
   return [line(path.map(at), STYLES[look]), svg("circle", { class: "handle", cx, cy, r: 7 })];
 }

@@ -7,7 +7,7 @@ import { frac, math, row, sub, sum, sup } from "softclass/formulas";
 import { VARIANTS, crossEntropy, distribution, lossVariant, squaredError } from "softclass/loss";
 import { bars, label, linear } from "softclass/plots";
 import { PRECISIONS } from "softclass/precision";
-import { softmax } from "softclass/softmax";
+import { fromMaximum, softmax } from "softclass/softmax";
 import { letter, register } from "softclass/text";
 import { words } from "softclass/text_loss";
 
@@ -17,17 +17,22 @@ export const fields = ["z", "T", "t", "smooth", "dtype"];
 
 const MOST = 10;
 
-/** All numbers of the panel for one state; gradients are those at z, so the temperature divides them. */
+/**
+ * All numbers of the panel for one state; gradients are those at z, so the temperature divides them. Losses do not
+ * depend on a shift of the scores, so they are computed from `distances`: z less its largest, then divided by T. The
+ * other way round z / T may overflow. The ways of writing take `scores`, whose size is what they differ by.
+ */
 function compute(z, T, t, smooth) {
   const target = Math.min(t, z.length - 1);
   const scores = z.map((score) => score / T);
+  const { distances } = fromMaximum(z, T);
   const wanted = distribution(target, z.length, smooth);
   const at = ({ loss, gradient }) => ({ loss, gradient: gradient.map((g) => g / T) });
-  const [ce, se] = [at(crossEntropy(scores, wanted)), at(squaredError(scores, wanted))];
-  const p = softmax(scores);
+  const [ce, se] = [at(crossEntropy(distances, wanted)), at(squaredError(distances, wanted))];
+  const p = softmax(z, T);
   const wrong = p.map((_, i) => i).filter((i) => i !== target);
   const rival = wrong.reduce((best, i) => (z[i] > z[best] ? i : best), wrong[0]);
-  return { z, T, target, smooth, scores, wanted, p, ce, se, rival };
+  return { z, T, target, smooth, scores, distances, wanted, p, ce, se, rival };
 }
 
 /** Build the panel into place.main. */
@@ -196,8 +201,8 @@ function ways(place) {
   const hint = element("p", { class: "hint" }, t("loss.ways.hint"));
   const card = element("section", { class: "card stack" }, element("h2", {}, t("loss.ways")), types, frame, hint);
   const show = (now, dtype) => {
-    const { scores, target, rival } = now;
-    const exact = crossEntropy(scores, target).gradient;
+    const { scores, distances, target, rival } = now;
+    const exact = crossEntropy(distances, target).gradient;
     const names = { truth: letter(target), other: letter(rival) };
     const columns = ["way", "loss", "verdict", "true", "rival"].map((name) => t(`loss.ways.${name}`, names));
     head.replaceChildren(...columns.map((name) => element("th", { scope: "col" }, name)));

@@ -16,6 +16,7 @@ export const fields = ["run", "m", "K", "eta", "loss", "rate", "s", "seed", "ste
 const GIVEN = ["run", "m", "K", "eta", "loss", "rate", "s", "seed"];
 const RUNS = ["neuron", "logits", "plane", "network"];
 const HEADS = { ce: "softmax_ce", se: "softmax_se", sigmoid_ce: "sigmoid_ce", sigmoid_se: "sigmoid_se" };
+const SCALES = [1, 10, 30]; // of the networks that were run
 const AT_ONCE = 3; // milliseconds of measuring before the first picture
 const GROWTH = 1.04; // a playing run goes on by one step, or by this factor, a frame
 
@@ -83,10 +84,10 @@ function inputs(place) {
     const label = t("slow.s");
     scale.replaceChildren(
       run === "network"
-        ? choice(place, {
+        ? choice(nearest(place), {
             key: "s",
             label,
-            options: [1, 10, 30].map((value) => ({ value, label: t("slow.times", { value }) })),
+            options: SCALES.map((value) => ({ value, label: t("slow.times", { value }) })),
           })
         : slider(place, { key: "s", label, hint: t("slow.s.hint"), min: 0, max: 30, step: 0.25 }),
     );
@@ -99,6 +100,16 @@ function inputs(place) {
   const run = choice(place, { key: "run", label: t("slow.run"), options: options(RUNS, "run") });
   return element("div", { class: "card stack" }, run, grid, losses, rate);
 }
+
+/** The entry of a list that is nearest to a number. */
+const nearestOf = (list, wanted) =>
+  list.reduce((best, value) => (Math.abs(value - wanted) < Math.abs(best - wanted) ? value : best));
+
+/** A place whose start scale is that of the network which is shown for it. */
+const nearest = (place) => ({
+  ...place,
+  watch: (needs, tell) => place.watch(needs, (s) => tell(nearestOf(SCALES, s))),
+});
 
 /**
  * What the run buttons drive: the step of the store, a little faster from frame to frame.
@@ -269,7 +280,7 @@ function precomputed({ place, player, readings, position, room }) {
       }
       if (mine !== turn) return;
       const scales = [...new Set(curves.runs.map((run) => run.start_scale))];
-      const near = scales.reduce((best, scale) => (Math.abs(scale - s) < Math.abs(best - s) ? scale : best));
+      const near = nearestOf(scales, s);
       const of = (name) => curves.runs.find((run) => run.start_scale === near && run.head === HEADS[name]);
       shown = shownLosses("network", loss).map((name) => ({ loss: name, ...of(name) }));
       const facts = { scale: near, eta: curves.learning_rate, seeds: curves.seeds.length };

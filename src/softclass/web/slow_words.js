@@ -18,6 +18,12 @@ const classFormula = () => [
   ),
 ];
 const between = (name) => row(name, "(", sub("z", "0"), ")", "−", name, "(", sub("z", "1"), ")");
+/** Where no time is known in closed form: what the two losses push by. */
+const pushFormula = () => [
+  math(gradient("CE"), "=", "p", "−", "y"),
+  math(gradient("SE"), "=", "J", "(", "p", "−", "y", ")"),
+  math(sub("J", "ij"), "=", sub("p", "i"), "(", sub("δ", "ij"), "−", sub("p", "j"), ")"),
+];
 const neuronFormula = () => [
   math(time("SE"), "=", frac(between("F"), row("s", "η"))),
   math(time("CE"), "=", frac(between("G"), row("s", "η"))),
@@ -44,6 +50,8 @@ const integrals = () => [
   math("G", "(", "u", ")", "=", "u", "−", power(row("−", "u"))),
 ];
 
+const FORMULAS = { neuron: neuronFormula, logits: classFormula, plane: pushFormula, network: pushFormula };
+
 /**
  * Fill the right column with what holds for every setting, and return a function that adds what holds for one: three
  * sentences and the formulas. It is called with every move of a slider, so it changes nothing that stays.
@@ -57,7 +65,7 @@ export function explain(place) {
     const places = { K: integer(K), c: number(escapeConstant(K), 4), m: number(m, 2) };
     const sentences = [1, 2, 3].map((i) => t(`slow.notice.${run}.${i}`, places));
     if (sentences.join() !== said) side.notice(...sentences);
-    if (run !== experiment) side.formula(...(run === "neuron" ? neuronFormula() : classFormula()));
+    if (run !== experiment) side.formula(...FORMULAS[run]());
     [said, experiment] = [sentences.join(), run];
   };
 }
