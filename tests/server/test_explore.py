@@ -367,6 +367,7 @@ def test_a_bundle_without_examples_holds_nothing_of_the_rows(penguins: Explored)
 
     assert (rows["rows"], rows["thumbnails"], rows["places"]) == (None, None, None)
     assert "columns" not in bundle
+    assert "forward" not in bundle
     assert bundle["model"]["number_columns"] == []
     assert "line 2" not in json.dumps(bundle)
 
@@ -374,8 +375,19 @@ def test_a_bundle_without_examples_holds_nothing_of_the_rows(penguins: Explored)
 def test_what_a_bundle_holds_is_named(penguins: Explored) -> None:
     assert contents_of(penguins.bundle(examples=True)) == (
         "facts of penguins and the names of its 3 classes; the names, ranges and categories of its 7 columns; "
-        "logits, labels, cells and places of 344 rows of penguins.csv; 5 columns of numbers"
+        "logits, labels, cells and places of 344 rows of penguins.csv; what the model computes for 100 of them; "
+        "5 columns of numbers"
     )
+
+
+def test_a_bundle_answers_the_first_rows_of_a_table_as_the_server_does(penguins: Explored) -> None:
+    known = penguins.bundle(examples=True)["forward"]
+
+    answers = [json.loads(penguins.forward(json.dumps({"row": one["row"]}).encode())) for one in known]
+
+    assert [one["answer"] for one in known] == answers
+    assert len(known) == 100
+    assert known[3]["row"]["bill_length_mm"] == "NA"
 
 
 def test_the_columns_of_a_bundle_are_those_of_the_route(penguins: Explored) -> None:

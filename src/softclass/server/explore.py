@@ -25,6 +25,8 @@ from softclass.server.requests import one_of, read_image, read_json, read_row
 SCHEMA = 1
 MAX_POINTS = 20_000  # of the plane; beyond, a seeded sample
 MAX_VALUES = 4_000_000  # numbers in the answer to one input
+MAX_ANSWERED = 100  # rows of a table that an exported page can answer without a server
+MAX_ANSWERED_VALUES = 100_000  # numbers in these answers
 MAX_EXPORTED_NUMBERS = 40  # columns of numbers that an exported page holds
 SHIPPED = ("digits", "curves", "iris")  # parts of the demo that every page has
 
@@ -128,8 +130,30 @@ class Explored:
             found["columns"] = _all_columns(numbers, rows_of_columns)
         else:
             found["model"] = {**self._facts, "number_columns": []}
+        if examples:
+            found["forward"] = self._answered_rows()
         shipped = demo_bundle()
         return {**encoded(found), **{name: shipped[name] for name in SHIPPED if name in shipped}}
+
+    def _answer(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
+        """Every activation for one input, and what the model says."""
+        with self._lock:  # the first call opens the session
+            values = self._drawn.activations(feeds)
+        activations = {layer.name: values[layer.name] for layer in self._drawn.layers}
+        return {"activations": activations, **{name: values[name] for name in ("logits", "probabilities", "label")}}
+
+    def _answered_rows(self) -> list[dict[str, Any]]:
+        """The first rows of a table with the answers that a page without a server could not work out."""
+        rows = next((one for one in self._evaluations.values() if one.cells is not None), None)
+        if rows is None or rows.cells is None or self._drawn.has_weights:
+            return []
+        names = [column.name for column in self._model.manifest.schema().columns]
+        count = min(len(rows.targets), MAX_ANSWERED, MAX_ANSWERED_VALUES // self._drawn.n_values)
+        found = []
+        for at in range(count):
+            row = {name: rows.cells[name][at] or None for name in names}
+            found.append({"row": row, "answer": self._answer(read_row(row, self._model.manifest))})
+        return found
 
     @cached_property
     def _facts(self) -> dict[str, Any]:
@@ -243,6 +267,8 @@ def contents_of(bundle: Mapping[str, Any]) -> str:
             what += ["pictures"] if answer.get("thumbnails") else []
             what += ["places"] if answer.get("places") else []
             parts.append(f"{_listed(what)} of {answer['n']:,} rows of {shown(answer['name'])}")
+    if bundle.get("forward"):
+        parts.append(f"what the model computes for {len(bundle['forward']):,} of them")
     if "columns" in bundle:
         parts.append(f"{len(bundle['columns']['names']):,} columns of numbers")
     return "; ".join(parts)
