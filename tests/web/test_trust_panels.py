@@ -253,7 +253,7 @@ def test_a_table_of_predictions_is_opened(page_at: Open, own_rows: tuple[np.ndar
     expected = count_sets(fitted.sets(logits[~roles], coverage="0.9"), targets[~roles])
     page = page_at(f"p=sets&{DIGITS}")
     opened(page, table_of(logits, targets, roles))
-    page.get_by_text("200 rows to judge by, 100 to calibrate on; 3 classes.").wait_for()
+    page.get_by_text("Rows to judge by: 200; to calibrate on: 100. Classes: 3.").wait_for()
 
     assert f"{expected.covered} of 200 sets hold" in reading(page, "coverage")
     assert "my rows" not in page.url
@@ -273,7 +273,7 @@ def test_without_marked_rows_a_random_half_calibrates(page_at: Open, own_rows: t
     page.get_by_text("a random half", exact=True).click()
     page.wait_for_url("**calib=7**")
 
-    assert "150 rows to judge by, 150 to calibrate on" in page.locator(".said").inner_text()
+    assert "Rows to judge by: 150; to calibrate on: 150." in page.locator(".said").inner_text()
     assert (reading(page, "coverage"), page.locator("[data-key=calib] .box").input_value()) == (first_half, "7")
 
 
@@ -287,10 +287,22 @@ def test_a_file_that_cannot_be_used_is_refused_with_a_sentence(page_at: Open) ->
 
 def test_what_does_not_exist_is_passed_over(page_at: Open) -> None:
     page = page_at("p=mistakes&set=nothing&class=4000&cell=4000,1")
+    said = page.locator(".said", has_text="The rows that the address names are not here")
 
+    assert "Shown are those of “digits-cnn”." in said.inner_text()
     assert page.locator("[data-part=worst] h2").inner_text() == "The 20 rows with the largest loss"
     assert page.locator("[data-part=cell]").is_hidden()
     assert page.locator("[data-key=set] select").evaluate("list => list.selectedOptions[0].textContent") == "digits-cnn"
+
+
+def test_the_missing_set_is_forgotten_once_another_is_chosen(page_at: Open) -> None:
+    page = page_at("p=mistakes&set=nothing")
+    page.locator("[data-key=set] select").select_option(label="digits-softmax")
+    page.wait_for_url("**set=digits-softmax")
+    page.locator("[data-reading=accuracy] dd", has_text="95.3 %").wait_for()
+
+    assert "not here" not in page.locator(".said").inner_text()
+    assert "not here" not in page_at("p=mistakes").locator(".said").inner_text()
 
 
 def test_controls_can_be_hidden(page_at: Open) -> None:
@@ -366,7 +378,7 @@ def test_all_rows_marked_for_calibration_leave_nothing_to_judge_by(
     page.locator("dl.readings").wait_for()
 
     assert shown == 0
-    assert "150 rows to judge by" in page.locator(".said").inner_text()
+    assert "Rows to judge by: 150" in page.locator(".said").inner_text()
 
 
 def test_too_few_calibration_rows_give_full_sets_and_that_is_said(
@@ -402,6 +414,64 @@ def test_many_classes_with_their_largest_logits_only(page_with: Callable[..., Pa
 
     assert found == dict.fromkeys(("sets", "mistakes", "reliability"), (True, 1, True))
     assert f"{log_loss(logits[::2], targets[::2]).value:.4f}" == first(page, "loss")[0]
+
+
+def test_sizes_of_large_sets_share_columns_of_one_width(page_with: Callable[..., Page]) -> None:
+    random = np.random.default_rng(5)
+    logits = random.normal(size=(120, 200)).astype(np.float32)
+    targets = (logits + random.gumbel(size=logits.shape)).argmax(axis=1)
+    roles = np.arange(120) % 2
+    cells = {"columns": [f"column {at}" for at in range(20)], "cells": [["a value of a cell"] * 20] * 120}
+    page = page_with("p=sets&alpha=20", answer_with(logits, targets, roles, rows=cells))
+    rows = np.array([[int(cell) for cell in row] for row in saved(page, "sizes")])
+    wide = -(-len(rows) // 24)
+    joined = [rows[at : at + wide].sum(axis=0)[1:] for at in range(0, len(rows), wide)]
+    most = max(count for count, _ in joined)
+    picture = page.locator("[data-figure=sizes] svg.picture")
+    heights = [
+        picture.locator(f"rect.bar.{look}").evaluate_all("all => all.map((bar) => Number(bar.getAttribute('height')))")
+        for look in ("c0", "c1")
+    ]
+    names = picture.locator(".tick").all_text_contents()
+    said = page.locator("[data-part=large] td:nth-child(4)").first
+
+    assert wide > 1
+    # 280 pixels less 44 below and 40 above; the last bar of the second look is that of the legend.
+    for column, found in ((0, heights[0]), (1, heights[1][:-1])):
+        wanted = [196 * counts[column] / most for counts in joined if counts[column] > 0]
+        assert found == pytest.approx(wanted)
+    assert names[:2] == [f"0–{wide - 1}", names[1]]
+    assert all(int(name.split("–")[1]) - int(name.split("–")[0]) == wide - 1 for name in names)
+    assert said.bounding_box()["width"] >= 200
+
+
+STRUCK = """([figure, words]) => {
+  const picture = document.querySelector(`[data-figure=${figure}] svg.picture`);
+  const nodes = [...picture.querySelectorAll("*")];
+  const text = nodes.findLast((node) => node.localName === "text" && node.textContent.startsWith(words));
+  const box = text.getBoundingClientRect();
+  return nodes.filter((node, at) => {
+    const other = node.getBoundingClientRect();
+    const isOver = other.left > box.left && other.right < box.right && other.top < box.bottom - 3 &&
+      other.bottom > box.top + 3;
+    const isBehind = at < nodes.indexOf(text) && text.classList.contains("halo");
+    return node.matches("line, .theory") && isOver && !isBehind;
+  }).length;
+}"""
+
+
+def test_no_line_strikes_the_words_of_a_figure_out(page_with: Callable[..., Page]) -> None:
+    random = np.random.default_rng(3)
+    logits = random.normal(size=(400, 3))
+    targets = (logits * 5 + random.gumbel(size=logits.shape)).argmax(axis=1)
+    page = page_with("p=reliability", answer_with(logits, targets, np.arange(400) % 2))
+    page.locator("[data-figure=temperature] svg text", has_text="T*").wait_for()
+    struck = page.evaluate(STRUCK, ["temperature", "log loss"])
+    star = first(page, "star")[0]
+    moved(page, "p=sets&alpha=10")
+
+    assert 0.15 < float(star) < 0.3  # where the title of the axis stands
+    assert (struck, page.evaluate(STRUCK, ["coverage", "measured"])) == (0, 0)
 
 
 def test_a_model_without_labelled_rows_says_so(page_with: Callable[..., Page]) -> None:

@@ -289,8 +289,8 @@ function showCurve(place, made, { calibration, test, T, best }) {
       const y = linear([0, highest], [height - 42, 34]);
       const drawn = (points) => points.map(([at, loss]) => [x(at), loss > highest ? NaN : y(loss)]);
       const marked = (at, words, above) => [
-        svg("line", { class: "axis", x1: x(at), x2: x(at), y1: y.range[0], y2: y.range[1] }),
-        label(words, x(at) + 5, y.range[1] + above, { style: "strong" }),
+        svg("line", { class: "axis", x1: x(at), x2: x(at), y1: y.range[0], y2: y.range[1] + above - 12 }),
+        label(words, x(at) + 5, y.range[1] + above, { style: "strong halo" }),
       ];
       const legend = series.flatMap(({ style, name }, i) => [
         line(
@@ -305,10 +305,10 @@ function showCurve(place, made, { calibration, test, T, best }) {
       const now = Math.min(Math.max(T, LEAST_T), MOST_T);
       return [
         axes({ x, y, width, height, xLabel: t("reliability.curve.x"), format: (value) => number(value, 2), yTicks: 5 }),
-        label(t("reliability.curve.y"), 50, 48, { style: "muted" }),
         ...(best === null ? [] : marked(best.T, `T* = ${number(best.T, 2, true)}`, 28)),
         ...series.map(({ points, style }) => line(drawn(points), STYLES[style])),
         ...series.map(({ points, style }) => symbol(style, x(now), y(Math.min(between(points, now), highest)), 5)),
+        label(t("reliability.curve.y"), 50, 48, { style: "muted halo" }),
         ...legend,
       ];
     },

@@ -5,6 +5,7 @@ import { figure } from "softclass/figure";
 import { frac, math, row, sub } from "softclass/formulas";
 import { bars, label, line, linear, svg, symbol } from "softclass/plots";
 import { coverageBand, members, ownScores, quantile, rank, setScores, sets } from "softclass/prediction_sets";
+import { showSizes } from "softclass/set_sizes";
 import { register } from "softclass/text";
 import { words } from "softclass/text_sets";
 import { atTemperature } from "softclass/trust";
@@ -18,7 +19,6 @@ const KINDS = ["large", "missed", "empty"];
 const EXAMPLES = 6; // of each kind
 const NAMES = 5; // classes of a set that are named
 const CLASS_BARS = 20;
-const COLUMNS = 24; // of the histogram; larger sets share the last one
 
 /** Build the panel into place.main. */
 export function view(place) {
@@ -198,77 +198,8 @@ function showBand(place, made, { made: found, alpha, n }) {
         svg("line", { class: "axis", x1: x(coverage), x2: x(coverage), y1: 23, y2: top + 25 }),
         symbol(0, x(coverage), top + 25, 7),
         beside(wanted, t("sets.band.asked", { asked: asked(alpha) }), 15, "muted"),
-        beside(coverage, t("sets.band.measured", { coverage: percent(coverage) }), 33, "strong"),
+        beside(coverage, t("sets.band.measured", { coverage: percent(coverage) }), 33, "strong halo"),
         label(t("sets.band.range", ends), 26, height - 4, { style: "muted" }),
-      ];
-    },
-  });
-}
-
-function showSizes(place, made, { made: found }) {
-  const { t, integer } = place;
-  const missed = found.histogram.map(() => 0);
-  found.sizes.forEach((size, i) => {
-    missed[size] += found.contains[i] ? 0 : 1;
-  });
-  const frequent = found.histogram.reduce((best, count, size) => (count > found.histogram[best] ? size : best), 0);
-  const largest = found.histogram.length - 1;
-  const shown = Math.min(largest + 1, COLUMNS);
-  const join = (counts, size) =>
-    size < COLUMNS - 1 ? (counts[size] ?? 0) : counts.slice(size).reduce((sum, n) => sum + n, 0);
-  made.show({
-    summary: t("sets.histogram.summary", {
-      size: integer(frequent),
-      count: integer(found.histogram[frequent]),
-      n: integer(found.n),
-      largest: integer(largest),
-    }),
-    columns: [t("sets.histogram.axis"), t("sets.histogram.rows"), t("sets.histogram.missed")],
-    rows: found.histogram.map((count, size) => [String(size), count, missed[size]]),
-    marks(width, height) {
-      const columns = Math.max(shown, 4);
-      const y = linear([0, Math.max(...found.histogram)], [height - 44, 40]);
-      const pitch = (width - 60) / columns;
-      const thick = Math.min(pitch - 4, 56);
-      const column = (size) => {
-        const [count, without] = [join(found.histogram, size), join(missed, size)];
-        const [left, middle] = [48 + size * pitch + (pitch - thick) / 2, 48 + (size + 0.5) * pitch];
-        const name = size === COLUMNS - 1 && largest >= COLUMNS ? `≥ ${size}` : String(size);
-        const box = (value, upTo, style) =>
-          svg("rect", {
-            class: `bar ${style}`,
-            x: left,
-            y: y(upTo),
-            width: thick,
-            height: Math.max(y(upTo - value) - y(upTo), 0),
-          });
-        return [
-          ...(count > 0 ? [box(count, count, "fill c0")] : []),
-          ...(without > 0
-            ? [
-                box(without, without, "fill c1"),
-                svg("rect", { x: left, y: y(without), width: thick, height: y(0) - y(without), fill: "url(#missed)" }),
-              ]
-            : []),
-          ...(count > 0 && pitch >= 26 ? [label(integer(count), middle, y(count) - 6, { anchor: "middle" })] : []),
-          ...(shown <= 12 || size % 4 === 0
-            ? [label(name, middle, height - 26, { anchor: "middle", style: "tick" })]
-            : []),
-        ];
-      };
-      const stripes = svg(
-        "pattern",
-        { id: "missed", width: 8, height: 8, patternUnits: "userSpaceOnUse" },
-        svg("path", { class: "hatch", d: "M0 8L8 0" }),
-      );
-      return [
-        svg("defs", {}, stripes),
-        ...Array.from({ length: shown }, (_, size) => column(size)).flat(),
-        svg("line", { class: "axis", x1: 44, x2: width - 8, y1: y(0), y2: y(0) }),
-        svg("rect", { class: "bar fill c1", x: 4, y: 6, width: 12, height: 12 }),
-        svg("rect", { x: 4, y: 6, width: 12, height: 12, fill: "url(#missed)" }),
-        label(t("sets.histogram.missed"), 22, 17),
-        label(t("sets.histogram.axis"), width - 8, height - 6, { anchor: "end", style: "muted" }),
       ];
     },
   });

@@ -11,7 +11,8 @@ export const words = {
     "trust.class": "Class",
     "trust.class.top": "all classes",
     "trust.class.top_label": "the predicted class",
-    "trust.rows": "{test} rows to judge by, {calibration} to calibrate on; {classes} classes.",
+    "trust.rows": "Rows to judge by: {test}; to calibrate on: {calibration}. Classes: {classes}.",
+    "trust.lost": "The rows that the address names are not here; a file that was opened is gone after a reload. Shown are those of “{name}”.",
     "trust.sample": "A fixed random sample of {n} of {total} rows.",
     "trust.unknown": "{n} rows belong to a class that the model does not know. They count as wrong; log losses are over the others.",
     "trust.approximate":
@@ -47,6 +48,7 @@ export const words = {
     "trust.class.top": "所有类别",
     "trust.class.top_label": "预测的类别",
     "trust.rows": "{test} 行用于检验，{calibration} 行用于校准；共 {classes} 个类别。",
+    "trust.lost": "地址中指定的数据不在这里；打开过的文件在重新加载后就没有了。现在显示的是“{name}”。",
     "trust.sample": "从 {total} 行中固定随机抽取的 {n} 行。",
     "trust.unknown": "有 {n} 行属于模型不认识的类别，按错误计；对数损失只统计其余各行。",
     "trust.approximate": "行数与类别太多，这里每行只有最大的 20 个 logit 和全部 logit 的精确总和；其余类别视为相等，因此与 T 有关的结果都是近似值。",

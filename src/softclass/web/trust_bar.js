@@ -10,6 +10,8 @@ register(words);
 
 const SEED = 7; // of the random half when it is first asked for
 const LONG_NAMES = 80; // pixels that two names have beside each other below a small picture
+const WHAT = 2; // the column of an example that says what happened
+const LONG_TEXT = 160; // pixels; from here on that column keeps the width of several names
 const MOST_OPTIONS = 300; // above so many classes a number is typed
 
 /** A function that remembers its last answer while it is asked the same. */
@@ -81,6 +83,8 @@ export async function openTrust(place, { keys, controls = () => [], top, calibra
   let names = []; // {value, label}: what the address holds, and the name of the set
   let evaluation = null;
   let built = false;
+  let lost = false; // whether the address names a set that is not here
+  let instead = null; // what was put into the address for it
 
   async function listNames() {
     const [own, all] = [(await source.model()).evaluations, await source.evaluations()];
@@ -112,9 +116,10 @@ export async function openTrust(place, { keys, controls = () => [], top, calibra
       t("trust.rows", {
         test: place.integer(test.n),
         calibration: place.integer(calibration.n),
-        classes: test.classes,
+        classes: place.integer(test.classes),
       }),
     ];
+    if (lost) lines.push(t("trust.lost", { name: chosen().label }));
     if (unmarked) lines.push(t("trust.unmarked", { seed: SEED }));
     if (evaluation.total > evaluation.n)
       lines.push(t("trust.sample", { n: place.integer(evaluation.n), total: place.integer(evaluation.total) }));
@@ -133,6 +138,9 @@ export async function openTrust(place, { keys, controls = () => [], top, calibra
 
   async function load() {
     const wanted = chosen();
+    const named = store.get("set");
+    if (names.every(({ value }) => value !== named)) [lost, instead] = [named !== FIELDS.set.fallback, wanted.value];
+    else if (named !== instead) lost = false;
     const found = await source.evaluation(wanted.label);
     if (closed || wanted !== chosen()) return;
     evaluation = found;
@@ -310,9 +318,10 @@ function examples(place, evaluation, items, title, made) {
   if (pictures.every((picture) => picture === null) && cells.some((row) => row !== null)) {
     const columns = Object.keys(cells.find((row) => row !== null));
     const head = ["row", "truth", "predicted", "what"].map((name) => t(`trust.${name}`)).concat(columns);
+    const what = items.some(({ lines }) => widthOf(lines.join(", ")) > LONG_TEXT) ? { class: "what" } : {};
     const body = items.map(({ row, truth, predicted, lines }, i) => {
       const values = [truth, predicted, lines.join(", "), ...columns.map((name) => cells[i]?.[name] ?? "")];
-      const data = values.map((value) => element("td", {}, value));
+      const data = values.map((value, at) => element("td", at === WHAT ? what : {}, value));
       return element("tr", {}, element("th", { scope: "row" }, rowName(evaluation, row)), ...data);
     });
     const titles = head.map((name) => element("th", { scope: "col" }, name));
