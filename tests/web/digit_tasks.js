@@ -1,6 +1,7 @@
 // One function for node and for the browser: it does a task with the modules of the page and returns plain values.
 async ({ task, given }) => {
-  const { fitDigit, greyOf, resized } = await import("softclass/digit");
+  const { fitDigit, greyOf } = await import("softclass/digit");
+  const { resized } = await import("softclass/picture_size");
   const { createNetwork, evidenceMap, scalePixels } = await import("softclass/network");
   const pen = await import("softclass/pen");
   const { decodeAll } = await import("softclass/arrays");
@@ -10,7 +11,7 @@ async ({ task, given }) => {
   const TASKS = {
     fit: ({ pictures }) => pictures.map(({ grey, height, width, side }) => [...fitDigit(bytes(grey), height, width, side)]),
     grey: ({ rgba }) => [...greyOf(rgba)],
-    resized: ({ picture, shape, way }) => [...resized(picture, shape, way)],
+    resized: ({ rgba, height, width, shape, way }) => [...resized({ data: bytes(rgba), height, width }, shape, way)],
     painted: ({ strokes, brush }) => [...pen.painted(strokes, brush)],
     fitted: ({ drawings, brush }) => drawings.map((strokes) => [...fitDigit(pen.painted(strokes, brush), pen.PAD, pen.PAD)]),
     text: async ({ strokes }) => {

@@ -145,7 +145,7 @@ export function greyOf(rgba) {
 }
 
 /** Red, green and blue on white paper. */
-function opaque(rgba) {
+export function opaque(rgba) {
   const solid = new Uint8Array((rgba.length / 4) * 3);
   for (let at = 0; at < solid.length; at += 1) {
     const pixel = 4 * Math.floor(at / 3);
@@ -153,36 +153,4 @@ function opaque(rgba) {
     solid[at] = Math.floor((2 * (rgba[pixel + (at % 3)] * share + 255 * (255 - share)) + 255) / 510);
   }
   return solid;
-}
-
-/**
- * A picture at the size of a model, by averages over areas.
- *
- * @param {{data: ArrayLike<number>, height: number, width: number}} picture four numbers a pixel
- * @param {number[]} shape [channels, height, width]
- * @param {string} way "crop" cuts the middle out, "pad" leaves black beside it, "stretch" pulls it
- * @returns {Uint8Array} height x width x channels
- */
-export function resized(picture, [channels, height, width], way) {
-  const planes = channels === 1 ? greyOf(picture.data) : opaque(picture.data);
-  const [across, down] = [width / picture.width, height / picture.height];
-  const scale = way === "crop" ? Math.max(across, down) : Math.min(across, down);
-  const size = (length, limit) => Math.max(1, Math.min(limit, Math.floor(length * scale + 0.5)));
-  const whole = way === "stretch" ? [height, width] : [size(picture.height, height), size(picture.width, width)];
-  const part = (length, limit) =>
-    way === "crop" ? Math.min(length, Math.max(1, Math.round(limit / scale))) : length;
-  const box = { height: part(picture.height, height), width: part(picture.width, width) };
-  box.top = (picture.height - box.height) >> 1;
-  box.left = (picture.width - box.width) >> 1;
-  const [top, left] = [(height - whole[0]) >> 1, (width - whole[1]) >> 1];
-  const found = new Uint8Array(height * width * channels);
-  for (let channel = 0; channel < channels; channel += 1) {
-    const plane = channels === 1 ? planes : planes.filter((_, at) => at % 3 === channel);
-    const sums = areaSums(plane, picture.width, box, whole[0], whole[1]);
-    sums.forEach((sum, at) => {
-      const place = (top + Math.floor(at / whole[1])) * width + left + (at % whole[1]);
-      found[place * channels + channel] = rounded(sum, box.height * box.width);
-    });
-  }
-  return found;
 }

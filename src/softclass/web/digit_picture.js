@@ -1,12 +1,15 @@
 /** The input of an image model: pad, examples, a picture of one's own, and what is made of them for the network. */
 import { button, choice, fileBox } from "softclass/controls";
-import { fitDigit, greyOf, resized } from "softclass/digit";
+import { fitDigit, greyOf } from "softclass/digit";
 import { element } from "softclass/elements";
 import { createPad } from "softclass/pad";
 import { PAD, strokesOf, textOf } from "softclass/pen";
+import { resized } from "softclass/picture_size";
 import { pixelsOf } from "softclass/raster";
 
-const LARGEST = 1024; // pixels: larger pictures are scaled down first
+// Pixels: larger pictures are first scaled down by the browser. Of a digit only the strokes count; other pictures must
+// come to the network as in training, by one filter alone.
+const [LARGEST_DIGIT, LARGEST] = [1024, 8192];
 const EXAMPLES = 10;
 const PREPARED = 140; // pixels on the page
 // What somebody opened stays when the language changes; it never enters the address.
@@ -18,8 +21,8 @@ function rgbaOf(grey) {
 }
 
 /** Something that can be drawn, as pixels of four numbers. */
-function readPicture(picture) {
-  const scale = Math.min(1, LARGEST / Math.max(picture.width, picture.height));
+function readPicture(picture, largest) {
+  const scale = Math.min(1, largest / Math.max(picture.width, picture.height));
   const canvas = element("canvas");
   canvas.width = Math.max(2, Math.round(picture.width * scale));
   canvas.height = Math.max(2, Math.round(picture.height * scale));
@@ -107,7 +110,7 @@ export async function pictureInput(place, model, give) {
   function networkInput() {
     const way = store.get("prep") === "auto" ? usual(model.input.shape) : store.get("prep");
     const side = Math.min(height, width);
-    const picture = current.picture ? readPicture(current.picture) : null;
+    const picture = current.picture ? readPicture(current.picture, way === "digit" ? LARGEST_DIGIT : LARGEST) : null;
     if (way !== "digit") {
       const found = resized(
         picture ?? { data: rgbaOf(pad.pixels()), height: PAD, width: PAD },
