@@ -268,6 +268,30 @@ def test_a_model_of_coloured_images_of_any_size_works(
     assert (len(evidence), len(evidence[0])) == (7, 6)
 
 
+@pytest.mark.parametrize(
+    ("model", "language", "title", "lead"),
+    [
+        ("images", "en", "Picture", "Open a picture and follow it through every layer to 3 probabilities."),
+        ("table", "en", "Row", "Follow one row of the table through every layer to 3 probabilities."),
+        ("table", "zh", "一行数据", "看表格中的一行如何经过每一层，最后变成 3 个概率。"),
+        ("demo", "en", "Digit", "Draw a digit and follow it through every layer to ten probabilities."),
+    ],
+)
+def test_the_words_above_are_those_of_the_model(
+    page_at: Callable[..., Any], images: tuple[str, Model], table_address: str, demo_address: str,
+    model: str, language: str, title: str, lead: str,
+) -> None:  # fmt: skip
+    address = {"images": images[0], "table": table_address, "demo": demo_address}[model]
+    page = page_at(f"token={'t' * 43}&p=digit", address=address, language=language)
+    answer(page).wait_for()
+
+    assert [page.locator("main h1").inner_text(), page.locator("main .lead").inner_text()] == [title, lead]
+    assert page.title() == f"{title} · softclass"
+    page.evaluate("location.hash = 'p=loss'")
+    page.locator("main[data-ready=loss]").wait_for(state="attached")
+    assert page.title() == {"en": "Loss and gradient · softclass", "zh": "损失与梯度 · softclass"}[language]
+
+
 def test_a_model_whose_weights_are_not_sent_is_asked_for_its_layers(
     page_at: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

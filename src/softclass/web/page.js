@@ -182,8 +182,8 @@ function closePanel() {
   opened = null;
 }
 
-/** What a panel is given. */
-function makePlace() {
+/** What a panel is given; `headed(title, sentence)` replaces the words above it. */
+function makePlace(headed) {
   const stops = [];
   const place = {
     store,
@@ -195,6 +195,7 @@ function makePlace() {
     percent,
     integer,
     say: sayTo(shell.live),
+    headed,
     watch(needs, tell) {
       const stop = store.watch(needs, tell);
       stops.push(stop);
@@ -221,12 +222,17 @@ async function openPanel({ focus = false } = {}) {
     if (panel === key) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  const title = t(`page.panel.${key}`);
-  document.title = `${title} · softclass`;
-  const heading = element("h1", { tabindex: "-1" }, title);
+  const [heading, lead] = [element("h1", { tabindex: "-1" }), element("p", { class: "lead" })];
+  const headed = (title, sentence) => {
+    if (mine !== turn) return;
+    document.title = `${title} · softclass`;
+    heading.textContent = title;
+    lead.textContent = sentence;
+  };
+  headed(t(`page.panel.${key}`), t(`page.lead.${key}`));
   shell.side.replaceChildren();
-  const { place, stops } = makePlace();
-  shell.main.replaceChildren(heading, element("p", { class: "lead" }, t(`page.lead.${key}`)), place.main);
+  const { place, stops } = makePlace(headed);
+  shell.main.replaceChildren(heading, lead, place.main);
   opened = { stops, view: null };
   if (focus && !shell.tour.contains(document.activeElement)) {
     heading.focus({ preventScroll: true });

@@ -20,6 +20,9 @@ export async function view(place) {
   const { t, store } = place;
   const [model, weights] = await Promise.all([place.source.model(), place.source.weights()]);
   const isImage = model.kind === "image";
+  const subject = !isImage ? "row" : model.classes.join("") === "0123456789" ? "digit" : "picture";
+  const count = place.integer(model.classes.length);
+  if (subject !== "digit") place.headed(t(`digit.title.${subject}`), t(`digit.lead.${subject}`, { count }));
   const runner = createRunner(model, weights, place.source);
   const strip = layerStrip(place, model);
   const opened = openedLayer(place, model);

@@ -1,6 +1,10 @@
 /** Words of panel 5. */
 export const words = {
   en: {
+    "digit.title.row": "Row",
+    "digit.lead.row": "Follow one row of the table through every layer to {count} probabilities.",
+    "digit.title.picture": "Picture",
+    "digit.lead.picture": "Open a picture and follow it through every layer to {count} probabilities.",
     "digit.input": "Input",
     "digit.pad": "Drawing pad",
     "digit.pad.keys": "Draw with mouse, finger or pen. On the keyboard: arrows move, space lowers or lifts the pen, u undoes, Delete clears, 0 to 9 show an example.",
@@ -148,6 +152,10 @@ export const words = {
     "digit.try.usual": "T = 1: the model's own probabilities",
   },
   zh: {
+    "digit.title.row": "一行数据",
+    "digit.lead.row": "看表格中的一行如何经过每一层，最后变成 {count} 个概率。",
+    "digit.title.picture": "图像",
+    "digit.lead.picture": "打开一张图像，看它如何经过每一层，最后变成 {count} 个概率。",
     "digit.input": "输入",
     "digit.pad": "画板",
     "digit.pad.keys": "用鼠标、手指或触控笔书写。键盘：方向键移动，空格落笔或提笔，u 撤销，Delete 清除，0 到 9 显示示例。",
