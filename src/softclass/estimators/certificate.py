@@ -38,7 +38,7 @@ STEEP = 0.3  # slope that may be left after one, as a share of the slope before
 FASTER = 0.25  # share of the last decrement that the next one may be: without penalty and slower, classes separate
 SEARCHES = 6  # steps by conjugate gradients where it is not
 CAUTION = 100.0  # times an estimate is the distance given: among far rows, curvature is less a little further on
-WIDE_STEPS = 3  # Newton steps towards a bound in the wide pass
+WIDE_STEPS = 10  # Newton steps towards a bound in the wide pass
 BOUND_WORK = 2e9  # and where only a bound is: a tenth of a second, as long as fits of that size take
 
 
