@@ -24,9 +24,10 @@ from softclass.model.predictions import leading_columns, read_predictions
 from softclass.model.rows import Rows, feeds_of, read_rows
 from softclass.model.run_files import CONFIG_FILE, MODEL_FILE, PREDICTIONS_FILE
 from softclass.report.thumbnails import reduced, sheet_png
+from softclass.server.largest_logits import KEPT, largest_logits
 from softclass.trust.prediction_sets import row_uniforms
 
-MAX_LOGITS = 2_000_000  # of an evaluation; beyond, a seeded sample of the rows is shown
+MAX_LOGITS = 2_000_000  # of an evaluation; beyond, the largest of each row, or a seeded sample of the rows
 MAX_CELLS = 2_000_000  # of text
 MAX_PICTURES = 20_000
 MAX_PICTURE_BYTES = 2**24  # of all larger pictures together; beyond, smaller ones
@@ -99,12 +100,13 @@ class Shown:
         rows = None
         if self.cells is not None:
             rows = {"columns": list(self.cells), "cells": list(map(list, zip(*self.cells.values(), strict=True)))}
+        whole = self.logits.size <= MAX_LOGITS or len(self.classes) <= KEPT + 2
         return {
             "name": self.name,
             "n": len(self.targets),
             "total": self.total,
             "classes": list(self.classes),
-            "logits": self.logits,
+            **({"logits": self.logits} if whole else largest_logits(self.logits, self.targets)),
             "targets": self.targets,
             "role": self.roles,
             "u": self.uniforms,
@@ -117,7 +119,8 @@ class Shown:
 def bounded(found: Shown, notes: Notes) -> Shown:
     """Return the rows, or a seeded sample of them in their order, which is noted, if a page cannot hold them all."""
     n, columns = len(found.targets), max(1, len(found.cells or ()))
-    most = min(MAX_LOGITS // len(found.classes), MAX_CELLS // columns, n if found.pixels is None else MAX_PICTURES)
+    width = min(len(found.classes), KEPT + 2)  # the page adds the own class and the rest
+    most = min(MAX_LOGITS // width, MAX_CELLS // columns, n if found.pixels is None else MAX_PICTURES)
     if n <= most:
         return found
     notes.add("SC853", f"rows of {n:,} are shown: a seeded sample, since a page cannot hold them all", count=most)
