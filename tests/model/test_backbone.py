@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,6 +125,9 @@ def test_a_backbone_may_be_fine_tuned_itself(large, others, digits, tmp_path):
     ("options", "message"),
     [
         ({"epochs": 3}, "[SC202] train: --epochs does not apply with --backbone, whose layers stay as they are"),
+        ({"budget": "5s"}, "[SC202] train: --budget does not apply with --backbone, whose layers stay as they are"),
+        ({"validation": 0.3}, "[SC202] train: --validation does not apply with --backbone"),
+        ({"device": "cuda"}, "[SC202] train: --device does not apply with --backbone"),
         ({"model": "cnn"}, "[SC203] train: --backbone fits a last layer, --model cnn a whole network"),
         ({"image_size": "9x8"}, "[SC203] train: --image-size asks for another size than the backbone's, 8x8"),
         ({"channels": 3}, "[SC203] train: --channels asks for another size than the backbone's, 1"),
@@ -137,6 +142,29 @@ def test_options_that_contradict_a_backbone_are_refused(large, tmp_path, options
 
     with pytest.raises(UsageError, match=f"^{re.escape(message)}"):
         train(folder, backbone=large, **options)
+
+
+@pytest.mark.parametrize("name", ["run", "run/model.onnx"])
+def test_a_model_does_not_take_the_place_of_its_backbone(large, others, tmp_path, name):
+    shutil.copytree(large, tmp_path / "run")
+
+    with pytest.raises(UsageError, match=re.escape("[SC203] train: --output would take the place of the backbone")):
+        train(*others, backbone=tmp_path / name, output=tmp_path / "run", overwrite=True)
+
+    assert softclass.load(tmp_path / "run").digest == softclass.load(large).digest
+
+
+def test_features_in_blocks_give_the_same_bytes(large, others):
+    told: list[dict[str, Any]] = []
+
+    def progress(event: str, facts: dict[str, Any]) -> None:
+        if event == "fit":
+            told.append(facts)
+
+    streamed, whole = (train(*others, backbone=large, memory_limit=n, progress=progress) for n in (60_000, 2**30))
+
+    assert [facts["streamed"] for facts in told] == [True, False]
+    assert streamed.digest == whole.digest
 
 
 def test_a_table_has_no_backbone(large):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +13,15 @@ import pytest
 from sklearn.datasets import load_digits
 
 from asserts import assert_bit_equal, assert_close
+from softclass import SoftmaxCNN
 from softclass.data.image_set import ImageSpec
 from softclass.data.pixels import PixelPreprocessing
-from softclass.errors import OptionError
+from softclass.errors import MissingExtraError, OptionError, UsageError
+from softclass.estimators.image_augmentation import chosen_augmentation
 from softclass.model.graph import build_graph
 from softclass.model.layers import read_layers
 from softclass.model.session import Session
+from softclass.model.train import train
 from softclass.networks.architecture import Architecture, is_statistic
 from softclass.networks.engine import Plan, Rows
 from softclass.networks.fitted_layers import FittedConvolution, fitted_layers
@@ -57,6 +63,14 @@ def made(architecture: Architecture, seed: int = 3) -> TorchEngine:
             value[...] = random.uniform(0.5, 2, value.shape)
     engine.load_state(state)
     return engine
+
+
+def images_of(folder: Path) -> Path:
+    """A folder as of images, whose files cannot be read."""
+    for label in "ab":
+        (folder / label).mkdir(parents=True)
+        (folder / label / "1.png").write_bytes(b"damaged")
+    return folder
 
 
 def exact_logits(architecture: Architecture, p: Parameters, rows: Rows, *, of_batch: bool) -> npt.NDArray[np.float64]:
@@ -233,9 +247,81 @@ def test_a_run_cut_in_two_comes_to_the_same_bytes() -> None:
         assert_bit_equal(value, second.parameters()[name])
 
 
-def test_a_deep_network_learns_digits() -> None:
-    from softclass import SoftmaxCNN
+def test_a_normalisation_of_single_values_is_refused() -> None:
+    layers = (*3 * (Convolution(4, 3, "same"), MaxPool(), Relu()), Convolution(4, 3, "same"), BatchNorm(), Relu())
 
+    with pytest.raises(OptionError, match=r"\[SC141\].*the BatchNorm of stage 4 sees maps of one value"):
+        Architecture(Pixels(8, 8), (*layers, Flatten(), FullyConnected(3)))
+
+
+def test_logits_of_large_images_are_worked_out_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = rows_of(9, Pixels(9, 8, 3), 3)
+    whole = made(SMALL).logits(rows)
+    monkeypatch.setattr("softclass.networks.torch.LOGIT_BYTES", 3 * 9 * 8 * 6 * 4)  # maps of three images
+    engine, seen = made(SMALL), []
+    forward = engine._forward
+    monkeypatch.setattr(engine, "_forward", lambda inputs, *rest: seen.append(len(inputs[0])) or forward(inputs, *rest))
+
+    found = engine.logits(rows)
+
+    assert seen == [3, 3, 3]
+    assert_close(whole, found, rtol=1e-5, atol=1e-5)
+
+
+def test_running_means_that_overflow_are_seen() -> None:
+    engine, rows = made(SMALL), rows_of(24, Pixels(9, 8, 3), 3)
+    state = engine.state()
+    state.parameters["stage1.weight"][...] *= np.float32(1e19)  # products are finite, their squares are not
+    engine.load_state(state)
+
+    report = engine.run(rows, np.arange(24), 0, 2, Plan(24, 12, 1, 1e-6))
+
+    assert not report.is_finite
+    assert report.last_step < 2
+
+
+@pytest.mark.parametrize("side", [97, 200])
+def test_mirrored_images_are_tried_for_large_images_too(side: int) -> None:
+    pixels = Pixels(side, 12)
+    rows, validation = rows_of(24, pixels, 2), rows_of(12, pixels, 2, seed=1)
+
+    flip, shift = chosen_augmentation(image_architecture("deep", pixels, 2), rows, validation, 12, seed=0, threads=1)
+
+    assert isinstance(flip, bool)
+    assert shift == 0  # the shorter side is below 20
+
+
+def test_without_pytorch_nothing_is_read_or_tried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
+    images = np.zeros((20, 8, 8), np.uint8)
+
+    with pytest.raises(MissingExtraError, match=r"\[SC601\] train: --architecture deep5 is trained by PyTorch"):
+        train(images_of(tmp_path), architecture="deep5")
+    with pytest.raises(MissingExtraError, match=r"\[SC601\] train: a network with --device cuda"):
+        train(tmp_path / "absent.csv", "y", device="cuda")
+    with pytest.raises(MissingExtraError, match=r"\[SC601\] SoftmaxCNN: this `architecture` is trained by PyTorch"):
+        SoftmaxCNN(architecture="deep").fit(images, np.arange(20) % 2)
+
+
+@pytest.mark.parametrize(("name", "side"), [("deep", 224), ("two", 96)])
+def test_images_larger_than_the_network_takes_are_refused_early(tmp_path: Path, name: str, side: int) -> None:
+    with pytest.raises(UsageError, match=rf"\[SC207\] train: --image-size must be at most {side}x{side}"):
+        train(images_of(tmp_path), architecture=name, image_size=(side + 1, 8))
+
+
+def test_a_pickled_classifier_goes_on_as_it_would_have() -> None:
+    rows = rows_of(60, Pixels(8, 8), 3)
+    model = SoftmaxCNN(architecture="deep", augment=None, n_jobs=1)
+    model.partial_fit(rows.pixels, rows.targets, classes=[0, 1, 2])
+    again = pickle.loads(pickle.dumps(model))
+
+    for one in (model, again):
+        one.partial_fit(rows.pixels, rows.targets)
+
+    assert_bit_equal(model.predict_proba(rows.pixels), again.predict_proba(rows.pixels))
+
+
+def test_a_deep_network_learns_digits() -> None:
     pixels, labels = load_digits(return_X_y=True)
     images = (pixels * 15).astype(np.uint8).reshape(-1, 8, 8)
 

@@ -6,10 +6,13 @@ import math
 from collections.abc import Collection
 from dataclasses import replace
 
+import numpy as np
+
 from softclass.estimators.network_fitting import fit_network
 from softclass.networks.architecture import Architecture
 from softclass.networks.augmentation import permutation
 from softclass.networks.engine import Rows
+from softclass.networks.grammar import LARGEST_SIDE
 from softclass.networks.known_architectures import image_architecture
 from softclass.networks.layers import Pixels
 from softclass.networks.plans import SHIFT, SHIFT_EPOCHS, SHIFT_SIDE, Chosen, image_plan
@@ -91,8 +94,10 @@ def _gains_by_flips(
     pixels: Pixels, n_classes: int, rows: Rows, validation: Rows, seed: int, threads: int, device: str
 ) -> bool:
     """Return whether mirrored images lower the best held-out log loss of the smallest network."""
-    few = _some(rows, seed)
-    network = image_architecture("classic", pixels, n_classes)
+    few, validation = (_thinned(part, pixels) for part in (_some(rows, seed), validation))
+    step = _step(pixels)
+    small = Pixels(-(-pixels.height // step), -(-pixels.width // step), pixels.channels)
+    network = image_architecture("classic", small, n_classes)
     epochs = max(FEWEST_TRIAL_EPOCHS, math.ceil(TRIAL_ROWS / len(few)))
     losses = []
     for flip in (False, True):
@@ -102,6 +107,18 @@ def _gains_by_flips(
         )  # fmt: skip
         losses.append(min(row["validation_log_loss_scaled"] for row in found.history))
     return bool(losses[1] < losses[0])
+
+
+def _thinned(rows: Rows, pixels: Pixels) -> Rows:
+    """Return rows whose images the native engine takes: of larger ones every second or third pixel both ways."""
+    step = _step(pixels)
+    if step == 1 or rows.pixels is None:
+        return rows
+    return replace(rows, pixels=np.ascontiguousarray(rows.pixels[:, ::step, ::step]))
+
+
+def _step(pixels: Pixels) -> int:
+    return -(-max(pixels.height, pixels.width) // LARGEST_SIDE)
 
 
 def _some(rows: Rows, seed: int) -> Rows:

@@ -114,7 +114,7 @@ def fit_network(
     seed : int
         Decides every draw.
     threads : int
-        Most threads; no bit of the result depends on it. 0: the kernels decide.
+        Most threads; no bit of the result depends on it, but where PyTorch trains. 0: the kernels decide.
     patience : Patience or int, optional
         When the run ends early; a number stands for so many epochs without a better one.
     watch : Watch, optional

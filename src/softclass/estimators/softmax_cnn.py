@@ -16,6 +16,7 @@ from softclass.estimators.network_fitting import allowed_threads, seed_of
 from softclass.estimators.pixel_encoding import PixelEncoding, fit_pixels, read_pixels
 from softclass.networks.architecture import Architecture
 from softclass.networks.engine import Plan, Rows
+from softclass.networks.engine_checks import check_torch
 from softclass.networks.known_architectures import IMAGE_ARCHITECTURES, image_architecture
 from softclass.networks.plans import image_plan
 
@@ -26,8 +27,8 @@ class SoftmaxCNN(AbstractNetworkClassifier):
 
     Image, convolution, largest of 2 x 2, relu (once or twice), fully connected layers, softmax; trained by AdamW on the
     mean of :math:`a_i \ell_i`, where :math:`\ell_i` is the cross-entropy of image i and :math:`a_i` its sample weight
-    times the weight of its class, with one cycle of the learning rate, in compiled code. The epoch of the least
-    validation log loss after a temperature is kept.
+    times the weight of its class, with one cycle of the learning rate, in compiled code or, where it is deep, by
+    PyTorch. The epoch of the least validation log loss after a temperature is kept.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ class SoftmaxCNN(AbstractNetworkClassifier):
     learning_rate : float or "auto", default "auto"
         Peak of the cycle; by default 0.005 for "classic" and 0.003 for others, times the root of batch / 128.
     weight_decay : float or "auto", default "auto"
-        Decoupled, of AdamW; by default 0.01.
+        Decoupled, of AdamW; by default 0.01, and 0.05 with batch normalisation.
     class_weight : dict or "balanced", optional
         Weight of each class, by label; classes not named have 1. Weights shift the probabilities.
     validation_fraction : float, default 0.1
@@ -64,7 +65,8 @@ class SoftmaxCNN(AbstractNetworkClassifier):
     callbacks : sequence of callables, optional
         Each is given the row of history of every epoch; one that returns True ends the run.
     n_jobs : int, optional
-        Most threads; -1 means all. No bit of the result depends on it.
+        Most threads; -1 means all. No bit of the result depends on it, but for networks that PyTorch trains: those
+        repeat for the same number.
     random_state : int, RandomState instance or None, default None
         Decides every draw. None means 0: fits repeat.
     verbose : int, default 0
@@ -103,8 +105,9 @@ class SoftmaxCNN(AbstractNetworkClassifier):
     Notes
     -----
     X is uint8 or numbers, of shape (n, height, width), (n, height, width, channels), or (n, d): images of 1 x d pixels.
-    Sides up to 96, channels up to 4. Pixels are normalised inside by the mean and standard deviation of each channel.
-    The same data, parameters and seed give the same bytes, for any number of threads and any instruction set.
+    Sides up to 96, of the deep ones 224, channels up to 4. Pixels are normalised inside by the mean and standard
+    deviation of each channel. The same data, parameters and seed give the same bytes, for any number of threads and any
+    instruction set; of networks that PyTorch trains, on one machine with one number of threads.
 
     Examples
     --------
@@ -181,8 +184,13 @@ class SoftmaxCNN(AbstractNetworkClassifier):
                 rule = f"`architecture` must take {pixels} and have {n_classes} classes"
                 came = f"got {chosen.input} and {chosen.n_classes}"
                 raise OptionError("SC141", f"{rule}; {came}", where="SoftmaxCNN")
-            return chosen
-        return image_architecture(chosen, pixels, n_classes, None if self.dropout == "auto" else float(self.dropout))
+            found = chosen
+        else:
+            dropout = None if self.dropout == "auto" else float(self.dropout)
+            found = image_architecture(chosen, pixels, n_classes, dropout)
+        if found.needs_torch:
+            check_torch("this `architecture`", "SoftmaxCNN")
+        return found
 
     def _choose_plan(self, rows: Rows, validation: Rows | None) -> Plan:
         plan = image_plan(self.architecture_, len(rows), self._chosen())

@@ -236,7 +236,7 @@ class NetworkFitting:
     deadline : float or None
         Value of ``time.monotonic()`` past which the best so far is kept.
     threads : int
-        Most threads; 0: the kernels decide. No bit depends on it.
+        Most threads; 0: the kernels decide. No bit depends on it, but where PyTorch trains.
     say : callable (event, facts)
         Told what happens.
     checkpoints : Path or None

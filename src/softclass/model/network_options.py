@@ -14,15 +14,18 @@ from softclass.model.options import (
     option_name,
     out_of_range,
     parse_duration,
+    parse_image_size,
 )
-from softclass.networks.grammar import MOST_WIDTH
-from softclass.networks.known_architectures import IMAGE_ARCHITECTURES
+from softclass.networks.engine_checks import check_torch
+from softclass.networks.grammar import LARGEST_DEEP_SIDE, LARGEST_SIDE, MOST_WIDTH
+from softclass.networks.known_architectures import DEEP_ARCHITECTURES, IMAGE_ARCHITECTURES
 
 SOFTMAX_ONLY = ("C", "l1_ratio", "max_iter", "tol", "path", "odds_ratios")
 NETWORK_ONLY = (
     "hidden", "architecture", "augment", "epochs", "batch_size", "lr", "weight_decay", "patience", "resume",
     "keep_checkpoints", "device",
 )  # fmt: skip
+OF_BUDGET = ("budget", "validation")  # of networks, and of the choice between both
 NETWORK_OF = {"table": "mlp", "images": "cnn"}
 TABLE_ARCHITECTURES = ("realmlp",)
 DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -55,6 +58,8 @@ def candidates(given: Mapping[str, Any], task: str, defaults: Mapping[str, Any])
     UsageError
         SC202, if an option has no effect on the model; SC203, if options ask for two models; SC207, if one is out of
         its range.
+    MissingExtraError
+        SC601, if only PyTorch could train the network and it is not installed.
 
     Examples
     --------
@@ -75,6 +80,7 @@ def candidates(given: Mapping[str, Any], task: str, defaults: Mapping[str, Any])
             where="train", hint=f"Pass --model {network}",
         )  # fmt: skip
     if given["backbone"] is not None:
+        of_network += [name for name in changed if name in OF_BUDGET]
         if of_network:
             raise UsageError(
                 "SC202", f"{option_name(of_network[0])} does not apply with --backbone, whose layers stay as they are",
@@ -85,15 +91,20 @@ def candidates(given: Mapping[str, Any], task: str, defaults: Mapping[str, Any])
                              hint="Leave one of them out")  # fmt: skip
         return ("softmax",)
     if model == "auto":
+        if of_softmax:
+            of_network += [name for name in changed if name in OF_BUDGET]
         if of_softmax and of_network:
             one, two = option_name(of_softmax[0]), option_name(of_network[0])
             raise UsageError(
                 "SC203", f"{one} asks for softmax regression and {two} for a network", where="train",
                 hint="Leave one of them out, or pass --model",
             )  # fmt: skip
-        return ("softmax",) if of_softmax else (network,) if of_network else ("softmax", network)
+        if of_softmax or not of_network:
+            return ("softmax",) if of_softmax else ("softmax", network)
+        _check_network(given, task)
+        return (network,)
     if model == "softmax":
-        of_network += [name for name in changed if name in ("budget", "validation")]
+        of_network += [name for name in changed if name in OF_BUDGET]
     wrong = of_network if model == "softmax" else of_softmax
     if wrong:
         instead = "softmax has --max-iter" if wrong[0] == "epochs" else ""
@@ -102,6 +113,8 @@ def candidates(given: Mapping[str, Any], task: str, defaults: Mapping[str, Any])
             "SC202", f'{option_name(wrong[0])} does not apply to --model {model} (applies to {applies})',
             where="train", hint=instead or f"Leave {option_name(wrong[0])} out",
         )  # fmt: skip
+    if model == network:
+        _check_network(given, task)
     return (model,)
 
 
@@ -145,6 +158,22 @@ def network_options(given: Mapping[str, Any], task: str, *, planned: bool) -> Ne
         budget=budget,
         device="cpu" if given["device"] == "auto" else given["device"],
     )
+
+
+def _check_network(given: Mapping[str, Any], task: str) -> None:
+    """Refuse what the network that is asked for could not be trained with, before anything is read."""
+    is_deep = task == "images" and given["architecture"] in DEEP_ARCHITECTURES
+    largest, size = LARGEST_DEEP_SIDE if is_deep else LARGEST_SIDE, parse_image_size(given["image_size"])
+    if task == "images" and size is not None and max(size) > largest:
+        text = "x".join(map(str, size))
+        raise UsageError(
+            "SC207", f"--image-size must be at most {largest}x{largest} for this network; got {text}", where="train",
+            hint="" if is_deep else f"--architecture deep takes up to {LARGEST_DEEP_SIDE}x{LARGEST_DEEP_SIDE}",
+        )  # fmt: skip
+    if is_deep:
+        check_torch(f"--architecture {given['architecture']}", "train")
+    if given["device"] not in ("auto", "cpu"):
+        check_torch(f"a network with --device {given['device']}", "train")
 
 
 def _check_values(given: Mapping[str, Any], task: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,14 @@ def _longest_side(kinds: tuple[str, ...], architecture: str) -> int:
     return DEEP_SIDE if architecture in DEEP_ARCHITECTURES else NETWORK_SIDE
 
 
+def _check_output_spares(backbone: str | Path, output: str | Path | None) -> None:
+    """Refuse to put the model in the place of its backbone: nobody could repeat the run, or use the backbone again."""
+    file = Path(backbone).resolve()
+    if output is not None and Path(output).resolve() in (file, file.parent):
+        raise UsageError("SC203", "--output would take the place of the backbone", where="train",
+                         hint="Choose another --output")  # fmt: skip
+
+
 def _sizes_of(image: ImageSpec, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options with the size of the images that a backbone takes; another size is refused."""
     taken = {"image_size": (image.height, image.width), "channels": image.channels}
@@ -85,6 +94,7 @@ def make_plan(given: Mapping[str, Any], defaults: Mapping[str, Any], notes: Note
     if images:
         if given["backbone"] is not None:
             backbone = read_backbone(given["backbone"], threads=given["threads"])
+            _check_output_spares(given["backbone"], given["output"])
             given = _sizes_of(backbone.image, given)
         wanted = ImageOptions(
             size=parse_image_size(given["image_size"]), channels=given["channels"], resize=given["resize"] or "crop",

@@ -104,6 +104,13 @@ class Stage:
     pooled: bool = True
 
     @property
+    def places(self) -> int:
+        """Values of a map of the convolution, in front of the pool."""
+        top, left, bottom, right = self.pads
+        tall, wide = (side - self.kernel + 1 for side in (self.in_height + top + bottom, self.in_width + left + right))
+        return tall * wide
+
+    @property
     def multiplications(self) -> int:
         """Products of one image, at the positions that the pool looks at."""
         places = (4 if self.pooled else 1) * self.height * self.width
@@ -174,6 +181,11 @@ class Architecture:
                 raise refused(
                     f"stage {number} leaves nothing of a map of {stage.in_height} x {stage.in_width}",
                     'Use padding="same", a smaller kernel, or one stage less',
+                )
+            if stage.normalised and stage.places == 1:
+                raise refused(
+                    f"the BatchNorm of stage {number} sees maps of one value, and a batch of one image has no variance",
+                    "Leave it out, or use one stage less",
                 )
 
     @property
@@ -251,10 +263,9 @@ class Architecture:
 
         ``stage1.weight`` is (kernel, kernel, in channels, maps); where a `BatchNorm` stands, ``stage1.factor`` and
         ``stage1.bias`` are its own, and ``stage1.mean`` and ``stage1.variance`` its running means, which are followed
-        and not learned. ``dense1.weight`` is (outputs, inputs). The inputs of
-        a table are, in order, its numbers; three sums of waves a number, the first number's three first; the embedded
-        columns; one indicator a code of the other category columns. ``embedding2.weight`` (codes, width) belongs to the
-        second category column.
+        and not learned. ``dense1.weight`` is (outputs, inputs). The inputs of a table are, in order, its numbers; three
+        sums of waves a number, the first number's three first; the embedded columns; one indicator a code of the other
+        category columns. ``embedding2.weight`` (codes, width) belongs to the second category column.
         """
         shapes: dict[str, tuple[int, ...]] = {}
         for number, stage in enumerate(self.stages, start=1):

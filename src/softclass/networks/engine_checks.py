@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 
-from softclass.errors import OptionError, ShapeError
+from softclass.errors import MissingExtraError, OptionError, ShapeError
 from softclass.networks.architecture import Architecture
 from softclass.networks.engine import Float32
 
@@ -21,6 +22,13 @@ def check_is_native(architecture: Architecture, where: str) -> None:
     if architecture.needs_torch:
         rule = "batch normalisation, stages without a pool, a third stage and sides above 96 need PyTorch"
         raise OptionError("SC141", rule, where=where, hint="Train with TorchEngine")
+
+
+def check_torch(what: str, where: str) -> None:
+    """Raise SC601 if PyTorch, which trains `what`, is not installed; it is not imported for that."""
+    if importlib.util.find_spec("torch") is None:
+        rule = f"{what} is trained by PyTorch; PyTorch is not installed"
+        raise MissingExtraError("SC601", rule, where=where, hint="Install it: pip install 'softclass[torch]'")
 
 
 def check_parameters(architecture: Architecture, values: Mapping[str, Float32], where: str) -> None:

@@ -79,8 +79,7 @@ def image_plan(architecture: Architecture, n_rows: int, chosen: Chosen, *, flip:
     -------
     Plan
         One stage: 6 epochs of 50,000 rows; two: 12, with a hidden layer 8, with a kernel of 5 and a hidden layer 4;
-        with normalisation 8. At
-        least 3 epochs, at most 60, or 100 where images are mirrored or moved.
+        with normalisation 8. At least 3 epochs, at most 60, or 100 where images are mirrored or moved.
 
     Examples
     --------

@@ -43,7 +43,7 @@ from torch.nn import functional
 
 WHERE = "TorchEngine"
 RUN_SECONDS = 0.05  # then a run comes back, so that Ctrl-C, limits and checkpoints are seen
-LOGIT_ROWS = 1024  # rows whose maps are in memory at once
+LOGIT_ROWS, LOGIT_BYTES = 1024, 2**28  # rows whose maps are in memory at once; of the largest maps among them
 UNKNOWN_STREAM, DROPOUT_STREAM = 3, 8
 WAVE_RATE, SCALE_RATE, NTK_BIAS_RATE = 0.1, 6.0, 0.1  # factors of RealMLP-TD
 # Smaller numbers count as 0: without gradient a moment would never get there, and subnormal numbers are slow.
@@ -164,6 +164,9 @@ class TorchEngine:
         ]
         # They share the memory of the parameters; the buffer is updated whole.
         self._leaves = {name: self._views[0][name].detach().requires_grad_() for name in self._stored}
+        self._statistics = self._parameters[self._groups[-1].place.stop :]
+        widest = max((4 * stage.maps * stage.places for stage in architecture.stages), default=1)
+        self._logit_rows = max(1, min(LOGIT_ROWS, LOGIT_BYTES // widest))
         self._steps, self._beta_products = 0, (1.0, 1.0)
         self._checked: Rows | None = None
 
@@ -213,8 +216,11 @@ class TorchEngine:
                 norm = max(norm, length)
                 loss_sum, weight_sum, correct = loss_sum + sums[0], weight_sum + sums[1], correct + sums[2]
                 if time.monotonic() - began >= RUN_SECONDS:
-                    return StepReport(step + 1, loss_sum, weight_sum, correct, norm, True)
-        return StepReport(last_step, loss_sum, weight_sum, correct, norm, True)
+                    last_step = step + 1
+                    break
+        # A running mean that is not finite stays so: one look behind all steps is enough.
+        is_finite = bool(torch.isfinite(self._statistics).all())
+        return StepReport(last_step if is_finite else last_step - 1, loss_sum, weight_sum, correct, norm, is_finite)
 
     def logits(self, rows: Rows, indices: Int64 | None = None) -> Float32:
         """
@@ -236,8 +242,8 @@ class TorchEngine:
         chosen = np.arange(count_rows(rows)) if indices is None else np.asarray(indices, dtype=np.int64)
         logits = np.empty((len(chosen), self.architecture.n_classes), dtype=np.float32)
         with self._settings(), torch.no_grad():
-            for begin in range(0, len(chosen), LOGIT_ROWS):
-                block = chosen[begin : begin + LOGIT_ROWS]
+            for begin in range(0, len(chosen), self._logit_rows):
+                block = chosen[begin : begin + self._logit_rows]
                 logits[begin : begin + len(block)] = self._forward(self._inputs(rows, block), {}, None).cpu().numpy()
         return logits
 
@@ -587,10 +593,6 @@ def _device(name: str) -> Any:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as reason:  # PyTorch without CUDA asserts
-        raise DeviceError(
-            "SC602",
-            f"`device` must be one that PyTorch can use on this machine; got {name!r}",
-            where=WHERE,
-            hint='"cpu" works everywhere',
-        ) from reason
+        rule = f"`device` must be one that PyTorch can use on this machine; got {name!r}"
+        raise DeviceError("SC602", rule, where=WHERE, hint='"cpu" works everywhere') from reason
     return device
