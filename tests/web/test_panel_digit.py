@@ -169,6 +169,46 @@ def test_a_colder_softmax_is_surer_and_keeps_the_order(page_at: Callable[..., An
     assert [float(row[2]) for row in tables[1]] == pytest.approx((wanted / wanted.sum()).tolist(), rel=1e-9)
 
 
+PAINTED = """() => {
+  globalThis.painted = 0;
+  for (const name of ["putImageData", "drawImage", "clearRect"]) {
+    const own = CanvasRenderingContext2D.prototype[name];
+    CanvasRenderingContext2D.prototype[name] = function paint(...given) {
+      globalThis.painted += 1;
+      return own.apply(this, given);
+    };
+  }
+}"""
+TILES = "() => [...document.querySelectorAll('button.layer-tile canvas')].map((one) => one.toDataURL())"
+
+
+def test_a_temperature_paints_the_last_tile_only(page_at: Callable[..., Any]) -> None:
+    page = page_at("p=digit&digit=4&layer=1")
+    page.evaluate(PAINTED)
+    before, evidence = page.evaluate(TILES), page.locator("[data-figure=digit-evidence] canvas")
+    page.locator("[data-key=T] .box").fill("5")
+    page.locator("main dd small", has_text="T = 5").wait_for()
+    after, painted = page.evaluate(TILES), page.evaluate("painted")
+    field = evidence.evaluate("one => one.toDataURL()")
+    page.get_by_role("button", name="Example 5").click()
+    answer(page).get_by_text("5", exact=True).wait_for()
+
+    assert painted == 1
+    assert [a == b for a, b in zip(before, after, strict=True)] == [True] * (len(before) - 1) + [False]
+    # Another digit is painted everywhere; the layer that is open shows its own numbers.
+    assert all(a != b for a, b in zip(after, page.evaluate(TILES), strict=True))
+    assert evidence.evaluate("one => one.toDataURL()") != field
+
+
+def test_the_open_softmax_follows_the_temperature(page_at: Callable[..., Any]) -> None:
+    page = page_at("p=digit&digit=4&layer=20&map=4")
+    before = page.locator(".digit-sum").inner_text()
+    page.locator("[data-key=T] .box").fill("5")
+    page.locator(".digit-sum", has_text=") / 5)").wait_for()
+
+    assert page.locator(".digit-sum").inner_text() != before
+
+
 def test_every_layer_opens_and_its_sum_adds_up(page_at: Callable[..., Any]) -> None:
     page = page_at("p=digit&digit=6")
     found = []

@@ -191,6 +191,29 @@ def test_empty_sets_and_the_band_of_the_coverage_are_said(page_at: Open, languag
     assert_close(np.array([0.9, 657 / 719, *coverage_band(539, "0.9")]), np.array(band), rtol=1e-11, atol=0)
 
 
+ASKED = """() => {
+  const own = Object.getOwnPropertyDescriptor(Element.prototype, "clientWidth");
+  let asked = 0;
+  Object.defineProperty(Element.prototype, "clientWidth", { ...own, get() {
+    asked += 1;
+    return own.get.call(this);
+  } });
+  const range = document.querySelector("[data-key=alpha] input[type=range]");
+  range.value = "20";
+  range.dispatchEvent(new Event("input", { bubbles: true }));
+  return new Promise((done) => setTimeout(() => done(asked)));
+}"""
+
+
+def test_a_move_of_a_slider_asks_for_no_layout(page_at: Open) -> None:
+    page = page_at(f"p=sets&{DIGITS}")
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    asked = page.evaluate(ASKED)
+
+    assert asked == 0
+    assert page.locator("[data-reading=coverage]", has_text="asked 80 %").count() == 1
+
+
 # --- the grid by keyboard --------------------------------------------------------------------------------------------
 
 

@@ -135,10 +135,11 @@ export function evidence(place, model) {
     list,
   );
 
-  function split(run, { first, second }) {
-    const own = run.evidence(first);
+  /** The evidence of a class, less that of another. */
+  function split(of, first, second) {
+    const own = of(first);
     if (own === null || second === null) return own;
-    const other = run.evidence(second);
+    const other = of(second);
     return {
       map: own.map.map((part, at) => part - other.map[at]),
       bias: own.bias - other.bias,
@@ -146,80 +147,98 @@ export function evidence(place, model) {
       z: own.z - other.z,
     };
   }
+  let drawn = {}; // what the field shows: the evidence of a run, two classes, and what they gave
+
+  /** What speaks for and what against. */
+  const sums = ({ map }) =>
+    [1, -1].map((sign) => map.reduce((sum, part) => (part * sign > 0 ? sum + part : sum), 0));
+
+  /** The picture; it does not depend on the temperature. */
+  function showField(found, run, pixels, first, second) {
+    const refused =
+      pixels === null || model.input.shape === undefined ? "table" : run.arrays === null ? "unknown" : "layers";
+    refusal.hidden = found !== null;
+    refusal.textContent = found === null ? t(`digit.evidence.no.${refused}`) : "";
+    for (const part of [field.element, legend, list, chooseFirst, chooseSecond]) part.hidden = found === null;
+    if (found === null) return;
+    const colours = hues();
+    const [channels, tall, wide] = model.input.shape;
+    const [height, width] = found.shape;
+    const largest = reach(found.map);
+    const scale = FIELD / Math.max(tall, wide);
+    const [x, y, w, h] = [(FIELD - wide * scale) / 2, (FIELD - tall * scale) / 2, wide * scale, tall * scale];
+    const { context } = field;
+    context.fillStyle = `rgb(${colours.zero.join(" ")})`;
+    context.fillRect(0, 0, FIELD, FIELD);
+    context.imageSmoothingEnabled = false;
+    context.drawImage(inked(pixels, tall, wide, channels, FAINT, colours), x, y, w, h);
+    context.drawImage(veil(found.map, height, width, largest, colours), x, y, w, h);
+    const at = found.map.reduce((best, part, i) => (Math.abs(part) > Math.abs(found.map[best]) ? i : best), 0);
+    const [cellW, cellH] = [w / width, h / height];
+    const frame = {
+      x: x + (at % width) * cellW,
+      y: y + Math.floor(at / width) * cellH,
+      width: cellW,
+      height: cellH,
+    };
+    field.overlay.replaceChildren(
+      svg("rect", { class: "place-frame outer", ...frame }),
+      svg("rect", { class: "place-frame", ...frame }),
+    );
+    const [plus, minus] = sums(found);
+    const [name, other] = [model.classes[first], second === null ? null : model.classes[second]];
+    field.show({
+      summary: t(other === null ? "digit.evidence.summary" : "digit.evidence.summary.two", {
+        name,
+        other,
+        plus: number(plus, 3),
+        minus: number(minus, 3),
+        row: Math.floor(at / width),
+        column: at % width,
+        most: number(found.map[at], 3),
+      }),
+      columns: [t("digit.row"), ...Array.from({ length: width }, (_, i) => String(i))],
+      rows: Array.from({ length: height }, (_, i) => [
+        String(i),
+        ...found.map.subarray(i * width, (i + 1) * width),
+      ]),
+    });
+  }
+
+  /** What adds up to the score. */
+  function showSum(found, { p, z, T, first, second }) {
+    const [plus, minus] = sums(found);
+    const [name, other] = [model.classes[first], second === null ? null : model.classes[second]];
+    const whole = second === null ? z[first] : z[first] - z[second];
+    const score =
+      other === null ? t("digit.evidence.score", { name }) : t("digit.evidence.difference", { name, other });
+    const entries = [
+      [t("digit.evidence.plus"), number(plus, 3), t("digit.evidence.places")],
+      [t("digit.evidence.minus"), number(minus, 3), t("digit.evidence.places")],
+      [t("digit.evidence.bias"), number(found.bias, 3), t("digit.evidence.nowhere")],
+      [score, number(found.z, 3), t("digit.evidence.error", { error: place.number(Math.abs(found.z - whole), 6) })],
+    ];
+    if (other !== null) {
+      const odds = T * Math.log(p[first] / p[second]);
+      entries.push([
+        t("digit.evidence.odds", { name, other }),
+        Number.isFinite(odds) ? number(odds, 3) : t("digit.evidence.beyond"),
+        t("digit.evidence.odds.of", { T: number(T, 3) }),
+      ]);
+    }
+    list.replaceChildren(...readings(entries));
+  }
 
   return {
     element: card,
     show(run, classes, pixels) {
       const { p, z, T, first, second } = classes;
-      const found = pixels === null ? null : split(run, classes);
-      const refused =
-        pixels === null || model.input.shape === undefined ? "table" : run.arrays === null ? "unknown" : "layers";
-      refusal.hidden = found !== null;
-      refusal.textContent = found === null ? t(`digit.evidence.no.${refused}`) : "";
-      for (const part of [field.element, legend, list, chooseFirst, chooseSecond]) part.hidden = found === null;
-      if (found === null) return;
-      const colours = hues();
-      const [channels, tall, wide] = model.input.shape;
-      const [height, width] = found.shape;
-      const largest = reach(found.map);
-      const scale = FIELD / Math.max(tall, wide);
-      const [x, y, w, h] = [(FIELD - wide * scale) / 2, (FIELD - tall * scale) / 2, wide * scale, tall * scale];
-      const { context } = field;
-      context.fillStyle = `rgb(${colours.zero.join(" ")})`;
-      context.fillRect(0, 0, FIELD, FIELD);
-      context.imageSmoothingEnabled = false;
-      context.drawImage(inked(pixels, tall, wide, channels, FAINT, colours), x, y, w, h);
-      context.drawImage(veil(found.map, height, width, largest, colours), x, y, w, h);
-      const at = found.map.reduce((best, part, i) => (Math.abs(part) > Math.abs(found.map[best]) ? i : best), 0);
-      const [cellW, cellH] = [w / width, h / height];
-      const frame = {
-        x: x + (at % width) * cellW,
-        y: y + Math.floor(at / width) * cellH,
-        width: cellW,
-        height: cellH,
-      };
-      field.overlay.replaceChildren(
-        svg("rect", { class: "place-frame outer", ...frame }),
-        svg("rect", { class: "place-frame", ...frame }),
-      );
-      const [plus, minus] = [1, -1].map((sign) =>
-        found.map.reduce((sum, part) => (part * sign > 0 ? sum + part : sum), 0),
-      );
-      const [name, other] = [model.classes[first], second === null ? null : model.classes[second]];
-      const whole = second === null ? z[first] : z[first] - z[second];
-      field.show({
-        summary: t(other === null ? "digit.evidence.summary" : "digit.evidence.summary.two", {
-          name,
-          other,
-          plus: number(plus, 3),
-          minus: number(minus, 3),
-          row: Math.floor(at / width),
-          column: at % width,
-          most: number(found.map[at], 3),
-        }),
-        columns: [t("digit.row"), ...Array.from({ length: width }, (_, i) => String(i))],
-        rows: Array.from({ length: height }, (_, i) => [
-          String(i),
-          ...found.map.subarray(i * width, (i + 1) * width),
-        ]),
-      });
-      const score =
-        other === null ? t("digit.evidence.score", { name }) : t("digit.evidence.difference", { name, other });
-      const entries = [
-        [t("digit.evidence.plus"), number(plus, 3), t("digit.evidence.places")],
-        [t("digit.evidence.minus"), number(minus, 3), t("digit.evidence.places")],
-        [t("digit.evidence.bias"), number(found.bias, 3), t("digit.evidence.nowhere")],
-        [score, number(found.z, 3), t("digit.evidence.error", { error: place.number(Math.abs(found.z - whole), 6) })],
-      ];
-      if (other !== null) {
-        const odds = T * Math.log(p[first] / p[second]);
-        entries.push([
-          t("digit.evidence.odds", { name, other }),
-          Number.isFinite(odds) ? number(odds, 3) : t("digit.evidence.beyond"),
-          t("digit.evidence.odds.of", { T: number(T, 3) }),
-        ]);
-      }
-      list.replaceChildren(...readings(entries));
+      const { evidence: of } = run;
+      const isNew = of !== drawn.of || first !== drawn.first || second !== drawn.second;
+      if (isNew) drawn = { of, first, second, found: pixels === null ? null : split(of, first, second) };
+      const { found } = drawn;
+      if (isNew) showField(found, run, pixels, first, second);
+      if (found !== null) showSum(found, { p, z, T, first, second });
     },
   };
 }

@@ -70,15 +70,18 @@ export function layerStrip(place, model) {
     element("p", { class: "hint" }, t("digit.layers.hint")),
   );
   card.hidden = store.get("hide").includes("layer");
+  let drawn = { input: null, outputs: [] }; // a temperature changes the last tile only
   return {
     element: card,
     show(run, pixels) {
       const colours = hues();
-      if (pixels !== null) drawInput(first.canvas, pixels, model.input.shape);
+      if (pixels !== null && run.input !== drawn.input) drawInput(first.canvas, pixels, model.input.shape);
       tiles.forEach(({ canvas }, i) => {
+        if (run.outputs[i] === drawn.outputs[i]) return;
         const most = run.outputs[i].shape.length === 3 ? MOST_TILE : TILE * TILE;
         drawMaps(canvas, run.outputs[i], { most, colours });
       });
+      drawn = run;
     },
   };
 }
@@ -132,7 +135,8 @@ export function openedLayer(place, model) {
   const left = element("div", { class: "stack" }, overview, slider);
   const both = element("div", { class: "figures" }, left, large.element);
   const card = element("section", { class: "card" }, heading, about, both, sentence, arithmetic.element);
-  let seen = null; // what was shown last: {run, classes, index, map, at}
+  let seen = null; // what is looked at: {output, map, at}
+  let drawn = []; // what the pictures show: layer, output, map, row, column
   let picker = () => null;
 
   for (const input of [chooser, box]) {
@@ -219,7 +223,10 @@ export function openedLayer(place, model) {
       const chosen = store.get("at");
       const at =
         chosen.length === 2 && chosen[0] < height && chosen[1] < width ? chosen : strongestPlace(output, map);
-      seen = { run, output, map, at };
+      seen = { output, map, at };
+      const wanted = [index, output, map, ...at];
+      if (wanted.every((part, i) => part === drawn[i])) return; // a temperature changes the softmax only
+      drawn = wanted;
       const colours = hues();
       heading.textContent = t("digit.opened", { name: nameOf(place, layer), size: sizeOf(place, output.shape) });
       about.textContent = t(`digit.about.${layer.kind}`);

@@ -169,11 +169,12 @@ export function figure(place, { key, title, width, height, interactive = false }
   parts.figure.append(room, parts.details);
   let size = [width, height];
   let drawn = null;
-  let seen = 0;
+  let seen = 0; // width of the room, as the observer said last
 
   function draw() {
     const flexible = typeof drawn.marks === "function";
-    const free = Math.floor(room.clientWidth);
+    // To ask costs a layout, in each move of a slider one for each figure; the observer tells in time for the frame.
+    const free = seen > 0 ? seen : Math.floor(room.clientWidth);
     // Nodes that are given ready cannot be laid out anew: they are scaled as a whole.
     const wide = flexible && free > 0 ? Math.min(Math.max(free, NARROWEST), width) : width;
     size = [wide, typeof drawn.height === "function" ? drawn.height(wide) : drawn.height];
@@ -181,8 +182,9 @@ export function figure(place, { key, title, width, height, interactive = false }
     exchange(picture, flexible ? drawn.marks(...size) : drawn.marks);
   }
   new ResizeObserver(() => {
-    if (drawn !== null && Math.floor(room.clientWidth) !== seen) draw();
+    const before = seen;
     seen = Math.floor(room.clientWidth);
+    if (drawn !== null && seen !== before) draw();
   }).observe(room);
 
   return {
