@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from asserts import assert_close
 from softclass.estimators import preconditioners
 from softclass.estimators.linear_loss import LinearLoss
+from softclass.estimators.parallel import ONE, Workers
 from softclass.estimators.preconditioners import (
     block_inverse,
     diagonal_basis,
@@ -105,3 +109,17 @@ def test_several_gradients_at_once_are_one_after_the_other(n_classes, columns, m
     expected = np.array([[apply(one) for one in pair] for apply in applies])
 
     assert_close(expected, np.array([apply(pair) for apply in applies]), rtol=1e-12, atol=1e-12)
+
+
+def test_large_blocks_give_the_same_bits_on_any_threads(monkeypatch):
+    monkeypatch.setattr(preconditioners, "INVERTED_COLUMNS", 0)
+    loss = make(6)
+    theta = gradient_of(loss)
+    steps = []
+    for threads in (None, 3):
+        with ThreadPoolExecutor(3) as executor:
+            team = ONE if threads is None else Workers(executor, threads)
+            own = replace(loss, workers=team)
+            steps.append(block_inverse(own, theta, loss.features.variance, 0.0)(np.stack([theta, 2.0 * theta])))
+    assert steps[0].tobytes() == steps[1].tobytes()
+    assert_close(2.0 * steps[0][0], steps[0][1], rtol=1e-6, atol=1e-9)

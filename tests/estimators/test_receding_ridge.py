@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from softclass import SoftmaxRegression
-from softclass.estimators import lbfgs, scaling, solve
+from softclass.estimators import certificate, lbfgs, scaling, solve
 from softclass.estimators.certificate import duality_gap
 from softclass.estimators.line_search import Limits
 from softclass.estimators.linear_loss import LinearLoss
@@ -69,6 +69,14 @@ def test_the_ridge_recedes_to_the_optimum_and_it_is_proved(compact, monkeypatch)
     excess = found.objective_ - exact.objective_
     assert abs(excess) <= 1e-6 * exact.objective_
     assert excess <= found.gap_ + 1e-7 * exact.objective_  # float32 numbers are another problem by so much
+
+
+def test_without_a_proof_no_gap_below_the_tolerance_is_said(compact, monkeypatch):
+    features, targets = table()
+    monkeypatch.setattr(certificate, "duality_gap", lambda *_, **__: np.inf)
+    found = SoftmaxRegression(tol=1e-5).fit(features, targets)
+    assert found.gap_kind_ == "decrement"
+    assert found.gap_ >= 1e-5 * found.objective_ * (1 - 1e-12)
 
 
 def test_no_bit_depends_on_the_threads(compact):

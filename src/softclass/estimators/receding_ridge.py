@@ -29,12 +29,13 @@ MOST_STEPS = 60  # under one ridge
 STEEP = 0.9
 FIRST_STEEP = 0.3  # of a step with a fresh Hessian, whose length should be good
 CAUTION = 1e-4  # largest tolerance that is worked to: among far rows, estimates are too small by orders of magnitude
+CLOSER = 0.1  # of the tolerance: proofs have some six times the true distance
 LEAST_CURVATURE = 1e-9  # of the objective: what a term of the Hessian must have to count
 
 
 def recede(loss: LinearLoss, start: Array, limits: Limits, *, is_cold: bool) -> Solution:
     """Minimise on compact rows, which must be `condensed`; `start` is kept where it is not cold."""
-    search = _Search(loss, replace(limits, tolerance=min(limits.tolerance, CAUTION)), start)
+    search = _Search(loss, replace(limits, tolerance=min(CLOSER * limits.tolerance, CAUTION)), start)
     for ridge in _ridges(loss) if is_cold else ():
         search.under(ridge)
         if search.reason:
