@@ -475,12 +475,22 @@ STRUCK = """([figure, words]) => {
   const box = text.getBoundingClientRect();
   return nodes.filter((node, at) => {
     const other = node.getBoundingClientRect();
+    const isNear = other.left < box.right && other.right > box.left && other.top < box.bottom && other.bottom > box.top;
+    // A curve may lie anywhere in its box: it must be drawn before the words, which hide it.
+    if (node.matches("path.line")) return isNear && at > nodes.indexOf(text);
     const isOver = other.left > box.left && other.right < box.right && other.top < box.bottom - 3 &&
       other.bottom > box.top + 3;
     const isBehind = at < nodes.indexOf(text) && text.classList.contains("halo");
     return node.matches("line, .theory") && isOver && !isBehind;
   }).length;
 }"""
+
+
+def test_no_curve_strikes_the_best_temperature_out(page_at: Open) -> None:
+    page = page_at(f"p=reliability&{DIGITS}")
+    page.locator("[data-figure=temperature] svg text", has_text="T*").wait_for()
+
+    assert page.evaluate(STRUCK, ["temperature", "T*"]) == 0
 
 
 def test_no_line_strikes_the_words_of_a_figure_out(page_with: Callable[..., Page]) -> None:

@@ -288,10 +288,8 @@ function showCurve(place, made, { calibration, test, T, best }) {
       const x = log10([LEAST_T, MOST_T], [44, width - 14]);
       const y = linear([0, highest], [height - 42, 34]);
       const drawn = (points) => points.map(([at, loss]) => [x(at), loss > highest ? NaN : y(loss)]);
-      const marked = (at, words, above) => [
-        svg("line", { class: "axis", x1: x(at), x2: x(at), y1: y.range[0], y2: y.range[1] + above - 12 }),
-        label(words, x(at) + 5, y.range[1] + above, { style: "strong halo" }),
-      ];
+      const star = best === null ? [] : [best.T];
+      const [top, bottom] = [y.range[1] + 16, y.range[0]]; // below the name of the axis
       const legend = series.flatMap(({ style, name }, i) => [
         line(
           [
@@ -305,10 +303,11 @@ function showCurve(place, made, { calibration, test, T, best }) {
       const now = Math.min(Math.max(T, LEAST_T), MOST_T);
       return [
         axes({ x, y, width, height, xLabel: t("reliability.curve.x"), format: (value) => number(value, 2), yTicks: 5 }),
-        ...(best === null ? [] : marked(best.T, `T* = ${number(best.T, 2, true)}`, 28)),
+        ...star.map((at) => svg("line", { class: "axis", x1: x(at), x2: x(at), y1: bottom, y2: top })),
         ...series.map(({ points, style }) => line(drawn(points), STYLES[style])),
         ...series.map(({ points, style }) => symbol(style, x(now), y(Math.min(between(points, now), highest)), 5)),
         label(t("reliability.curve.y"), 50, 48, { style: "muted halo" }),
+        ...star.map((at) => label(`T* = ${number(at, 2, true)}`, x(at) + 5, top + 12, { style: "strong halo" })),
         ...legend,
       ];
     },
