@@ -195,6 +195,35 @@ def test_a_panel_is_opened_by_keyboard_and_its_heading_gets_the_focus(page_at: C
     assert page.title() == "Softmax · softclass"
 
 
+def test_going_back_keeps_the_language_and_a_link_brings_its_own(page_at: Callable[..., Any]) -> None:
+    page = page_at("lang=en")
+    page.get_by_role("link", name="Loss and gradient").click()
+    page.locator("main[data-ready=loss]").wait_for(state="attached")
+    page.get_by_role("button", name="中文").click()
+    page.locator("html[lang=zh-CN]").wait_for(state="attached")
+    page.go_back()
+    page.locator("main[data-ready=softmax]").wait_for(state="attached")
+    back = page.evaluate("document.documentElement.lang")
+    page.evaluate("location.hash = 'lang=en&p=loss'")
+    page.locator("main[data-ready=loss]").wait_for(state="attached")
+
+    assert back == "zh-CN"
+    assert page.evaluate("document.documentElement.lang") == "en"
+
+
+def test_a_panel_that_nobody_serves_any_more_says_so_once(page_at: Callable[..., Any], watched: Any) -> None:
+    page = page_at("lang=en")
+    page.route("**/panel_*.js", lambda route: route.abort())
+    for panel in ("loss", "slow"):
+        page.evaluate(f"location.hash = 'lang=en&p={panel}'")
+        page.locator(f"main[data-ready={panel}]").wait_for(state="attached")
+    said = page.locator(".notice").all_inner_texts()
+    stopped, watched.faults[:] = [fault for fault in watched.faults if "ERR_FAILED" in fault], []
+
+    assert ["softclass explore has ended" in sentence for sentence in said] == [True]
+    assert len(stopped) == 2
+
+
 def test_the_whole_tour_is_walked_by_keyboard(page_at: Callable[..., Any]) -> None:
     page = page_at("lang=en")
     page.get_by_role("button", name="Tour", exact=True).focus()

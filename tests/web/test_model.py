@@ -193,6 +193,7 @@ WRONG = [
     ("label,p_a,p_b\na,0.5,-0.5\n", "Row 2, column p_b: “-0.5” is no probability from 0 to 1."),
     ("label,p_a,p_b\na,0.5,0.5\na,0.5,0.6\n", "Row 3: the probabilities sum to 1.100, not to 1."),
     ("label,logit_a,logit_b,role\na,1,2,fit\n", "Row 2, column role: “fit” is neither test nor calibration."),
+    ("label,logit_a,logit_b\na,1,2\nb,1e39,2\n", "Row 3, column logit_a: “1e39” is too large for a logit in 32 bits."),
     ("label,logit_a,logit_b\na,1\n", "Row 2 has 2 cells; the first row has 3."),
     ("", "The file is empty."),
 ]

@@ -126,3 +126,12 @@ def test_a_number_of_any_size_may_be_typed(page_at: Callable[..., Any]) -> None:
     largest = page.locator(".readings dd").first.inner_text()
 
     assert re.sub(r"\s+", " ", largest) == "100 % class B"
+
+
+@pytest.mark.parametrize("more", ["", "&T=0.05", "&T=0.05&p=loss", "&view=jacobian", "&view=simplex"])
+def test_the_largest_numbers_there_are_draw_a_picture(page_at: Callable[..., Any], more: str) -> None:
+    """Their difference is not finite; the page must not hand NaN to a drawing (errors of the console fail the test)."""
+    page = page_at(f"lang=en&z=1e308,1e308,-1e308{more}")
+
+    assert page.locator("figure svg").count() >= 1
+    assert "NaN" not in page.locator(".readings").inner_text()

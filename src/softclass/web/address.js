@@ -2,6 +2,7 @@
 import { FIELDS, decode, encode } from "softclass/state";
 
 const PAUSE = 100; // milliseconds between two changes of the address while something is dragged
+const OWN = { written: "here" }; // marks the places that this page put into the history; links have none
 
 /**
  * Read the address now and keep it equal to the store from `follow` on.
@@ -22,7 +23,7 @@ export function openAddress(tell) {
       const address = (fragment) => (fragment === "" ? location.pathname + location.search : `#${fragment}`);
       const replace = () => {
         timer = null;
-        history.replaceState(null, "", address(current()));
+        history.replaceState(OWN, "", address(current()));
       };
       store.watch(keys, () => {
         const elsewhere = store.get("p") !== panel || store.get("tour") !== tour;
@@ -31,15 +32,17 @@ export function openAddress(tell) {
         if (elsewhere) {
           clearTimeout(timer);
           timer = null;
-          history.pushState(null, "", address(current()));
+          history.pushState(OWN, "", address(current()));
         } else if (timer === null) timer = setTimeout(replace, PAUSE);
       });
-      addEventListener("popstate", () => {
+      addEventListener("popstate", (event) => {
         const read = decode(location.hash);
+        // Who chose a language and goes back wants the place before, not the language before.
+        const lang = event.state?.written === OWN.written ? store.get("lang") : read.state.lang;
         clearTimeout(timer);
         timer = null;
         [panel, tour] = [read.state.p, read.state.tour]; // the history holds this place already
-        store.set(read.state);
+        store.set({ ...read.state, lang });
         tell(read.notices);
       });
       replace(); // the canonical form; whatever is not state (a token) leaves the address

@@ -37,7 +37,12 @@ export function evaluationOf(table, name) {
   const logits = new Float32Array(n * columns.length);
   values.forEach((column, k) => {
     column.forEach((value, i) => {
-      logits[i * columns.length + k] = form.probabilities ? Math.log(Math.max(value, SMALLEST)) : value;
+      const logit = form.probabilities ? Math.log(Math.max(value, SMALLEST)) : value;
+      if (!Number.isFinite(Math.fround(logit))) {
+        const cell = table.rows[i][table.names.indexOf(columns[k])];
+        throw new SourceError("source.logit", { row: i + 2, column: columns[k], value: cell });
+      }
+      logits[i * columns.length + k] = logit;
     });
   });
   const random = generator(SEED);

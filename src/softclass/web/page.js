@@ -6,6 +6,7 @@ import * as softmax from "softclass/panel_softmax";
 import { createRun } from "softclass/run";
 import { sideOf } from "softclass/side";
 import { createSource } from "softclass/source";
+import { SourceError } from "softclass/source_error";
 import { PANELS, encode, initial } from "softclass/state";
 import { createStore } from "softclass/store";
 import { integer, number, percent, register, setLanguage, t } from "softclass/text";
@@ -213,6 +214,15 @@ function makePlace(headed) {
   return { place, stops };
 }
 
+/** The module of a panel; one that cannot be fetched means that nobody serves it any more. */
+async function fetched(opener) {
+  try {
+    return await opener();
+  } catch (error) {
+    throw error instanceof TypeError ? new SourceError("source.gone") : error;
+  }
+}
+
 async function openPanel({ focus = false } = {}) {
   const key = store.get("p");
   const mine = (turn += 1);
@@ -240,7 +250,7 @@ async function openPanel({ focus = false } = {}) {
   }
   showModel(key);
   try {
-    const module = await OPENERS[key]();
+    const module = await fetched(OPENERS[key]);
     if (mine !== turn) return;
     const view = await module.view(place);
     if (mine === turn) opened.view = view;

@@ -119,7 +119,7 @@ function barView(place, room) {
     const { z, shift, scores, p, lnp, order } = now;
     const powers = scores.map((score) => Math.exp(score - scores[order[0]]));
     const K = p.length;
-    const reach = Math.max(...scores.map(Math.abs), 1e-9);
+    const reach = Math.min(Math.max(...scores.map(Math.abs), 1e-9), Number.MAX_VALUE);
     const around = [Math.min(...scores) < 0 ? -reach : 0, Math.max(...scores) > 0 ? reach : 0];
     const stages = [
       { title: t("softmax.bars.score"), values: scores, domain: around, text: (score) => number(score, 3), space: 78 },
@@ -128,7 +128,8 @@ function barView(place, room) {
     ];
     const draw = ({ title, values, domain, text, space }, left, right, top) => {
       const x = linear(domain, [left + 22, right - space]);
-      const items = values.map((value, i) => ({ name: letter(i), value, style: i }));
+      const shown = (value) => Math.min(Math.max(value, domain[0]), domain[1]);
+      const items = values.map((value, i) => ({ name: letter(i), value: shown(value), style: i }));
       const nodes = [
         label(title, left, top + 14, { style: "muted" }),
         bars(items, { x, top: top + 22, pitch, names: left }),

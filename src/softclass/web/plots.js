@@ -62,12 +62,13 @@ function roundNumbers(low, high, n) {
  */
 export function linear(domain, range) {
   const [low, high] = domain;
-  const slope = (range[1] - range[0]) / (high - low || 1);
-  return Object.assign((value) => range[0] + (value - low) * slope, {
+  // Halves, since the difference of two finite numbers may not be finite.
+  const slope = (range[1] - range[0]) / (high / 2 - low / 2 || 0.5);
+  return Object.assign((value) => range[0] + (value / 2 - low / 2) * slope, {
     domain,
     range,
     ticks: (n = 5) => roundNumbers(low, high, n),
-    invert: (pixel) => low + (pixel - range[0]) / slope,
+    invert: (pixel) => low + ((pixel - range[0]) / slope) * 2,
     logarithmic: false,
   });
 }
