@@ -107,6 +107,7 @@ def test_wide_arithmetic_gives_float64_of_the_numbers_that_are_kept(target, n, d
         np.testing.assert_allclose(got, right, atol=1e-12 * max(1.0, np.abs(right).max()))
 
 
+@pytest.mark.slow  # it compares times, so not on every change
 def test_probabilities_that_vanish_do_not_slow_the_pass():
     features, targets, rest, mean, factor, point, _ = made(20_000, 54, 20)
     weights = np.full(20_000, 1 / 20_000)
