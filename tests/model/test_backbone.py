@@ -101,7 +101,9 @@ def test_the_run_has_a_report_and_repeats_to_the_byte(large, others, tmp_path):
 
     again = softclass.load(tmp_path / "run")
     assert_bit_equal(first.predict_proba(others[0][:9]), again.predict_proba(others[0][:9]))
-    assert "softmax regression behind a backbone" in (tmp_path / "run" / "report.html").read_text()
+    text = (tmp_path / "run" / "report.html").read_text()
+    assert "softmax regression behind a backbone" in text
+    assert "The weights belong to numbers that the backbone makes of an image, not to its pixels." in text
     assert f'backbone = "{large}"' in (tmp_path / "run" / "config.toml").read_text()
     assert train(*others, backbone=large).digest == first.digest
 

@@ -224,6 +224,7 @@ WORDS: dict[str, str] = {
     "choice_network": "Softmax regression was fitted first: its log loss on the held-out rows was {softmax}, that of the network {network}. The network was kept, since the difference is more than one standard error ({error}).",
     "choice_softmax": "A network was trained too: its log loss on the held-out rows was {network}, that of softmax regression {softmax}. The simpler model was kept, since the network was not better by more than one standard error ({error}).",
     "weights_network": "A network has no single weight for a class and a column.",
+    "weights_backbone": "The weights belong to numbers that the backbone makes of an image, not to its pixels.",
     "path_title": "Other strengths of the penalty",
     "path_folds": "Mean log loss on rows held out of the fit part, in {folds} folds one after the other, {rows} in all. A bar is one standard error over the folds.",
     "path_once": "Log loss on {rows} that were held out of the fit part once. A bar is one standard error over those rows.",

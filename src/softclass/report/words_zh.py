@@ -220,6 +220,7 @@ WORDS: dict[str, str] = {
     "choice_network": "先拟合了 softmax 回归：它在留出的行上的对数损失为 {softmax}，网络为 {network}。两者之差大于一个标准误（{error}），因此保留网络。",
     "choice_softmax": "也训练了一个网络：它在留出的行上的对数损失为 {network}，softmax 回归为 {softmax}。网络好出的部分不超过一个标准误（{error}），因此保留较简单的模型。",
     "weights_network": "网络没有对应某一类和某一列的单个权重。",
+    "weights_backbone": "权重对应的是骨干网络由图像算出的数，而不是像素。",
     "path_title": "其他惩罚强度",
     "path_folds": "从拟合部分中留出的行上的平均对数损失，依次留出 {folds} 折，共 {rows}。竖线为各折之间的一个标准误。",
     "path_once": "从拟合部分中留出一次的 {rows}上的对数损失。竖线为这些行的一个标准误。",
@@ -317,6 +318,7 @@ NOTE_TITLES: dict[str, str] = {
 # Names of the last section that softclass itself gives; others are shown as they are.
 FACT_NAMES: dict[str, str] = {
     "model": "模型",
+    "backbone": "骨干网络",
     "C": "C（正则化强度的倒数）",
     "iterations": "迭代次数",
     "epochs": "轮数",
