@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import softclass
@@ -140,6 +143,20 @@ def test_data_that_a_run_learnt_from_are_shown_as_far_as_it_was_tested(runs: Pat
     assert from_data.places == from_record.places
     np.testing.assert_array_equal(from_data.logits, from_record.logits)
     np.testing.assert_array_equal(from_data.targets, from_record.targets)
+
+
+def test_one_of_several_sources_of_a_run_is_shown_as_far_as_it_was_tested(runs: Path, tmp_path: Path) -> None:
+    """Such a run wrote the name of the source before each place."""
+    shutil.copytree(runs / "digits", tmp_path / "run")
+    record = recorded(tmp_path / "run")
+    assert record is not None
+    table = pq.read_table(record)
+    places = [f"digits.npz {place}" for place in table["file"].to_pylist()]
+    pq.write_table(table.set_column(0, "file", pa.array(places)), record)
+
+    found = shown_data(opened(runs / "digits"), str(samples.path("digits.npz")), Notes(), record)
+
+    assert len(found.targets) == len(places)
 
 
 def test_rows_of_a_table_that_a_run_learnt_from_are_left_out_too(runs: Path) -> None:

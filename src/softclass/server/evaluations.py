@@ -308,7 +308,10 @@ def _shown_images(model: Model, data: str, notes: Notes, tested: frozenset[str] 
     if images.parts is not None:
         roles = np.array([ROLES.get(part, LEARNT) for part in images.parts], dtype=np.uint8)
     if tested is not None:
-        roles = np.array([TEST if place in tested else LEARNT for place in images.files], dtype=np.uint8)
+        # A run of several sources puts the name of the source before the place.
+        source = Path(data).name
+        named = [{place, f"{source} {place}", f"{source}/{place}"} for place in images.files]
+        roles = np.array([LEARNT if tested.isdisjoint(names) else TEST for names in named], dtype=np.uint8)
     rows = np.flatnonzero(roles != LEARNT)
     _tell_learnt(len(roles) - len(rows), notes)
     pixels = images.pixels[rows]
