@@ -34,7 +34,7 @@ def program(desk: Path, name: str, text: str = "#!/bin/sh\n") -> None:
 
 
 def ran(desk: Path, **environment: str) -> tuple[int, str]:
-    kept = {name: value for name, value in os.environ.items() if name != "SOFTCLASS_CHROMIUM"}
+    kept = {name: value for name, value in os.environ.items() if name != "TEST_CHROMIUM"}
     done = subprocess.run(
         ["/bin/sh", str(SCRIPT)], env={**kept, "PATH": str(desk), **environment}, capture_output=True, text=True,
         check=False,
@@ -53,8 +53,8 @@ def test_a_browser_that_is_there_is_enough(desk: Path, name: str) -> None:
 def test_one_that_is_named_is_enough(desk: Path) -> None:
     program(desk, "mine")
 
-    assert ran(desk, SOFTCLASS_CHROMIUM=str(desk / "mine")) == (0, "")
-    assert ran(desk, SOFTCLASS_CHROMIUM=str(desk / "other"))[0] == 6
+    assert ran(desk, TEST_CHROMIUM=str(desk / "mine")) == (0, "")
+    assert ran(desk, TEST_CHROMIUM=str(desk / "other"))[0] == 6
 
 
 @pytest.mark.parametrize("manager", ["apt-get", "dnf", "brew"])
@@ -68,7 +68,7 @@ def test_the_package_of_the_distribution_is_installed(desk: Path, manager: str) 
 
 def test_without_any_it_says_what_to_do_and_fails(desk: Path) -> None:
     assert ran(desk) == (
-        6, "setup-browser: install Chromium, Chrome or Edge, or set SOFTCLASS_CHROMIUM to one\n"
+        6, "setup-browser: install Chromium, Chrome or Edge, or set TEST_CHROMIUM to one\n"
     )  # fmt: skip
 
 

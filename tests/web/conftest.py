@@ -15,7 +15,7 @@ import pytest
 from served import exploring
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
-REQUIRED = os.environ.get("SOFTCLASS_REQUIRE_BROWSER") == "1"
+REQUIRED = os.environ.get("TEST_REQUIRE_BROWSER") == "1"
 HEIGHT = 800
 # Chromium refuses its sandbox to root.
 ARGUMENTS = ["--disable-dev-shm-usage", *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else [])]
@@ -29,7 +29,7 @@ def _missing(what: str) -> None:
 
 def _executable(playwright: Any) -> str | None:
     """Find a Chromium: the one that is named, one of the machine, or Playwright's own."""
-    named = os.environ.get("SOFTCLASS_CHROMIUM")
+    named = os.environ.get("TEST_CHROMIUM")
     own = Path(playwright.chromium.executable_path)
     return named or next(filter(None, map(shutil.which, NAMES)), str(own) if own.exists() else None)
 

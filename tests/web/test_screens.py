@@ -13,7 +13,7 @@ import pytest
 
 PANELS = ["softmax", "loss", "slow", "plane", "digit", "mistakes", "reliability", "sets"]
 # Where the pictures are kept; without it they go to the folder of the test.
-KEPT = os.environ.get("SOFTCLASS_SCREENS")
+KEPT = os.environ.get("TEST_SCREENS")
 
 
 def colours(png: bytes) -> int:
