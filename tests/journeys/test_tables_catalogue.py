@@ -14,6 +14,7 @@ import codecs
 import io
 import json
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -333,6 +334,7 @@ def test_T31_separable_classes_without_a_penalty(softclass):
 def test_T36_a_pipe_is_read_once(softclass):
     os.mkfifo("pipe")
     if os.fork() == 0:
+        signal.alarm(60)  # if nobody reads
         Path("pipe").write_bytes(joined(GOOD))
         os._exit(0)
     ran = softclass("train", "pipe", "-t", "kind", *QUICK)
