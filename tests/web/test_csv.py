@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +64,21 @@ def test_numbers_are_read_and_their_columns_found(node: Ask) -> None:
 
     assert node("column", text=text, name="b") == {"value": [-0.0025, 7]}
     assert node("numeric", text=text) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"), [("en", "The file has more than 100,000 rows."), ("zh", "文件超过 100,000 行。")]
+)
+def test_numbers_in_messages_are_written_as_the_language_does(
+    page_at: Callable[..., Any], language: str, sentence: str
+) -> None:
+    rows = {"name": "long.csv", "mimeType": "text/csv", "buffer": b"a,b\n" + b"1,2\n" * 100_001}
+    found = []
+    for panel in ("plane&data=own", "mistakes"):
+        page = page_at(f"p={panel}", language=language)
+        page.locator(".panel input[type=file]").set_input_files(rows, timeout=30_000)
+        failed = page.locator(".failed:visible", has_text="100")
+        failed.wait_for()
+        found.append(failed.inner_text())
+
+    assert found == [sentence, sentence]

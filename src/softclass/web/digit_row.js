@@ -32,7 +32,9 @@ function cellOf(place, column, value, id) {
     return list;
   }
   const { minimum, maximum, kind } = column;
-  const range = minimum === null || minimum === undefined ? "" : t("digit.row.range", { minimum, maximum });
+  // As a cell holds them: a year has no separator of thousands.
+  const ends = { minimum: String(minimum), maximum: String(maximum) };
+  const range = minimum === null || minimum === undefined ? "" : t("digit.row.range", ends);
   const box = element("input", {
     id,
     class: "box",

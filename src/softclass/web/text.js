@@ -8,11 +8,15 @@ export function register(words) {
   for (const language of Object.keys(tables)) Object.assign(tables[language], words[language]);
 }
 
-/** The text of `key`, its places filled from `values`; a key without a text shows itself in double brackets. */
+/**
+ * The text of `key`, its places filled from `values`: texts as they are, whole numbers as the language writes them. A
+ * key without a text shows itself in double brackets.
+ */
 export function t(key, values = {}) {
   const pattern = tables[current][key];
   if (pattern === undefined) return `⟦${key}⟧`;
-  return pattern.replace(/\{(\w+)\}/g, (place, name) => (name in values ? String(values[name]) : place));
+  const written = (value) => (Number.isInteger(value) ? integer(value) : String(value));
+  return pattern.replace(/\{(\w+)\}/g, (place, name) => (name in values ? written(values[name]) : place));
 }
 
 /** Choose "en" or "zh", or "auto" for the first of the browser's languages that is one of them. */
