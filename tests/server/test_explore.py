@@ -412,10 +412,12 @@ def test_the_columns_of_a_bundle_are_those_of_the_route(penguins: Explored) -> N
     names = whole["names"]
 
     found = answer(penguins.columns("year", "body_mass_g"))
+    every = answer(penguins.columns("year", "year"))
 
-    np.testing.assert_array_equal(
-        found["points"], whole["values"][:, [names.index("year"), names.index("body_mass_g")]]
-    )
+    pairs = whole["values"][:, [names.index("year"), names.index("body_mass_g")]]
+    np.testing.assert_array_equal(found["points"], pairs[np.isfinite(pairs).all(axis=1)])
+    np.testing.assert_array_equal(every["points"][:, 0], pairs[:, 0])
+    assert [(of["total"], of["missing"]) for of in (found, every, whole)] == [(342, 2), (344, 0), (344, 0)]
 
 
 def test_the_demo_is_the_bundle_that_is_shipped() -> None:

@@ -111,7 +111,8 @@ async ({ task, given }) => {
       failing(() => createNetwork(layers, shaped(arrays), input).forward(values)),
     pixels: ({ values, shape, mean, std }) => [...scalePixels(values, shape, mean, std)],
     csv: ({ text, most }) => failing(() => csv.readCsv(text, most)),
-    column: ({ text, name }) => failing(() => [...csv.numbersOf(csv.readCsv(text), name)]),
+    column: ({ text, name, gaps }) => failing(() => [...csv.numbersOf(csv.readCsv(text), name, { gaps })]),
+    missing: ({ cell }) => csv.isMissing(cell),
     numeric: ({ text }) => csv.numberColumns(csv.readCsv(text)),
     time({ layers, arrays, input, values, rounds }) {
       const network = createNetwork(layers, shaped(arrays), input);

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from softclass.data.cells import MISSING_TOKENS
 from web.engines import Ask, engine_fixtures
 
 TASKS = Path(__file__).parent / "plane_tasks.js"
@@ -64,6 +65,20 @@ def test_numbers_are_read_and_their_columns_found(node: Ask) -> None:
 
     assert node("column", text=text, name="b") == {"value": [-0.0025, 7]}
     assert node("numeric", text=text) == ["a", "b"]
+
+
+def test_words_for_a_gap_are_those_of_the_product(node: Ask) -> None:
+    cells = [*MISSING_TOKENS, " NA ", "0", "x", "nA", "inf"]
+
+    assert [cell for cell in cells if node("missing", cell=cell)] == [*MISSING_TOKENS, " NA "]
+
+
+def test_a_column_of_gaps_alone_is_no_column_of_numbers(node: Ask) -> None:
+    text = "a,b,c,d\n1,NA,,x\n,NA,2,3\n-, ,?,4\n"
+
+    assert node("numeric", text=text) == ["a", "c"]
+    assert node("column", text=text, name="a", gaps=True) == {"value": [1, None, None]}
+    assert node("column", text=text, name="d", gaps=True)["values"] == {"row": 2, "column": "d", "value": "x"}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -16,9 +17,11 @@ import pytest
 from PIL import Image
 
 from served import TOKEN, exploring
+from softclass.errors import Notes
+from softclass.server.evaluations import shown_data
 from softclass.server.explore import Explored
 from softclass.server.page import exported_page
-from web.explored import COLUMN, explored_images, explored_table
+from web.explored import COLUMN, explored_images, explored_table, markup_table
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -147,6 +150,28 @@ def test_one_file_gives_the_columns_that_the_server_gives(
 
     assert served["shape"] == [90, 2]
     assert served == file
+
+
+def test_one_file_leaves_out_only_rows_with_gaps_in_the_pair(
+    page_at: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    model, path = markup_table(tmp_path_factory.mktemp("gaps"))
+    rows = shown_data(model, str(path), Notes())
+    numbers = {name: values.copy() for name, values in rows.numbers.items()}
+    numbers["depth"][:5], numbers[COLUMN][3:9] = np.nan, np.nan
+    targets = rows.targets.copy()
+    targets[[20, 21]] = -1
+    third = {**numbers, "third": np.full(90, np.nan)}  # says nothing in any row, and takes no row from the others
+    explored = Explored(model, "gaps", [replace(rows, numbers=third, targets=targets)], threads=1)
+    file = path.with_suffix(".html")
+    file.write_text(exported_page(explored.bundle(examples=True)), encoding="utf-8")
+
+    with exploring(explored) as address:
+        served = page_at(f"token={TOKEN}", address=address).evaluate(COLUMNS, ["depth", COLUMN])
+    found = page_at(address=file.as_uri()).evaluate(COLUMNS, ["depth", COLUMN])
+
+    assert served == found
+    assert (found["shape"], found["total"], found["missing"]) == ([79, 2], 79, 11)
 
 
 def test_a_file_has_the_language_it_was_made_in(page_at: Callable[..., Any], addresses: dict[str, str]) -> None:

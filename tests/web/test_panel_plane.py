@@ -238,12 +238,58 @@ UNUSABLE = {
     "a,b,c\n1,2,x\n3,4\n": "Row 3 has 2 cells; the first row has 3.",
     "a,b\nx,1\ny,2\n": "mine.csv has 1 columns of numbers; two are needed.",
     "a,b,c\n1,2,x\n3,4,x\n": "Column c has only one value; there must be two classes or more.",
-    "a,b,c\n1,2,x\n3,4,\n": "Row 3, column c: the class is missing.",
+    "a,b,c\n1,2,x\n3,4,\n": "Column c has only one value; there must be two classes or more.",
+    "a,b,c\n1,,x\n,4,y\n": "No row has a value in a, in b and a class.",
     "a,b,c\n" + "".join(f"{i},{i},c{i}\n" for i in range(11)): (
         "Column c has 11 different values; at most 10 classes can be shown."
     ),
     'a,b,c\n1,2,<img src=x onerror="1">\n': 'Row 2, column 3: a cell with a " in it must be put in quotes.',
 }
+
+
+GAPS = """id,w,note,h,kind
+NA,1,,2,a
+,2,-,3,b
+7,NA,x,4,a
+8,3,x,,b
+9,4,x,5,?
+10,5,x,6,b
+11,7,x,3,a
+"""
+
+
+@pytest.mark.parametrize(
+    ("language", "said", "axes"),
+    [
+        ("en", "Rows left out, since a value or the class is missing in the chosen columns: {}.",
+         ("Horizontal", "Vertical")),
+        ("zh", "所选的列中缺少数值或类别，因此略去 {} 行。", ("横轴", "纵轴")),
+    ],
+)  # fmt: skip
+def test_only_gaps_in_the_chosen_columns_leave_rows_out(
+    page_at: Callable[..., Any], language: str, said: str, axes: tuple[str, str]
+) -> None:
+    page = page_at(OPENED, language=language)
+    put_file(page, GAPS)
+    notice = ".panel p.notice:visible"
+    page.locator(notice, has_text=said.format(4)).wait_for()
+    page.get_by_label(axes[0]).select_option("w")
+    page.locator(notice, has_text=said.format(2)).wait_for()
+    page.get_by_label(axes[1]).select_option("h")
+    page.locator(notice, has_text=said.format(3)).wait_for()
+    rows = page.locator(".panel").inner_text()
+    counts = [row[:2] for row in table(page, "plane-field")]
+
+    assert counts == [["a", "2"], ["b", "2"]]
+    assert ("mine.csv: 4 rows" if language == "en" else "mine.csv：4 行") in rows
+
+
+def test_a_table_without_gaps_has_no_notice(page_at: Callable[..., Any]) -> None:
+    page = page_at(OPENED)
+    put_file(page, CSV)
+    page.get_by_label("Horizontal").wait_for()
+
+    assert page.locator(".panel p.notice:visible").count() == 0
 
 
 def test_tables_that_cannot_be_used_are_explained(page_at: Callable[..., Any]) -> None:

@@ -85,7 +85,8 @@ class Explored:
         whole = np.flatnonzero(np.isfinite(points).all(axis=1) & (rows.targets >= 0))
         chosen = whole if len(whole) <= MAX_POINTS else whole[sample_of(len(whole), MAX_POINTS)]
         answer = {"names": [x, y], "points": points[chosen], "targets": rows.targets[chosen]}
-        return _json({**answer, "classes": list(rows.classes), "total": len(whole)})
+        missing = len(rows.targets) - len(whole)
+        return _json({**answer, "classes": list(rows.classes), "total": len(whole), "missing": missing})
 
     def forward(self, body: bytes) -> bytes:
         """Return every activation for one image or row; 413 if they are more than four million numbers."""
@@ -308,13 +309,14 @@ def _column(column: Column, step: Step) -> dict[str, Any]:
 
 
 def _all_columns(numbers: Mapping[str, Any], rows: Shown) -> dict[str, Any]:
-    """The columns of numbers together, for a page without a server."""
+    """The columns of numbers together, gaps as NaN, for a page without a server: it leaves out the rows of its pair."""
     names = list(numbers)[:MAX_EXPORTED_NUMBERS]
     values = np.stack([numbers[name] for name in names], axis=1)
-    whole = np.flatnonzero(np.isfinite(values).all(axis=1) & (rows.targets >= 0))
-    chosen = whole if len(whole) <= MAX_POINTS else whole[sample_of(len(whole), MAX_POINTS)]
+    known = np.flatnonzero(rows.targets >= 0)
+    chosen = known if len(known) <= MAX_POINTS else known[sample_of(len(known), MAX_POINTS)]
     found = {"names": names, "values": values[chosen], "targets": rows.targets[chosen]}
-    return {**found, "classes": list(rows.classes), "total": len(whole)}
+    missing = len(rows.targets) - len(known)
+    return {**found, "classes": list(rows.classes), "total": len(known), "missing": missing}
 
 
 def _json(answer: Any) -> bytes:

@@ -8,6 +8,9 @@
 
 const SEPARATORS = [",", ";", "\t"];
 
+/** What stands in a cell that holds nothing, as softclass.data has it. */
+const MISSING = new Set("|NA|N/A|n/a|NaN|nan|NULL|null|None|none|-|--|?|.".split("|"));
+
 /**
  * What is wrong with a file. `reason` is a key of text_csv.js without "csv."; `values` fill its sentence: `row` counts
  * the lines of the table from 1, the header being row 1, and `column` is a name, or a number where there is no name.
@@ -50,17 +53,22 @@ export function readCsv(text, most = 100_000) {
   return { names, rows };
 }
 
+/** Whether a cell holds nothing: it is empty, or one of the words for that. */
+export const isMissing = (cell) => MISSING.has(cell.trim());
+
 /**
  * The finite numbers of a column.
  * @param {{names: string[], rows: string[][]}} table
  * @param {string} name
+ * @param {{gaps?: boolean}} [how] - with `gaps` a missing cell gives NaN; without, it is an error
  * @returns {Float64Array}
  * @throws {CsvError} no_column, number
  */
-export function numbersOf(table, name) {
+export function numbersOf(table, name, { gaps = false } = {}) {
   const column = table.names.indexOf(name);
   if (column < 0) throw new CsvError("no_column", { column: name });
   return Float64Array.from(table.rows, (row, at) => {
+    if (gaps && isMissing(row[column])) return NaN;
     const value = numberOf(row[column]);
     if (value === null) throw new CsvError("number", { row: at + 2, column: name, value: row[column] });
     return value;
@@ -68,12 +76,26 @@ export function numbersOf(table, name) {
 }
 
 /**
- * The columns of a table in which every cell is a finite number.
+ * The columns of a table that hold finite numbers, and at most gaps beside them.
  * @param {{names: string[], rows: string[][]}} table
  * @returns {string[]} their names, in order
  */
-export function numberColumns(table) {
-  return table.names.filter((_, column) => table.rows.every((row) => numberOf(row[column]) !== null));
+export function numberColumns({ names, rows }) {
+  const isNumber = (row, column) => numberOf(row[column]) !== null;
+  const isWhole = (column) => rows.every((row) => isMissing(row[column]) || isNumber(row, column));
+  return names.filter((_, column) => rows.some((row) => isNumber(row, column)) && isWhole(column));
+}
+
+/**
+ * The columns of a table whose first cell that is not missing is a number: meant as numbers, whatever follows.
+ * @param {{names: string[], rows: string[][]}} table
+ * @returns {string[]} their names, in order
+ */
+export function columnsMeantAsNumbers({ names, rows }) {
+  return names.filter((_, column) => {
+    const first = rows.find((row) => !isMissing(row[column]));
+    return first !== undefined && numberOf(first[column]) !== null;
+  });
 }
 
 /** The number a cell holds, or null: decimal digits with a point, and nothing that JavaScript alone would take. */

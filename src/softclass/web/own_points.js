@@ -1,6 +1,6 @@
 /** The points of panel 4: drawn, shipped, out of the user's own table, and those put in by hand. */
 import { fileBox } from "softclass/controls";
-import { CsvError, numberColumns, numbersOf } from "softclass/csv";
+import { CsvError, columnsMeantAsNumbers, isMissing, numberColumns, numbersOf } from "softclass/csv";
 import { ARTICLE, DRAWN, drawnSet, emptySet, tableSet, withAdded } from "softclass/points";
 import { generator } from "softclass/random";
 import { SourceError } from "softclass/source_error";
@@ -46,7 +46,7 @@ async function rawSet({ t, source }, data, n, seed) {
 }
 
 /** Rows for `tableSet` from two columns of numbers and class numbers, at most MOST_ROWS of them. */
-function rowsOf({ names, points, targets, classes }) {
+function rowsOf({ names, points, targets, classes, missing = 0 }) {
   const total = targets.length;
   const rows = Array.from({ length: total }, (_, row) => row);
   const kept = total <= MOST_ROWS ? rows : generator(SAMPLE_SEED).permutation(total).slice(0, MOST_ROWS);
@@ -56,28 +56,45 @@ function rowsOf({ names, points, targets, classes }) {
     classes,
     axes: names,
     total,
+    missing,
   };
 }
 
-/** Two columns of numbers of a table and one of classes, as the server of a model would answer. */
+/** The classes that stand in a column of a table, in order. */
+function classesOf({ names, rows }, label) {
+  const at = names.indexOf(label);
+  const found = new Set(rows.map((row) => row[at].trim()).filter((cell) => !isMissing(cell)));
+  return [...found].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+}
+
+/**
+ * Two columns of numbers of a table and one of classes, as the server of a model would answer: the rows in which none
+ * of the three is missing, and how many others there are.
+ */
 function columnsOf(table, { x, y, label }) {
-  const [left, right] = [numbersOf(table, x), numbersOf(table, y)];
+  const numbers = [x, y].map((name) => numbersOf(table, name, { gaps: true }));
   const at = table.names.indexOf(label);
-  const cells = table.rows.map((row, i) => {
-    if (row[at].trim() === "") throw new SourceError("plane.own.no_class", { row: i + 2, column: label });
-    return row[at].trim();
-  });
-  const classes = [...new Set(cells)].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
-  const points = cells.flatMap((_, i) => [left[i], right[i]]);
-  return { names: [x, y], points, targets: cells.map((cell) => classes.indexOf(cell)), classes, column: label };
+  const isWhole = (row, i) => !isMissing(row[at]) && numbers.every((column) => !Number.isNaN(column[i]));
+  const whole = table.rows.flatMap((row, i) => (isWhole(row, i) ? [i] : []));
+  const kept = whole.map((i) => table.rows[i]);
+  const classes = classesOf({ names: table.names, rows: kept }, label);
+  return {
+    names: [x, y],
+    points: whole.flatMap((i) => numbers.map((column) => column[i])),
+    targets: kept.map((row) => classes.indexOf(row[at].trim())),
+    classes,
+    column: label,
+    missing: table.rows.length - whole.length,
+  };
 }
 
 /** The same of the data the page was started with. */
 const servedColumns = async (source, { x, y }) => ({ ...(await source.columns(x, y)), names: [x, y] });
 
 function checked(answer) {
-  const { classes } = answer;
+  const { classes, names, targets } = answer;
   const column = answer.column ?? "";
+  if (targets.length === 0) throw new SourceError("plane.own.no_rows", { x: names[0], y: names[1] });
   if (classes.length > MOST_CLASSES) {
     throw new SourceError("plane.own.many_classes", { column, n: classes.length, most: MOST_CLASSES });
   }
@@ -92,17 +109,22 @@ function element(name, attributes = {}, ...children) {
   return node;
 }
 
-/** Take a table: its first two columns of numbers, and as class the last column of anything else, or the last. */
+/**
+ * Take a table: its first two columns of numbers, and as class the last column of anything else that holds as many
+ * classes as can be shown, or the last.
+ */
 function open(name, table) {
   const columns = numberColumns(table);
   if (columns.length < 2) {
-    // A column that begins with a number was meant as numbers: say which of its cells is none.
-    const first = { ...table, rows: table.rows.slice(0, 1) };
-    for (const column of numberColumns(first)) numbersOf(table, column);
+    for (const column of columnsMeantAsNumbers(table)) numbersOf(table, column, { gaps: true });
     throw new SourceError("plane.own.few_numbers", { name, n: columns.length });
   }
   const texts = table.names.filter((column) => !columns.includes(column));
-  const label = texts.at(-1) ?? columns.at(-1);
+  const isClass = (column) => {
+    const { length } = classesOf(table, column);
+    return length >= 2 && length <= MOST_CLASSES;
+  };
+  const label = texts.findLast(isClass) ?? texts.at(-1) ?? columns.at(-1);
   const [x, y] = columns.filter((column) => column !== label);
   if (y === undefined) throw new SourceError("plane.own.few_numbers", { name, n: columns.length - 1 });
   const chosen = { x, y, label };
@@ -120,6 +142,7 @@ export function ownControls(place, changed) {
   const { t, source } = place;
   const failed = element("p", { class: "failed", role: "alert", hidden: "" });
   const told = element("p", { class: "hint", role: "status" });
+  const leftOut = element("p", { class: "notice", role: "status", hidden: "" });
   const lists = element("div", { class: "controls" });
   let turn = 0;
 
@@ -155,8 +178,11 @@ export function ownControls(place, changed) {
   function show() {
     lists.replaceChildren();
     told.textContent = t("plane.own.stays");
+    leftOut.hidden = true;
     if (own.rows === null) return;
-    const { total, targets } = own.rows;
+    const { total, targets, missing } = own.rows;
+    leftOut.hidden = missing === 0;
+    leftOut.textContent = t("plane.own.missing", { n: missing });
     const key = total > targets.length ? "plane.own.sample" : "plane.own.shown";
     const values = { name: own.name, n: place.integer(targets.length), total: place.integer(total) };
     told.textContent = `${t(key, values)}${t("plane.own.stays")}`;
@@ -185,5 +211,5 @@ export function ownControls(place, changed) {
     failed.hidden = false;
   });
   const box = fileBox(place, { label: t("plane.own.file"), accept: ".csv,.tsv,.txt,text/csv", take });
-  return { element: element("div", { class: "stack" }, box, failed, lists, told), ready };
+  return { element: element("div", { class: "stack" }, box, failed, leftOut, lists, told), ready };
 }

@@ -156,13 +156,21 @@ export function createSource() {
   });
   const columns = async (x, y) => {
     if (kind === "server") return ask(token, `columns?${new URLSearchParams({ x, y })}`);
-    const { names, values, ...rest } = await part("columns");
-    const [left, right] = [x, y].map((name) => names.indexOf(name));
-    if (left < 0 || right < 0) throw new SourceError("csv.no_column", { column: left < 0 ? x : y });
-    const n = values.shape[0];
-    const place = (at) => (at >> 1) * names.length + (at % 2 === 0 ? left : right);
-    const points = Float64Array.from({ length: 2 * n }, (_, at) => values[place(at)]);
-    return { names: [x, y], points: Object.assign(points, { shape: [n, 2] }), ...rest };
+    const { names, values, targets, ...rest } = await part("columns");
+    const places = [x, y].map((name) => names.indexOf(name));
+    if (places.includes(-1)) throw new SourceError("csv.no_column", { column: places[0] < 0 ? x : y });
+    const pairs = Array.from(targets, (_, row) => places.map((place) => values[row * names.length + place]));
+    const whole = pairs.flatMap((pair, row) => (pair.every(Number.isFinite) ? [row] : []));
+    const gaps = pairs.length - whole.length;
+    const points = Float64Array.from(whole.flatMap((row) => pairs[row]));
+    return {
+      ...rest,
+      names: [x, y],
+      points: Object.assign(points, { shape: [whole.length, 2] }),
+      targets: targets.filter((_, row) => pairs[row].every(Number.isFinite)),
+      total: rest.total - gaps,
+      missing: rest.missing + gaps,
+    };
   };
 
   const forward = async (input) => {
