@@ -56,10 +56,16 @@ export function evaluationOf(table, name) {
     role: rolesOf(table),
     u: Float64Array.from({ length: n }, () => random.next()),
     thumbnails: null,
-    rows: { columns: table.names, cells: table.rows },
+    rows: cellsOf(table, [label, "role", ...columns]),
     places: null,
     said: form.probabilities ? "source.from_probabilities" : null,
   };
+}
+
+/** The cells of a table, first those that say something of a row; label, role and logits the page shows anyway. */
+function cellsOf({ names, rows }, last) {
+  const order = [...names.keys()].sort((a, b) => last.includes(names[a]) - last.includes(names[b]) || a - b);
+  return { columns: order.map((at) => names[at]), cells: rows.map((row) => order.map((at) => row[at])) };
 }
 
 function check(values, columns, table) {

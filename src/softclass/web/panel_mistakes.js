@@ -2,13 +2,14 @@
 import { confusionGrid } from "softclass/confusion_grid";
 import { button, choice } from "softclass/controls";
 import { element } from "softclass/elements";
+import { gallery } from "softclass/examples";
 import { figure } from "softclass/figure";
 import { frac, math, sub, text } from "softclass/formulas";
 import { bars, label, linear, svg } from "softclass/plots";
 import { register } from "softclass/text";
 import { words } from "softclass/text_mistakes";
 import { confusion, logLoss, perClass, topPairs } from "softclass/trust";
-import { fitted, gallery, nameOf, openTrust, remembered, showReadings, widthOf } from "softclass/trust_bar";
+import { fitted, nameOf, openTrust, remembered, showReadings, widthOf } from "softclass/trust_bar";
 
 register(words);
 export const key = "mistakes";

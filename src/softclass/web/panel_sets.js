@@ -1,6 +1,7 @@
 /** Panel 8: sets of classes that hold the true one as often as asked. */
 import { choice, slider } from "softclass/controls";
 import { element } from "softclass/elements";
+import { gallery } from "softclass/examples";
 import { figure } from "softclass/figure";
 import { frac, math, row, sub } from "softclass/formulas";
 import { bars, label, line, linear, svg, symbol } from "softclass/plots";
@@ -9,7 +10,7 @@ import { showSizes } from "softclass/set_sizes";
 import { register } from "softclass/text";
 import { words } from "softclass/text_sets";
 import { atTemperature } from "softclass/trust";
-import { fitted, gallery, nameOf, openTrust, remembered, showReadings, widthOf } from "softclass/trust_bar";
+import { fitted, nameOf, openTrust, remembered, showReadings, widthOf } from "softclass/trust_bar";
 
 register(words);
 export const key = "sets";

@@ -9,9 +9,6 @@ import { atTemperature, rowsOf, split } from "softclass/trust";
 register(words);
 
 const SEED = 7; // of the random half when it is first asked for
-const LONG_NAMES = 80; // pixels that two names have beside each other below a small picture
-const WHAT = 2; // the column of an example that says what happened
-const LONG_TEXT = 160; // pixels; from here on that column keeps the width of several names
 const MOST_OPTIONS = 300; // above so many classes a number is typed
 
 /** A function that remembers its last answer while it is asked the same. */
@@ -284,71 +281,3 @@ function classControl(place, evaluation, all) {
   const options = [{ value: "top", label: all }, ...evaluation.classes.map((name, value) => ({ value, label: name }))];
   return choice(place, { key: "class", label, options, as: "select" });
 }
-
-/**
- * A function that shows examples: as pictures, or as rows of a table where there are none. It keeps the pictures that
- * it made for as long as they are shown, since a slider shows the same ones again and again.
- *
- * @param {object} place
- * @returns {function(object, object[], string): HTMLElement} as `examples`, without the first argument
- */
-export function gallery(place) {
-  let [last, kept] = [null, new Map()];
-  return (evaluation, items, title) => {
-    const known = last === evaluation ? kept : new Map();
-    [last, kept] = [evaluation, new Map(items.map(({ row }) => [row, known.get(row) ?? evaluation.picture(row)]))];
-    return examples(place, evaluation, items, title, kept);
-  };
-}
-
-/**
- * Examples as pictures, or as rows of a table where there are none.
- *
- * @param {object} place
- * @param {object} evaluation
- * @param {{row: number, truth: string, predicted: string, lines: string[]}[]} items `row` of the evaluation
- * @param {string} title for those who do not see it
- * @param {Map<number, ?HTMLElement>} made pictures by row
- * @returns {HTMLElement}
- */
-function examples(place, evaluation, items, title, made) {
-  const { t } = place;
-  const cells = items.map(({ row }) => evaluation.row(row));
-  const pictures = items.map(({ row }) => made.get(row));
-  if (pictures.every((picture) => picture === null) && cells.some((row) => row !== null)) {
-    const columns = Object.keys(cells.find((row) => row !== null));
-    const head = ["row", "truth", "predicted", "what"].map((name) => t(`trust.${name}`)).concat(columns);
-    const what = items.some(({ lines }) => widthOf(lines.join(", ")) > LONG_TEXT) ? { class: "what" } : {};
-    const body = items.map(({ row, truth, predicted, lines }, i) => {
-      const values = [truth, predicted, lines.join(", "), ...columns.map((name) => cells[i]?.[name] ?? "")];
-      const data = values.map((value, at) => element("td", at === WHAT ? what : {}, value));
-      return element("tr", {}, element("th", { scope: "row" }, rowName(evaluation, row)), ...data);
-    });
-    const titles = head.map((name) => element("th", { scope: "col" }, name));
-    const table = element(
-      "table",
-      {},
-      element("thead", {}, element("tr", {}, ...titles)),
-      element("tbody", {}, ...body),
-    );
-    return element("div", { class: "table rows", tabindex: "0", role: "region", "aria-label": title }, table);
-  }
-  const long = items.some(({ truth, predicted }) => widthOf(truth) + widthOf(predicted) > LONG_NAMES);
-  const list = items.map(({ row, truth, predicted, lines }, i) => {
-    const picture = pictures[i] ?? element("span", { class: "blank" }, rowName(evaluation, row));
-    if (pictures[i]) {
-      picture.setAttribute("role", "img");
-      picture.setAttribute("aria-label", t("trust.picture", { row: rowName(evaluation, row), truth, predicted }));
-    }
-    const words = element(
-      "span",
-      {},
-      element("strong", {}, `${truth} → ${predicted}`),
-      ...lines.map((line) => element("small", {}, line)),
-    );
-    return element("li", {}, picture, words);
-  });
-  return element("ul", { class: long ? "examples wide" : "examples", "aria-label": title }, ...list);
-}
-
-const rowName = (evaluation, row) => evaluation.places?.[row] ?? String(row + 1);
