@@ -34,6 +34,7 @@ NB_MODULE(_cpu, m) {
   m.def("refused_wish", &softclass::refused_wish);
   m.def("thread_count", &softclass::thread_count);
   m.def("set_thread_count", &softclass::set_thread_count, "count"_a);
+  softclass::bind_cholesky_solve(m);
   softclass::bind_coordinate_descent(m);
   softclass::bind_cross_entropy(m);
   softclass::bind_dual_ascent(m);

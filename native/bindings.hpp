@@ -5,6 +5,7 @@
 
 namespace softclass {
 
+void bind_cholesky_solve(nanobind::module_& m);
 void bind_coordinate_descent(nanobind::module_& m);
 void bind_cross_entropy(nanobind::module_& m);
 void bind_dual_ascent(nanobind::module_& m);

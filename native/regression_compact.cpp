@@ -316,9 +316,10 @@ bool run_pass(const CompactPass& call) {
   const int64_t n_chunks = (call.n_rows + compact_chunk_rows - 1) / compact_chunk_rows;
   const int64_t wanted = call.threads > 0 ? call.threads : thread_count();
   const bool is_small = call.row_starts[call.n_rows] < small_pass;
-  const int64_t n_tasks = is_small ? 1 : least(wanted, least(n_chunks, call.n_lanes));
+  // A lane a task where there are threads: one that is held up keeps no half of the rows waiting.
+  const int64_t n_tasks = is_small || wanted == 1 ? 1 : least(n_chunks, call.n_lanes);
   volatile bool is_well = true;
-  parallel(n_tasks, int(n_tasks), [&](int64_t task) {
+  parallel(n_tasks, int(wanted), [&](int64_t task) {
     Pieces sizing(nullptr);
     compact_scratch<Real>(D, step, has_tangent, sizing);
     void* const own = scratch(0, sizing.bytes());

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import local
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import linalg
 from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.parallel import Workers
 from softclass.estimators.scaling import Array
+from softclass.kernels import cpu
 
 Apply = Callable[[Array], Array]
 
@@ -33,7 +35,7 @@ def full_inverse(loss: LinearLoss, theta: Array, variance: Array, shrink: float)
 
     def apply(gradients: Array) -> Array:
         flat = gradients.reshape(-1, theta.size)
-        steps: Array = linalg.cho_solve(factor, flat.T, check_finite=False).T.reshape(gradients.shape)
+        steps: Array = linalg.cho_solve((factor.T, False), flat.T, check_finite=False).T.reshape(gradients.shape)
         return steps
 
     return apply
@@ -74,8 +76,12 @@ def block_inverse(loss: LinearLoss, theta: Array, variance: Array, shrink: float
     full = np.append(variance, 1.0) if loss.intercept else variance
     shares = loss.shares[-1:] if loss.n_classes == 2 else loss.shares
 
+    own = local()  # memory of a thread: new pages for every class would take a fifth of the time
+
     def gram_of(weight: Array) -> npt.NDArray[Any]:
-        root = extended * np.sqrt(weight).astype(extended.dtype)[:, None]
+        if not hasattr(own, "root"):
+            own.root = np.empty_like(extended)
+        root = np.multiply(extended, np.sqrt(weight).astype(extended.dtype)[:, None], out=own.root)
         found: npt.NDArray[Any] = root.T @ root
         return found
 
@@ -95,14 +101,15 @@ def block_inverse(loss: LinearLoss, theta: Array, variance: Array, shrink: float
         return _inverted(
             np.stack([block.astype(np.float64) for block in loss.workers.map(block_of, range(len(theta)))])
         )
-    return _solved(list(loss.workers.map(lambda row: _unit_factor(block_of(row)), range(len(theta)))), loss.workers)
+    size = extended.shape[1]
+    return _solved(block_of, np.empty((len(theta), size, size), dtype=extended.dtype), loss.workers)
 
 
 def _inverted(blocks: Array) -> Apply:
     """Return the products with the inverses of small blocks, of shape (rows, columns, columns)."""
     inverses = np.empty_like(blocks)
     for inverse, block in zip(inverses, blocks, strict=True):
-        inverse[...] = linalg.cho_solve(_factor(block), np.eye(len(block)), check_finite=False)
+        inverse[...] = linalg.cho_solve((_factor(block).T, False), np.eye(len(block)), check_finite=False)
     inverses = 0.5 * (inverses + inverses.transpose(0, 2, 1))
     return lambda gradients: np.matmul(inverses, gradients[..., None])[..., 0]
 
@@ -147,8 +154,8 @@ def heavy_block_inverse(
         diagonal = hessian.diagonal() + shrink * (floor + 0.9 * whole) * full
         np.fill_diagonal(hessian, diagonal * (1 + DIAGONAL_SHARE) + 1e-7 * diagonal.max() + penalty)
         factor, scale = _unit_factor(hessian)
-        lower = np.tril(potri(factor, lower=1)[0])
-        inverse = lower + np.tril(lower, -1).T
+        upper = np.triu(potri(factor.T, lower=0)[0])
+        inverse = upper + np.triu(upper, 1).T
         inverses[place] = inverse / scale / scale[:, None]
 
     list(loss.workers.map(invert, range(len(heavy))))
@@ -172,26 +179,27 @@ def _unit_factor(block: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray
     root = np.sqrt(block.diagonal())
     block /= root
     block /= root[:, None]
-    return _factor(block)[0], root
+    return _factor(block), root
 
 
-def _solved(factors: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]], workers: Workers) -> Apply:
-    """Return the solves with large blocks, in the precision of their factors.
+def _solved(block_of: Callable[[int], npt.NDArray[Any]], factors: npt.NDArray[Any], workers: Workers) -> Apply:
+    """Return the solves with large blocks, whose factors fill an array of shape (rows, columns, columns).
 
-    One gradient after the other: for two of them at once LAPACK takes more than twice as long.
+    By a kernel of ours: what SciPy offers of BLAS keeps Python's lock, so that two threads that solve take three times
+    as long as one.
     """
-    solve = linalg.get_blas_funcs("trsv", (factors[0][0],))
+    roots = np.empty(factors.shape[:2])
+
+    def factorise(row: int) -> None:
+        factor, roots[row] = _unit_factor(block_of(row))
+        factors[row] = factor
+
+    list(workers.map(factorise, range(len(factors))))
 
     def apply(gradients: Array) -> Array:
-        steps = np.empty_like(gradients)
-
-        def run(row: int) -> None:
-            factor, root = factors[row]
-            right = (gradients[..., row, :] / root).astype(root.dtype, copy=False).reshape(-1, len(root))
-            found = [solve(factor, solve(factor, one, lower=1), lower=1, trans=1) for one in right]
-            steps[..., row, :] = np.reshape(found, gradients[..., row, :].shape) / root
-
-        list(workers.map(run, range(len(factors))))
+        right = np.ascontiguousarray(gradients)
+        steps = np.empty_like(right)
+        cpu.cholesky_solve(factors, roots, right, steps, workers.threads)
         return steps
 
     return apply
@@ -244,15 +252,16 @@ def diagonal_basis(loss: LinearLoss) -> tuple[Array, Array]:
     return 1.0 / np.sqrt(variance), loss.penalty / variance
 
 
-def _factor(hessian: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], bool]:
+def _factor(hessian: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the lower Cholesky factor, row by row, of what may need a greater diagonal; above it is anything."""
+    potrf = linalg.get_lapack_funcs("potrf", (hessian,))
     diagonal = hessian.diagonal().copy()
     damping = 0.0
     for _ in range(8):
-        try:
-            factor: tuple[npt.NDArray[Any], bool] = linalg.cho_factor(hessian, lower=True, check_finite=False)
-        except linalg.LinAlgError:
-            damping = max(damping * 100, float(np.finfo(hessian.dtype).eps))
-            np.fill_diagonal(hessian, diagonal + damping * diagonal.max())
-            continue
-        return factor
-    return np.diag(np.sqrt(np.maximum(diagonal, 1e-12))), True
+        upper, failure = potrf(hessian.T, lower=0, clean=0)  # of columns, as LAPACK has them: no copy is turned over
+        if not failure:
+            factor: npt.NDArray[Any] = upper.T
+            return factor
+        damping = max(damping * 100, float(np.finfo(hessian.dtype).eps))
+        np.fill_diagonal(hessian, diagonal + damping * diagonal.max())
+    return np.diag(np.sqrt(np.maximum(diagonal, 1e-12)))

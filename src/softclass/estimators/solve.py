@@ -54,6 +54,8 @@ STAGE_ROWS = 10  # rows a parameter of the sample that is solved first, where th
 STAGE_GAIN = 4  # the sample must be so many times smaller than the data
 STAGE_TOLERANCE = 1e-2
 SAMPLE_ROWS = 4000  # at least so many rows make an approximate Hessian
+BLOCK_ROWS = 3  # rows a column of the samples that blocks are made on, where they have many columns
+BLOCK_SAMPLE = 2_000_000  # numbers in such a sample
 LEAST_TOLERANCE = 1e-8  # of the objective: a hundred times the estimate at which rounding may end a fit
 REFRESH = frozenset({6, 30, 140, 300, 600})  # iterations; blocks of 785 columns cost a dozen passes each
 SAMPLED_MOST = 4000  # parameters up to which the Hessian of a sample is factorised where blocks of it get nowhere
@@ -327,7 +329,8 @@ def _quasi_newton(loss: LinearLoss, start: Array, limits: Limits, rng: np.random
     if p <= NEWTON_MOST and _is_far(loss):  # fewer passes, each dearer
         make, size, name = full_inverse, max(SAMPLE_ROWS, 20 * p), "lbfgs-full"
     elif d <= GRAM_COLUMNS and loss.n_rows * d * d <= BLOCK_NUMBERS:
-        make, size, name = block_inverse, max(SAMPLE_ROWS, 4 * (d + 1), 4 * n // d), "lbfgs-block"
+        rows = max(BLOCK_ROWS * (d + 1), min(SAMPLE_ROWS, BLOCK_SAMPLE // d), 4 * n // d)
+        make, size, name = block_inverse, rows, "lbfgs-block"
     else:
         name = "lbfgs-kronecker" if _has_gram(loss) else "lbfgs-diagonal"
         inverse = _kronecker(loss, rng)

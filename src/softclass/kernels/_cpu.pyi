@@ -125,6 +125,13 @@ def linear_cross_entropy_hvp(
     bias_product: _Floats | None,
     threads: int = 0,
 ) -> tuple[float, float, int, int]: ...
+def cholesky_solve(
+    factors: _Floats,  # (K, n, n): lower triangles
+    scale: _Values,  # (K, n): what rows and columns of the matrices were divided by
+    right: _Values,  # (sides, K, n)
+    solution: _Values,  # likewise
+    threads: int = 0,
+) -> None: ...
 def coordinate_descent(
     hessian: _Values,
     slope: _Values,

@@ -57,6 +57,7 @@ sparse_regression_pass = _cpu.sparse_regression_pass
 sparse_regression_spread = _cpu.sparse_regression_spread
 sparse_regression_gather = _cpu.sparse_regression_gather
 
+cholesky_solve = _cpu.cholesky_solve
 coordinate_descent = _cpu.coordinate_descent
 dual_ascent = _cpu.dual_ascent
 
