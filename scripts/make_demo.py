@@ -141,7 +141,7 @@ def bundle(network: bytes, regression: bytes) -> dict[str, Any]:
     cnn, small = (Model(open_model(content)) for content in (network, regression))
     drawn = DrawnModel(cnn.body, cnn.manifest.n_parameters)
     answers: dict[str, Any] = {
-        "model": model_answer(cnn, drawn, name=NAMES[0], evaluations=NAMES),
+        "model": {**model_answer(cnn, drawn, name=NAMES[0], evaluations=NAMES), "demo": True},
         "weights": drawn.weights(),
     }
     # The rows of both sets from the first that the network did not learn from, so that one sheet shows them all.

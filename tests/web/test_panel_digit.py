@@ -14,11 +14,16 @@ import pytest
 from PIL import Image
 
 import softclass
-from made_models import make_images
+from made_models import make, make_images
 from served import exploring
+from softclass.data.image_set import ImageSpec
+from softclass.data.pixels import PixelPreprocessing
+from softclass.errors import Notes
 from softclass.model.file import open_model
 from softclass.model.model import Model
-from softclass.server.explore import Explored
+from softclass.server.evaluations import Shown, shown_data
+from softclass.server.explore import Explored, demo_bundle
+from softclass.server.page import exported_page
 from web import pen
 from web.explored import explored_images, explored_table
 from web.test_demo import ANSWERS, MODELS, array_of, fit_digit
@@ -339,8 +344,12 @@ def test_a_model_whose_weights_are_not_sent_is_asked_for_its_layers(
     monkeypatch.setattr("softclass.model.activations.MAX_PARAMETERS", 10)
     model = Model(open_model(make_images(3).data), threads=1)
     with exploring(Explored(model, "large", [], threads=1)) as address:
-        page = page_at(f"token={'t' * 43}&p=digit", address=address)
+        page = page_at(f"token={'t' * 43}&p=digit&prep=light", address=address)
+        page.locator(".digit-answer .hint", has_text="Nothing is drawn yet").wait_for()
+        draw(page, pen.DRAWINGS["first"][4]["strokes"])
         page.locator(".digit-answer .large").wait_for()
+        page.wait_for_url(re.compile("[&#]d="))
+        page.wait_for_load_state("networkidle")
         pixels = prepared(page)
         rows = {row[0]: float(row[1]) for row in saved_rows(page, "digit-classes")[1:]}
         refused = page.locator("main .hint", has_text="does not hold its weights")
@@ -375,3 +384,70 @@ def test_a_table_model_takes_a_row(page_at: Callable[..., Any], watched: Any, ta
     page.locator("main .notice.failed", has_text='held numbers in training; got "tall"').wait_for()
     assert "tall" not in page.url
     watched.faults[:] = [fault for fault in watched.faults if "status of 422" not in fault]
+
+
+# ---- examples of a model that is not of digits
+
+
+@pytest.fixture(scope="module")
+def clothes() -> Model:
+    """A model of grey pictures of the size of the demo's digits, but of other things."""
+    made = make(PixelPreprocessing((80.0,), (60.0,)), 28 * 28, image=ImageSpec(28, 28, 1))
+    return Model(open_model(made.data), threads=1)
+
+
+def rows_of_clothes(model: Model, folder: Path, side: int = 28) -> tuple[np.ndarray, Shown]:
+    pixels = np.random.default_rng(6).integers(256, size=(30, side, side)).astype(np.uint8)
+    labels = [label.name for label in model.manifest.classes]
+    np.savez(folder / "clothes.npz", x=pixels, y=[labels[at // 10] for at in range(30)])
+    return pixels, shown_data(model, str(folder / "clothes.npz"), Notes())
+
+
+def test_examples_are_rows_of_the_evaluation_as_the_model_takes_them(
+    page_at: Callable[..., Any], clothes: Model, tmp_path: Path
+) -> None:
+    pixels, rows = rows_of_clothes(clothes, tmp_path)
+    labels = [label.name for label in clothes.manifest.classes]
+    with exploring(Explored(clothes, "clothes", [rows], threads=1)) as address:
+        page = page_at(f"token={'t' * 43}&p=digit&digit=1", address=address)
+        answer(page).wait_for()
+        names = page.locator(".digit-examples button").evaluate_all("all => all.map((one) => one.ariaLabel)")
+        second = grey(page)
+        logits = {row[0]: float(row[1]) for row in saved_rows(page, "digit-classes")[1:]}
+        hint = page.locator(".digit-input").inner_text()
+
+    # One of each class first: rows 0, 10 and 20; then the others in their order.
+    assert names == [f"Example {at}: {labels[at if at < 3 else 0]}" for at in range(10)]
+    assert np.array_equal(second, pixels[10])
+    wanted = clothes.predict_logits(pixels[[10]])[0]
+    assert [logits[name] for name in labels] == pytest.approx(wanted.tolist(), rel=1e-5, abs=1e-5)
+    assert "rows of the model's evaluation and come as they are" in hint
+
+
+@pytest.mark.parametrize(("language", "keys"), [("en", "Delete clears."), ("zh", "Delete 清除。")])
+def test_a_model_without_pictures_has_no_examples(
+    page_at: Callable[..., Any], clothes: Model, tmp_path: Path, language: str, keys: str
+) -> None:
+    rows = rows_of_clothes(clothes, tmp_path)[1].without_examples()
+    with exploring(Explored(clothes, "clothes", [rows], threads=1)) as address:
+        page = page_at(f"token={'t' * 43}&p=digit&digit=7", address=address, language=language)
+        page.locator(".digit-answer .hint").wait_for()
+        page.locator("canvas.pad").focus()
+        page.keyboard.press("5")
+        before = (page.locator(".digit-examples:visible").count(), int(grey(page).max()), "digit=7" in page.url)
+        said = page.locator("#pad-keys").inner_text()
+        draw(page, pen.DRAWINGS["first"][4]["strokes"])
+        answer(page).wait_for()
+
+    assert before == (0, 0, True)
+    assert said.endswith(keys)
+
+
+def test_the_demo_in_one_file_keeps_its_digits(page_at: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "demo.html"
+    path.write_text(exported_page(demo_bundle()), encoding="utf-8")
+    page = page_at("p=digit&digit=5&lang=en", address=path.as_uri())
+    answer(page).get_by_text("5", exact=True).wait_for()
+
+    assert page.locator(".digit-examples button").count() == 10
+    assert "digits of 8 × 8 pixels" in page.locator("aside").inner_text()

@@ -31,21 +31,32 @@ function readPicture(picture, largest) {
   return context.getImageData(0, 0, canvas.width, canvas.height);
 }
 
-/** The ten examples of this model: the digits of the demo, or pictures of its evaluation rows. */
-async function examplesOf(place, model) {
-  const [channels, height, width] = model.input.shape;
-  if (!place.source.demo && !(channels === 1 && height === 28 && width === 28)) {
-    for (const name of await place.source.evaluations()) {
-      const { picture, n } = await place.source.evaluation(name);
-      const found = Array.from({ length: Math.min(n, EXAMPLES) }, (_, i) => picture(i));
-      if (found.length > 0 && found.every((one) => one !== null)) return found;
-    }
+/**
+ * Examples for this model: the ten digits of the demo, or else rows of its own evaluation, one a class as far as they
+ * go. Where there are no pictures of it there are no examples: digits would tell nothing of a model of clothes.
+ *
+ * @returns {Promise<{pictures: HTMLCanvasElement[], names: string[], isOwn: boolean}>}
+ */
+async function examplesOf({ t, source }, model) {
+  const named = (name, i) => t(name === undefined ? "digit.example" : "digit.example.of", { number: i, name });
+  if (model.demo === true) {
+    const { images } = await source.digits();
+    const [count, tall, wide] = images.shape;
+    const one = (i) => pixelsOf(images.subarray(i * tall * wide, (i + 1) * tall * wide), tall, wide, 1);
+    const pictures = Array.from({ length: count }, (_, i) => one(i));
+    return { pictures, names: pictures.map((_, i) => named(undefined, i)), isOwn: false };
   }
-  const { images } = await place.source.digits();
-  const [count, tall, wide] = images.shape;
-  return Array.from({ length: count }, (_, i) =>
-    pixelsOf(images.subarray(i * tall * wide, (i + 1) * tall * wide), tall, wide, 1),
-  );
+  for (const name of await source.evaluations()) {
+    const { picture, n, targets, classes } = await source.evaluation(name);
+    const all = Array.from({ length: n }, (_, row) => row);
+    const isFirst = (row) => targets.indexOf(targets[row]) === row;
+    const rows = [...all.filter(isFirst).sort((i, j) => targets[i] - targets[j]), ...all.filter((i) => !isFirst(i))];
+    const found = rows.slice(0, EXAMPLES).map((row) => ({ row, made: picture(row) }));
+    if (found.length === 0 || found.some(({ made }) => made === null)) continue;
+    const names = found.map(({ row }, i) => named(classes[targets[row]], i));
+    return { pictures: found.map(({ made }) => made), names, isOwn: true };
+  }
+  return { pictures: [], names: [], isOwn: false };
 }
 
 /** How a picture is prepared where nobody chose: as digits of 28 x 28 are, else as a whole. */
@@ -63,7 +74,7 @@ const usual = ([channels, height, width]) => (channels === 1 && height === 28 &&
 export async function pictureInput(place, model, give) {
   const { t, store } = place;
   const [channels, height, width] = model.input.shape;
-  const examples = await examplesOf(place, model);
+  const { pictures: examples, names, isOwn } = await examplesOf(place, model);
   const trouble = element("p", { class: "notice failed", role: "status", hidden: true });
   const prepared = element("canvas", {
     class: "prepared",
@@ -74,7 +85,7 @@ export async function pictureInput(place, model, give) {
   });
   const scale = PREPARED / Math.max(width, height);
   Object.assign(prepared.style, { width: `${width * scale}px`, height: `${height * scale}px` });
-  let current = null; // {strokes} or {picture}
+  let current = null; // {strokes} or {picture, isRow}
   let written = null; // the text of the drawing on the pad, so that its own echo is known
   let isClosed = false;
 
@@ -85,7 +96,7 @@ export async function pictureInput(place, model, give) {
       prepare(isFinal);
       if (isFinal) keep(strokes);
     },
-    example: (digit) => pick(digit),
+    example: examples.length > 0 ? (digit) => pick(digit) : null,
   });
 
   async function keep(strokes) {
@@ -100,15 +111,26 @@ export async function pictureInput(place, model, give) {
     store.set({ d: "", digit, at: [] });
     showExample(digit);
   }
-  function showPicture(picture) {
-    current = { picture };
+  function showPicture(picture, isRow = false) {
+    current = { picture, isRow };
     pad.back(picture);
     prepare(true);
   }
-  const showExample = (digit) => showPicture(examples[Math.min(digit, examples.length - 1)]);
+  const exampleOf = (digit) => examples[Math.min(digit, examples.length - 1)];
+  function showExample(digit) {
+    if (examples.length > 0) {
+      showPicture(exampleOf(digit), isOwn);
+      return;
+    }
+    current = { strokes: [] };
+    pad.show([]);
+    prepare(true);
+  }
 
   function networkInput() {
-    const way = store.get("prep") === "auto" ? usual(model.input.shape) : store.get("prep");
+    // A row of the evaluation is what the model takes already.
+    const auto = current.isRow ? "light" : usual(model.input.shape);
+    const way = store.get("prep") === "auto" ? auto : store.get("prep");
     const side = Math.min(height, width);
     const picture = current.picture ? readPicture(current.picture, way === "digit" ? LARGEST_DIGIT : LARGEST) : null;
     if (way !== "digit") {
@@ -162,7 +184,7 @@ export async function pictureInput(place, model, give) {
       // An empty pad has no text either: it stays empty until somebody asks for an example.
       const isShown = written === "" && isSame && current !== null;
       written = "";
-      if (isShown || current?.picture === examples[digit]) return;
+      if (isShown || (current?.picture && current.picture === exampleOf(digit))) return;
       if (opened === null) showExample(digit);
       else showPicture(opened);
       return;
@@ -189,7 +211,7 @@ export async function pictureInput(place, model, give) {
     const copy = element("canvas", { width: picture.width, height: picture.height, "aria-hidden": "true" });
     copy.getContext("2d").drawImage(picture, 0, 0);
     made.append(copy);
-    made.setAttribute("aria-label", t("digit.example", { number: i }));
+    made.setAttribute("aria-label", names[i]);
     return made;
   });
   const row = element(
@@ -197,10 +219,13 @@ export async function pictureInput(place, model, give) {
     { class: "digit-examples", role: "group", "aria-label": t("digit.examples") },
     ...buttons,
   );
-  row.hidden = store.get("hide").includes("digit");
+  row.hidden = examples.length === 0 || store.get("hide").includes("digit");
   pad.element.hidden = store.get("hide").includes("d");
   const ways = ["digit", "light", "dark"].map((value) => ({ value, label: t(`digit.prep.${value}`) }));
   ways.unshift({ value: "auto", label: t("digit.prep.auto", { way: t(`digit.prep.${usual(model.input.shape)}`) }) });
+  const [{ width: wide, height: tall }] = examples.length > 0 ? examples : [{}];
+  const isWhole = wide === width && tall === height;
+  const hint = isOwn ? t(isWhole ? "digit.rows.whole" : "digit.rows.reduced", { width: wide, height: tall }) : "";
   const result = element("div", { class: "digit-answer" });
   const facts = t("digit.prepared.size", { width, height, channels });
   const shown = element(
@@ -215,7 +240,7 @@ export async function pictureInput(place, model, give) {
     pad.element,
     element("div", { class: "stack" }, element("div", { class: "prepared-row" }, shown, result), row, trouble,
       element("div", { class: "controls" },
-        choice(place, { key: "prep", label: t("digit.prep"), options: ways, as: "select" }),
+        choice(place, { key: "prep", label: t("digit.prep"), options: ways, as: "select", hint }),
         fileBox(place, { label: t("digit.file"), hint: t("digit.file.hint"), accept: "image/*", take })),
     ),
   ); // prettier-ignore

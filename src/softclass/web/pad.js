@@ -10,8 +10,9 @@ const STEPS = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRi
  * A pad.
  *
  * @param {object} place
- * @param {{change: function(number[][][], boolean): void, example: function(number): void}} tell `change` gives the
- *   strokes while they are drawn and, with true, when one is finished or taken back; `example` a digit that was typed
+ * @param {{change: function(number[][][], boolean): void, example: ?function(number): void}} tell `change` gives the
+ *   strokes while they are drawn and, with true, when one is finished or taken back; `example` a digit that was typed,
+ *   null where there are no examples
  * @returns {{element: HTMLElement, show: function(number[][][]): void, back: function(CanvasImageSource): void,
  *   pixels: function(): Uint8Array}} `show` puts strokes on the pad, `back` a picture that the first stroke replaces,
  *   `pixels` is the drawing, PAD x PAD
@@ -40,6 +41,7 @@ export function createPad(place, { change, example }) {
   const clear = button(place, { label: t("digit.clear"), press: () => set([], true) });
   const keys = document.createElement("p");
   Object.assign(keys, { id: "pad-keys", className: "hint", textContent: t("digit.pad.keys") });
+  if (example !== null) keys.append(" ", t("digit.pad.examples"));
   const buttons = document.createElement("div");
   buttons.className = "buttons";
   buttons.append(undo, clear);
@@ -149,7 +151,7 @@ export function createPad(place, { change, example }) {
     } else if (name === "Escape") lift();
     else if (name === "u" || name === "U") takeBack();
     else if (name === "Delete" || name === "Backspace") set([], true);
-    else if (/^\d$/.test(name)) example(Number(name));
+    else if (example !== null && /^\d$/.test(name)) example(Number(name));
     else return false;
     return true;
   };

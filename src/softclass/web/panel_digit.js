@@ -136,7 +136,7 @@ function answer(place, model, room, { p, order }, isBlank) {
 /** What to notice, the formula of the evidence, its derivation, things to try. */
 function explain(place, model, isImage) {
   const { t, side } = place;
-  const last = isImage ? (place.source.demo ? "digit.notice.demo" : "digit.notice.own") : "digit.notice.table";
+  const last = isImage ? (model.demo === true ? "digit.notice.demo" : "digit.notice.own") : "digit.notice.table";
   side.notice(t("digit.notice.layers"), t(isImage ? "digit.notice.evidence" : "digit.notice.numbers"), t(last));
   if (!isImage) {
     side.formula(

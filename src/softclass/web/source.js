@@ -121,7 +121,7 @@ const isImage = (file) => file.type.startsWith("image/") || /\.(png|jpe?g|gif|bm
 /**
  * The source of this page.
  *
- * - `kind`: "demo", "server" or "bundle"; `demo`: whether the model is the one that is shipped.
+ * - `kind`: "demo", "server" or "bundle".
  * - `model() weights() evaluations() evaluation(name) columns(x, y) digits() curves() iris()`: promises of the answers;
  *   `weights()` gives null where the page cannot compute this network by itself.
  * - `forward({image} | {row})`: every activation for one input, from the server of the model; an exported page knows
@@ -207,9 +207,6 @@ export function createSource() {
 
   return {
     kind,
-    get demo() {
-      return kind === "demo";
-    },
     model: () => model(""),
     weights: () => weights(""),
     evaluations: async () => [...(await model("")).evaluations, ...added.keys()],
