@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,16 @@ def test_dates_before_1970_and_far_away_have_their_cycles():
 
     # 4e11 seconds in turns of a day leave 1e-10 of a turn: both sides round alike, the waves to one unit.
     assert_ulp(preprocessing.apply(columns), features_of_graph(preprocessing, columns), ulps=1)
+
+
+def test_numbers_alone_pass_no_operation_that_does_nothing():
+    step = NumberStep("width", 3.0, 2.5, 0.5, False, 0)
+    preprocessing = Preprocessing((step, replace(step, input="height")), smooth=True)
+    body = build_graph(preprocessing, [Dense(np.zeros((2, 2)), np.zeros(2))], ["a", "b"])
+
+    operators = [node.op_type for node in onnx.load_from_string(body).graph.node]
+
+    assert (operators.count("Concat"), operators.count("Clip"), operators.count("Cast")) == (1, 1, 1)
 
 
 @pytest.mark.parametrize("scale", [1e-310, 5e-324, 1e307])

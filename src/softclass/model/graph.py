@@ -32,6 +32,7 @@ from softclass.data.preprocessing import (
 )
 from softclass.errors import InternalError
 from softclass.model.layers import ACTIVATION_OPERATORS, feature_order
+from softclass.model.wire import JOINED
 from softclass.model.wire_table import IR_VERSION, OPSETS
 from softclass.networks.architecture import Dense
 from softclass.networks.fitted_layers import FittedConvolution, FittedLayer, FittedWaves
@@ -204,7 +205,11 @@ def _column_features(work: _Nodes, preprocessing: Preprocessing) -> str:
     blocks = _numeric_features(work, numeric, preprocessing) if numeric else []
     truth = work.constant("truth", [0.0, 1.0], np.float32) if categories else ""
     blocks += [_one_hot(work, step, number, truth, preprocessing.layout) for number, step in enumerate(categories)]
-    return work.add("Concat", blocks, "softclass/features", axis=1)
+    if len(blocks) != 1:
+        return work.add("Concat", blocks, "softclass/features", axis=1)
+    alone = work.nodes[-1]  # the one block was made last
+    alone.name = alone.output[0] = "softclass/features"
+    return "softclass/features"
 
 
 def _numeric_features(work: _Nodes, steps: Sequence[_NumericStep], preprocessing: Preprocessing) -> list[str]:
@@ -218,17 +223,14 @@ def _numeric_features(work: _Nodes, steps: Sequence[_NumericStep], preprocessing
     )
     numbers = "numbers"
     if preprocessing.layout == "columns":
-        numbers = work.add("Concat", [step.input for step in steps], "softclass/numbers", axis=1)  # (N, columns)
+        numbers = work.add("Concat", [step.input for step in steps], JOINED, axis=1)  # (N, columns)
     missing = work.add("IsNaN", [numbers], "softclass/missing")
     filled = work.add("Where", [missing, fill, numbers], "softclass/filled")
     centred = work.add("Sub", [filled, mean], "softclass/centred")
     scaled = work.add("Div", [centred, scale], "softclass/scaled")
-    if preprocessing.smooth:
-        scaled = _smoothly_bounded(work, scaled)
     # Without a bound 1e300 becomes an infinite float32, and two of those make the logits NaN.
-    bounds = [work.constant("lowest", -FEATURE_LIMIT, np.float64), work.constant("highest", FEATURE_LIMIT, np.float64)]
-    clipped = work.add("Clip", [scaled, *bounds], "softclass/clipped")
-    blocks = [work.add("Cast", [clipped], "softclass/values", to=TensorProto.FLOAT)]
+    bounded = _smoothly_bounded(work, scaled) if preprocessing.smooth else _clipped(work, scaled)
+    blocks = [work.add("Cast", [bounded], "softclass/values", to=TensorProto.FLOAT)]
 
     flagged = [column for column, step in enumerate(steps) if not isinstance(step, BooleanStep) and step.flag]
     if flagged:
@@ -254,6 +256,12 @@ def _numeric_features(work: _Nodes, steps: Sequence[_NumericStep], preprocessing
             wave = work.add(operator, [angle], f"softclass/{operator.lower()}_64")
             blocks.append(work.add("Cast", [wave], f"softclass/{operator.lower()}", to=TensorProto.FLOAT))
     return blocks
+
+
+def _clipped(work: _Nodes, scaled: str) -> str:
+    """Return numbers that are finite in float32."""
+    bounds = [work.constant("lowest", -FEATURE_LIMIT, np.float64), work.constant("highest", FEATURE_LIMIT, np.float64)]
+    return work.add("Clip", [scaled, *bounds], "softclass/clipped")
 
 
 def _smoothly_bounded(work: _Nodes, scaled: str) -> str:
