@@ -6,23 +6,28 @@ import base64
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
 
+import softclass
 from asserts import assert_close
 from softclass.functions.softmax import softmax
 from softclass.trust.calibration_error import binned_error
 from softclass.trust.metrics import brier_score, class_wise_errors, log_loss
 from softclass.trust.prediction_sets import PredictionSets, SetCounts, count_sets, coverage_band
+from softclass.trust.temperature import best_temperature
 from web.engines import WEB
 
 Page = Any
 Open = Callable[..., Page]
 DIGITS = "set=digits-softmax"
+DEMO = Path(__file__).parents[1] / "golden" / "demo"
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +152,27 @@ def test_the_best_temperature_of_the_over_confident_model(page_at: Open, languag
     assert before == ["0.2355", "2.098", "0.1521", "0.0327"]
     assert {row[0] for row in saved(page, "reliability")} == {"T = 1", "T = 2.098"}
     assert page.get_by_role("button", name=press).first.is_disabled()
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_why_the_best_temperature_is_not_that_of_the_file(page_at: Open, language: str) -> None:
+    """The file was calibrated on the same rows with half a row of doubt; T* is the minimum without it."""
+    calibration = parts_of(evaluation_of("digits-cnn"))[0]
+    own = softclass.load(DEMO / "digits-cnn.onnx").temperature.temperature
+    logits, targets = calibration["logits"].astype(float), calibration["targets"]
+    plain = minimize_scalar(lambda b: log_loss(b * logits, targets).value, bounds=(0.1, 9), options={"xatol": 1e-9})
+    smoothed = best_temperature(logits, targets, np.ones(len(targets)))
+    page = page_at("p=reliability", language=language)
+    said = page.locator("[data-part=why]").inner_text()
+    star = first(page, "star")[0]
+    moved(page, f"p=reliability&{DIGITS}")
+    page.locator('[data-reading="star"] dd', has_text="2.098").wait_for()
+
+    # What the sentence says is so: without the temperature of the file the same fit gives that temperature again.
+    assert best_temperature(own * logits, targets, np.ones(len(targets))) == pytest.approx(own, rel=1e-6)
+    assert star == f"{1 / plain.x:.3f}"
+    assert re.findall(r"\d+(?:\.\d+)?", said) == ["1", f"{own:.3f}", "215", f"{smoothed:.3f}", star]
+    assert page.locator("[data-part=why]").is_hidden()
 
 
 def sets_of(digits: dict[str, np.ndarray], method: str, alpha: int, T: float) -> SetCounts:

@@ -28,12 +28,14 @@ const MOST_DRAWN = 1_000_000; // rows times draws; above 10,000 rows the error t
 const LEAST_DRAWS = 100;
 const [LEAST_T, MOST_T] = [0.1, 20];
 const CURVE_POINTS = 61;
+const NOTHING = 5e-4; // a difference of temperatures that three decimals do not show
 const QUIET = 150; // milliseconds without a change before luck is drawn
 const BREATH = 12; // milliseconds of work before the page may breathe
 
 /** Build the panel into place.main. */
 export async function view(place) {
   const { t, store } = place;
+  const model = await place.source.model();
   const parts = {};
   let turn = 0;
   let first = true;
@@ -52,6 +54,7 @@ export async function view(place) {
   function build(room) {
     parts.readings = element("dl", { class: "readings" });
     parts.lacking = element("p", {}, t("trust.no_calibration"));
+    parts.why = element("p", { class: "hint apart", "data-part": "why" });
     parts.take = button(place, {
       label: t("reliability.take"),
       kind: "main",
@@ -63,7 +66,7 @@ export async function view(place) {
     parts.compare = element("div", { class: "card" });
     const buttons = element("div", { class: "buttons apart" }, parts.take, parts.reset);
     const beside = element("div", { class: "figures" }, parts.diagram.element, parts.curve.element);
-    room.append(parts.readings, parts.lacking, buttons, beside, parts.compare);
+    room.append(parts.readings, parts.lacking, buttons, parts.why, beside, parts.compare);
   }
 
   async function draw(facts) {
@@ -94,7 +97,11 @@ export async function view(place) {
     first = false;
     showDiagram(place, parts.diagram, now, before, facts.T);
     compare(place, parts.compare, { facts, now, before, how, best });
-    told(best === null ? null : best.T, best === null ? null : smoothed(facts.calibration));
+    const mild = best === null ? null : smoothed(facts.calibration);
+    told(best === null ? null : best.T, mild);
+    const isOwn = model.evaluations.includes(facts.evaluation.name) && (model.temperature ?? 1) !== 1;
+    parts.why.textContent = isOwn ? whyBelow(place, model.temperature, best, mild, facts.calibration.n) : "";
+    parts.why.hidden = parts.why.textContent === "";
     const found = await curves(facts.calibration, facts.test);
     const [ofCalibration, ofTest] = await Promise.all([found.calibration, found.test]);
     if (mine === turn) showCurve(place, parts.curve, { calibration: ofCalibration, test: ofTest, T: facts.T, best });
@@ -114,6 +121,18 @@ export async function view(place) {
       panel.close();
     },
   };
+}
+
+/**
+ * Why T* is below 1 on the very rows that the temperature of the file was fitted on: with the doubt of training nothing
+ * is left to mend there, without it there is. Empty where that is not so.
+ */
+function whyBelow(place, own, best, mild, n) {
+  const { t, number, integer } = place;
+  if (best === null || Math.abs(mild - 1) >= NOTHING || 1 - best.T < NOTHING) return "";
+  const written = (T) => number(T, 3, true);
+  const values = { own: written(own), star: written(best.T), smoothed: written(mild), n: integer(n) };
+  return t("reliability.why", values);
 }
 
 /** A mean log loss; there is none where all rows are of classes that the model does not know. */
