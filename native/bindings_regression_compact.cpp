@@ -89,6 +89,27 @@ void compact_expand(nb::handle row_starts, nb::handle columns, nb::handle values
   chosen_compact_kernels().expand(call);
 }
 
+void compact_lengths(nb::handle row_starts, nb::handle columns, nb::handle values, nb::handle shift, nb::handle lengths,
+                     int threads) {
+  const Array starts(row_starts, Array::read), c(columns, Array::read), x(values, Array::read), s(shift, Array::read),
+      to(lengths, Array::write);
+  CompactLengths call = {};
+  call.n_rows = to.size();
+  call.n_features = s.size();
+  call.row_starts = reinterpret_cast<const int64_t*>(
+      contiguous(starts, Element::int64, call.n_rows + 1, "row_starts must be (N + 1,), int64"));
+  call.columns = reinterpret_cast<const uint16_t*>(contiguous(c, Element::bfloat16, -1, "columns must be uint16"));
+  call.values = reinterpret_cast<const float*>(
+      contiguous(x, Element::float32, c.size(), "values must be float32, as many as columns"));
+  call.shift = reinterpret_cast<const double*>(contiguous(s, Element::float64, -1, "shift must be (D,), float64"));
+  call.lengths =
+      reinterpret_cast<double*>(contiguous(to, Element::float64, call.n_rows, "lengths must be (N,), float64"));
+  require(call.row_starts[call.n_rows] <= c.size(), "row_starts must end within the columns");
+  call.threads = threads;
+  const Unlocked unlocked(c.size());
+  chosen_compact_kernels().lengths(call);
+}
+
 // Rows of compact form with their targets and weights, and a point.
 class PointRows {
  public:
@@ -176,6 +197,8 @@ void bind_regression_compact(nb::module_& m) {
   }, "n_features"_a, "n_outputs"_a);
   m.def("regression_compact_make", &compact_make, "features"_a, "rest"_a, "factor"_a, "counts"_a.none(),
         "row_starts"_a.none(), "columns"_a.none(), "values"_a.none(), "threads"_a = 0);
+  m.def("regression_compact_lengths", &compact_lengths, "row_starts"_a, "columns"_a, "values"_a, "shift"_a, "lengths"_a,
+        "threads"_a = 0);
   m.def("regression_compact_expand", &compact_expand, "row_starts"_a, "columns"_a, "values"_a, "base"_a, "rows"_a,
         "out"_a, "threads"_a = 0);
   m.def("regression_compact_pass", &compact_pass, "row_starts"_a, "columns"_a, "values"_a, "targets"_a,

@@ -122,6 +122,25 @@ void expand(const CompactExpansion& call) {
   });
 }
 
+void lengths(const CompactLengths& call) {
+  double at_rest = 0.0;
+  for (int64_t d = 0; d < call.n_features; ++d) at_rest += call.shift[d] * call.shift[d];
+  parallel((call.n_rows + compact_chunk_rows - 1) / compact_chunk_rows, call.threads, [&](int64_t task) {
+    const int64_t end = least((task + 1) * compact_chunk_rows, call.n_rows);
+    for (int64_t row = task * compact_chunk_rows; row < end; ++row) {
+      double sums[compact_unit] = {};
+      const int64_t last = call.row_starts[row + 1];
+      for (int64_t q = call.row_starts[row]; q < last; q += compact_unit)
+        for (int64_t u = 0; u < compact_unit; ++u) {
+          const double value = double(call.values[q + u]);
+          sums[u] += value * (value - 2.0 * call.shift[call.columns[q + u]]);
+        }
+      const double length = at_rest + ((sums[0] + sums[1]) + (sums[2] + sums[3]));
+      call.lengths[row] = length > 0.0 ? length : 0.0;
+    }
+  });
+}
+
 // Weights a feature after the other, zeros behind the last class.
 template <class Real>
 void spread(const double* weight, int64_t R, int64_t D, int64_t step, Real* out) {
@@ -420,7 +439,7 @@ bool hessian(const CompactHessian& call) {
 }  // namespace
 
 extern const CompactKernels compact_kernels;
-const CompactKernels compact_kernels = {make, expand, pass, hessian};
+const CompactKernels compact_kernels = {make, expand, lengths, pass, hessian};
 
 }  // namespace SOFTCLASS_TARGET
 }  // namespace softclass

@@ -49,6 +49,17 @@ struct CompactExpansion {
   int threads;
 };
 
+// The sum of the squares of each row's scaled numbers.
+struct CompactLengths {
+  int64_t n_rows, n_features;
+  const int64_t* row_starts;
+  const uint16_t* columns;
+  const float* values;
+  const double* shift;  // (D,): what an entry is more than the scaled number
+  double* lengths;      // (N,)
+  int threads;
+};
+
 struct CompactPass {
   int64_t n_rows, n_features;
   int64_t n_outputs;          // R, from 3 on
@@ -85,6 +96,7 @@ struct CompactHessian {
 struct CompactKernels {
   bool (*make)(const CompactMaking& call);
   void (*expand)(const CompactExpansion& call);
+  void (*lengths)(const CompactLengths& call);
   bool (*pass)(const CompactPass& call);
   bool (*hessian)(const CompactHessian& call);
 };

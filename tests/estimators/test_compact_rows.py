@@ -42,6 +42,16 @@ def kept(features, rest, mean, factor, threads=1):
     return compact_rows(lambda: iter((features,)), len(features), rest, mean, factor, threads)
 
 
+def test_lengths_are_those_of_the_dense_rows(target):
+    features, _, rest, mean, factor, _, _ = made(1003, 37, 3)
+    factor[5] = 0.0  # left out
+    scaled = (features - mean) * factor
+    rows = kept(features, rest, mean, factor)
+
+    np.testing.assert_allclose(rows.squared_lengths(), (scaled**2).sum(axis=1), rtol=1e-6, atol=1e-6)
+    np.testing.assert_array_equal(rows.squared_lengths(1), rows.squared_lengths(2))
+
+
 def truth(scaled, targets, weights, point, direction):
     logits = scaled @ point[0].T + point[1]
     shifted = logits - logits.max(axis=1, keepdims=True)

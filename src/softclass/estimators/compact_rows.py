@@ -57,6 +57,12 @@ class CompactRows:
         cpu.regression_compact_expand(self.row_starts, self.columns, self.values, base, rows, out, threads)
         return out
 
+    def squared_lengths(self, threads: int = 1) -> Array:
+        """Return the sum of the squares of each row."""
+        lengths = np.empty(self.n_rows)
+        cpu.regression_compact_lengths(self.row_starts, self.columns, self.values, self.shift, lengths, threads)
+        return lengths
+
     def widened(self, first: int, last: int) -> Array:
         """Return the rows of a span as a dense float64 array: the numbers of the pass in float64 arithmetic."""
         out = np.tile(-self.shift, (last - first, 1))

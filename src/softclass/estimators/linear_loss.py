@@ -357,6 +357,8 @@ class LinearLoss:
     @cached_property
     def squared_lengths(self) -> Array:
         """Squared length of each scaled row, with its one for the bias."""
+        if self.compact is not None:
+            return self.compact.rows.squared_lengths(self.workers.threads) + 1.0
         if not self.is_sparse and self.features.factor is None:
             return squared_lengths(self.dense_rows) + 1.0
         lengths = np.empty(len(self.targets))

@@ -199,6 +199,14 @@ def regression_compact_make(
     values: npt.NDArray[np.float32] | None,
     threads: int = 0,
 ) -> None: ...
+def regression_compact_lengths(
+    row_starts: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.uint16],
+    values: npt.NDArray[np.float32],
+    shift: _Values,  # (D,)
+    lengths: _Values,  # (N,), written
+    threads: int = 0,
+) -> None: ...
 def regression_compact_expand(
     row_starts: npt.NDArray[np.int64],
     columns: npt.NDArray[np.uint16],

@@ -50,6 +50,7 @@ regression_lengths = _cpu.regression_lengths
 regression_compact_lane = _cpu.regression_compact_lane
 regression_compact_make = _cpu.regression_compact_make
 regression_compact_expand = _cpu.regression_compact_expand
+regression_compact_lengths = _cpu.regression_compact_lengths
 regression_compact_pass = _cpu.regression_compact_pass
 regression_compact_hessian = _cpu.regression_compact_hessian
 
