@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -74,10 +75,10 @@ def numbers_in(text: str) -> list[float]:
     return [float(word.replace("−", "-")) for word in re.findall(r"[-−]?\d+(?:\.\d+)?(?:e[-+]?\d+)?", text)]
 
 
-NIGHTLY = [pytest.param(panel, marks=pytest.mark.slow) for panel in ("loss", "slow", "reliability", "sets")]
+NIGHTLY = [pytest.param(panel, marks=pytest.mark.slow) for panel in ("loss", "slow", "plane", "reliability", "sets")]
 
 
-@pytest.mark.parametrize("panel", ["softmax", "mistakes", *NIGHTLY])
+@pytest.mark.parametrize("panel", ["softmax", "digit", "mistakes", *NIGHTLY])
 def test_every_figure_is_saved_as_csv_svg_and_png(page_at: Callable[..., Any], panel: str) -> None:
     page = page_at(f"p={panel}")
     figures = page.locator("figure[data-figure]:visible").all()
@@ -92,12 +93,36 @@ def test_every_figure_is_saved_as_csv_svg_and_png(page_at: Callable[..., Any], p
         faults += [f"{name}: the table has {len(shown)} lines, the CSV {len(rows)}"] * (len(shown) != len(rows))
         faults += [f"{name}: the header is {shown[0]}, in the CSV {rows[0]}"] * (shown[0] != rows[0])
         faults += [f"{name}: the PNG is blank"] * (len(np.unique(picture.reshape(-1, 3), axis=0)) < 3)
-        if figure.get_by_role("button", name=re.compile("SVG")).count():
-            root = ElementTree.fromstring(saved(page, figure, "SVG"))
-            faults += [f"{name}: the SVG is {root.tag}"] * (root.tag != f"{SVG}svg")
-            faults += [f"{name}: a class is left"] * any("class" in node.attrib for node in root.iter())
+        root = ElementTree.fromstring(saved(page, figure, "SVG"))
+        faults += [f"{name}: the SVG is {root.tag}"] * (root.tag != f"{SVG}svg")
+        faults += [f"{name}: a class is left"] * any("class" in node.attrib for node in root.iter())
+        faults += [f"{name}: the SVG has no title"] * (not root.findtext(f"{SVG}title"))
 
     assert faults == []
+
+
+@pytest.mark.parametrize(("figure", "frames"), [("digit-map", 2), ("digit-evidence", 2)])
+def test_a_field_is_saved_as_svg_with_its_pixels_and_marks(
+    page_at: Callable[..., Any], figure: str, frames: int
+) -> None:
+    page = page_at("p=digit&digit=4")
+    shown = page.locator(f"figure[data-figure={figure}]")
+    on_screen = shown.locator("canvas").evaluate("node => node.toDataURL('image/png')")
+    root = ElementTree.fromstring(saved(page, shown, "SVG"))
+    (field,) = root.iter(f"{SVG}image")
+    marks = [node for node in root.iter(f"{SVG}rect") if "stroke-width" in node.attrib and node.get("fill") == "none"]
+    png = np.asarray(Image.open(io.BytesIO(saved(page, shown, "PNG"))).convert("RGB")).astype(int)
+    inside = np.asarray(Image.open(io.BytesIO(base64.b64decode(on_screen.partition(",")[2]))).convert("RGB")).astype(
+        int
+    )
+
+    assert field.get("href") == on_screen
+    assert (field.get("width"), field.get("image-rendering")) == (root.get("width"), "pixelated")
+    assert root.findtext(f"{SVG}title") == shown.locator("canvas").get_attribute("aria-label")
+    assert len(marks) == frames
+    # The PNG is the same picture at twice the size: most pixels are those of the canvas, the others are marks.
+    assert png.shape == (2 * inside.shape[0], 2 * inside.shape[1], 3)
+    assert (np.abs(png[::2, ::2] - inside).max(axis=2) <= 2).mean() > 0.97
 
 
 def test_a_picture_holds_the_numbers_of_its_table(page_at: Callable[..., Any]) -> None:

@@ -113,7 +113,6 @@ export function evidence(place, model) {
     title: t("digit.evidence"),
     width: FIELD,
     height: FIELD,
-    overlay: true,
   });
   const list = element("dl", { class: "readings" });
   const refusal = element("p", { class: "hint" });

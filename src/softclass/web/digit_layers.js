@@ -122,7 +122,6 @@ export function openedLayer(place, model) {
     title: t("digit.map.title"),
     width: MAP,
     height: MAP,
-    overlay: true,
   });
   const field = large.canvas.parentElement;
   const arithmetic = figure(place, {

@@ -40,8 +40,8 @@ export function save(name, content, type) {
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
 
-/** A picture that stands alone: computed styles become attributes. */
-function standalone(picture) {
+/** A picture that stands alone: computed styles become attributes; `below` lies on the paper under its marks. */
+function standalone(picture, summary, ...below) {
   const copy = picture.cloneNode(true);
   const originals = [picture, ...picture.querySelectorAll("*")];
   [copy, ...copy.querySelectorAll("*")].forEach((node, i) => {
@@ -57,8 +57,8 @@ function standalone(picture) {
   copy.setAttribute("width", width);
   copy.setAttribute("height", height);
   const paper = getComputedStyle(document.documentElement).getPropertyValue("--card").trim();
-  copy.prepend(svg("rect", { width, height, fill: paper }));
-  copy.prepend(svg("title", {}, picture.getAttribute("aria-label") ?? ""));
+  copy.removeAttribute("aria-hidden");
+  copy.prepend(svg("title", {}, summary), svg("rect", { width, height, fill: paper }), ...below);
   return `<?xml version="1.0" encoding="UTF-8"?>\n${new XMLSerializer().serializeToString(copy)}\n`;
 }
 
@@ -90,10 +90,15 @@ function exchange(picture, nodes) {
   }
 }
 
-/** Title, save buttons and the table below: what both kinds of figure share. */
-function frame(place, { key, title }, files) {
+/** Title, save buttons and the table below: what both kinds of figure share. `written` gives the picture as SVG. */
+function frame(place, { key, title, written, size }) {
   const { t } = place;
   const tools = element("span", { class: "tools" });
+  const files = {
+    SVG: () => save(`softclass-${key}.svg`, written(), "image/svg+xml"),
+    PNG: async () => save(`softclass-${key}.png`, await rasterised(written(), ...size()), "image/png"),
+    CSV: () => save(`softclass-${key}.csv`, csvText(content.columns, content.rows), "text/csv"),
+  };
   for (const [kind, press] of Object.entries(files)) {
     const button = element("button", { type: "button", "aria-label": t("page.save", { kind, title }) }, kind);
     button.addEventListener("click", press);
@@ -137,7 +142,6 @@ function frame(place, { key, title }, files) {
       content = news;
       fill();
     },
-    csv: () => save(`softclass-${key}.csv`, csvText(content.columns, content.rows), "text/csv"),
   };
 }
 
@@ -155,15 +159,8 @@ function frame(place, { key, title }, files) {
  */
 export function figure(place, { key, title, width, height, interactive = false }) {
   const picture = svg("svg", { role: interactive ? "group" : "img", class: "picture" });
-  const parts = frame(
-    place,
-    { key, title },
-    {
-      SVG: () => save(`softclass-${key}.svg`, standalone(picture), "image/svg+xml"),
-      PNG: async () => save(`softclass-${key}.png`, await rasterised(standalone(picture), ...size), "image/png"),
-      CSV: () => parts.csv(),
-    },
-  );
+  const written = () => standalone(picture, picture.getAttribute("aria-label"));
+  const parts = frame(place, { key, title, written, size: () => size });
   const room = element("div", { class: "room" }, picture);
   room.style.maxWidth = `${width}px`;
   parts.figure.append(room, parts.details);
@@ -200,51 +197,30 @@ export function figure(place, { key, title, width, height, interactive = false }
 }
 
 /**
- * A figure on a canvas, for fields of many pixels. The canvas has the size given; the page scales it down.
+ * A figure on a canvas, for fields of many pixels, with an SVG of the same size over it for marks. The canvas has the
+ * size given; the page scales it down. A saved SVG holds the canvas as a picture below the marks.
  *
  * @param {{t: function, number: function}} place
- * @param {{key: string, title: string, width: number, height: number, overlay?: boolean}} parts with `overlay` an SVG
- *   of the same size lies over the canvas for marks and axes
- * @returns {{element: HTMLElement, canvas: HTMLCanvasElement, context: CanvasRenderingContext2D, overlay: ?SVGElement,
+ * @param {{key: string, title: string, width: number, height: number}} parts
+ * @returns {{element: HTMLElement, canvas: HTMLCanvasElement, context: CanvasRenderingContext2D, overlay: SVGElement,
  *   show: function}} show({summary, columns, rows})
  */
-export function canvasFigure(place, { key, title, width, height, overlay = false }) {
+export function canvasFigure(place, { key, title, width, height }) {
   const canvas = element("canvas", { width, height, role: "img", class: "picture" });
-  const parts = frame(
-    place,
-    { key, title },
-    {
-      PNG: async () => save(`softclass-${key}.png`, overlay ? await composed() : await pngOf(canvas), "image/png"),
-      CSV: () => parts.csv(),
-    },
-  );
-  const layer = overlay
-    ? svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "layer", "aria-hidden": "true" })
-    : null;
-  const room = element("div", { class: "room stacked" }, canvas);
-  if (layer) room.append(layer);
+  const overlay = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "layer", "aria-hidden": "true" });
+  const written = () => {
+    const field = svg("image", { width, height, href: canvas.toDataURL("image/png"), "image-rendering": "pixelated" });
+    return standalone(overlay, canvas.getAttribute("aria-label"), field);
+  };
+  const parts = frame(place, { key, title, written, size: () => [width, height] });
+  const room = element("div", { class: "room stacked" }, canvas, overlay);
   room.style.maxWidth = `${width}px`;
   parts.figure.append(room, parts.details);
-
-  async function composed() {
-    const copy = element("canvas", { width: 2 * width, height: 2 * height });
-    const context = copy.getContext("2d");
-    context.imageSmoothingEnabled = false;
-    context.drawImage(canvas, 0, 0, 2 * width, 2 * height);
-    const image = new Image();
-    const source = standalone(layer).replace(/<rect[^>]*>/, ""); // without the paper: the canvas is below
-    image.src = URL.createObjectURL(new Blob([source], { type: "image/svg+xml" }));
-    await image.decode();
-    context.drawImage(image, 0, 0, 2 * width, 2 * height);
-    URL.revokeObjectURL(image.src);
-    return pngOf(copy);
-  }
-
   return {
     element: parts.figure,
     canvas,
     context: canvas.getContext("2d"),
-    overlay: layer,
+    overlay,
     show({ summary, columns, rows }) {
       canvas.setAttribute("aria-label", summary);
       parts.put({ columns, rows });
