@@ -103,11 +103,15 @@ def _lines(value: object) -> str:
 
 
 def _place(benchmark: str, text: str) -> Path:
-    folder = RESULTS / f"{platform.system().lower()}-{platform.machine()}-{os.cpu_count()}cores"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{benchmark}.json"
+    path = place(benchmark)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
+
+
+def place(benchmark: str) -> Path:
+    """The results file of a benchmark on this machine."""
+    return RESULTS / f"{platform.system().lower()}-{platform.machine()}-{os.cpu_count()}cores" / f"{benchmark}.json"
 
 
 def table(measured: Mapping[str, Measured]) -> str:

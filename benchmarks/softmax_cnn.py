@@ -4,7 +4,13 @@ Every contestant is a process of its own, with its own Python if `--python` name
 thread; `cnn_peers.py` holds them. They take turns, round by round, and a ratio is a quotient inside a round. The table
 of epochs compares equal batches; PyTorch's best pipeline (indexed tensors, fused Adam, pool before relu, channels last,
 bfloat16 or float32) has the batch of 256 that suits it. Two epochs are trained and the second counts: the first of
-TensorFlow holds its tracing. The table of models trains ours with its own plan over three seeds.
+TensorFlow holds its tracing. The table of models trains ours with its own plan over three seeds; that of inference runs
+one image, and blocks of them, through the model file and through PyTorch.
+
+All sections take most of an hour; each run adds what it measured to the results file, so they can be had in parts:
+
+    python benchmarks/softmax_cnn.py shared/data --python keras /path/python --sections classic --rounds 1
+    python benchmarks/softmax_cnn.py shared/data --sections models --models classic --seeds 0
 """
 
 from __future__ import annotations
@@ -12,18 +18,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import harness
+import inference
 import machine
+import parts
 
 PEERS = Path(__file__).parent / "cnn_peers.py"
 ROUNDS = 5
+SECTIONS = ("classic", "two-hidden", "models", "inference", "peak")
 EPOCH_S = {  # contestant, batch
     "softclass, batch 128": ("softclass", 128),
     "softclass, batch 32": ("softclass", 32),
@@ -65,10 +72,9 @@ def epochs(
     rounds: int,
     options: Mapping[str, object],
 ) -> list[dict[str, Any]]:
-    """Seconds of an epoch, all contestants in turn; ratios inside a round."""
-    seconds: dict[str, list[float]] = {}
-    rows = {}
-    for _ in range(rounds):
+    """Seconds of the second of two epochs, all contestants in turn: one line each a round."""
+    found = []
+    for number in range(rounds):
         for name, (peer, batch) in contestants.items():
             if peer == "keras" and peer not in pythons:
                 continue
@@ -76,28 +82,24 @@ def epochs(
             if "failed" in line:
                 print(f"{name}: {line['failed']}", file=sys.stderr)
                 continue
-            seconds.setdefault(name, []).append(line["cpu_s"][-1])
-            rows[name] = line
-    found = []
-    for name, line in rows.items():
-        ours = seconds.get(OURS[line["batch"]], [])
-        ratios = [theirs / own for theirs, own in zip(seconds[name], ours, strict=False)]
-        found.append(
-            {
-                **line,
-                "name": name,
-                "cpu_s": statistics.median(seconds[name]),
-                "spread_s": [min(seconds[name]), max(seconds[name])],
-                "over_ours": statistics.median(ratios) if ratios else None,
-            }
-        )
+            found.append({
+                **line, "name": name, "round": number, "first_cpu_s": line["cpu_s"][0], "cpu_s": line["cpu_s"][-1],
+                "wall_s": line["wall_s"][-1],
+            })  # fmt: skip
     return found
 
 
-def models(sets: Path, seeds: Sequence[int], architectures: Sequence[str]) -> list[dict[str, Any]]:
+def epoch_table(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Medians of all rounds, ratios inside a round."""
+    return parts.medians(lines, "name", lambda line: OURS[line["batch"]], "cpu_s")
+
+
+def models(
+    sets: Path, names: Sequence[str], seeds: Sequence[int], architectures: Sequence[str]
+) -> list[dict[str, Any]]:
     """What our models reach with their own plan."""
     found = []
-    for name, architecture, n in (model for model in MODELS if model[1] in architectures):
+    for name, architecture, n in (model for model in MODELS if model[0] in names and model[1] in architectures):
         if not (sets / name).is_dir():
             print(f"{name}: left out, it is not there", file=sys.stderr)
             continue
@@ -108,6 +110,12 @@ def models(sets: Path, seeds: Sequence[int], architectures: Sequence[str]) -> li
     return found
 
 
+def model_table(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row a set, architecture and seed: the last that was measured."""
+    last = {(line["set"], line["architecture"], line["seed"]): line for line in lines}
+    return [last[key] for key in sorted(last)]
+
+
 def fma_peak() -> float:
     """Products with additions a second, of float32, by one core: half the best rate of a product of matrices."""
     return float(machine.speeds(1)["product_gflop_per_s"]) * 1e9 / 2
@@ -115,7 +123,7 @@ def fma_peak() -> float:
 
 def lines(document: Mapping[str, Any]) -> Iterator[str]:
     """Tables for the terminal."""
-    for title in ("epochs", "two-hidden"):
+    for title in ("classic", "two-hidden"):
         for row in document.get(title, ()):
             ratio = "" if row["over_ours"] is None else f"{row['over_ours']:7.2f} x softclass"
             seconds = f"{row['cpu_s']:9.3f} CPU s{ratio}"
@@ -125,44 +133,56 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
         text = "  ".join(f"{key} {value}" for key, value in scores.items())
         run = f"{row['epochs']} epochs  seed {row['seed']}  {sum(row['cpu_s']):7.2f} CPU s"
         yield f"{row['set']:15}{row['architecture']:12}{run}  {text}"
-    if "of_peak" in document:
-        yield f"an epoch of the reference network at {document['of_peak']:.0%} of the multipliers' measured peak"
+    yield from inference.lines(document.get("inference", ()))
+    for row in document.get("peak", ()):
+        yield f"an epoch of the reference network at {row['of_peak']:.0%} of the multipliers' measured peak"
+
+
+def peak(rounds: int, data: Path, core: Mapping[str, object]) -> list[dict[str, Any]]:
+    """Share of the multipliers' rate that an epoch reaches, both measured at the same time."""
+    name = OURS[128]
+    own = [line["cpu_s"] / line["rows"] for line in epochs({name: EPOCH_S[name]}, {}, data, rounds, core)]
+    rate = fma_peak()
+    return [{"multiplications_per_s": rate, "image_s": min(own), "of_peak": MULTIPLICATIONS / min(own) / rate}]
 
 
 def main() -> int:
-    """Measure epochs, then models."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure the sections that are asked for, and add them to the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="?", default=Path("shared/data"), help="folder of the data sets")
     own_python = "the Python of a contestant: keras, torch-loader, torch-best, torch-best-float32"
     parser.add_argument("--python", nargs=2, action="append", default=[], metavar=("PEER", "PATH"), help=own_python)
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--models", nargs="*", default=["classic", "two-hidden"], help="architectures that are trained")
-    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="what is measured")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="that are added to classic, two-hidden, inference")
+    parser.add_argument("--models", nargs="+", default=["classic", "two-hidden"], help="architectures of the models")
+    parser.add_argument("--sets", nargs="+", default=["fashion_mnist", "mnist"], help="data sets of the models")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the models")
     parser.add_argument("--smoke", action="store_true", help="1,280 made images once, nothing written")
     arguments = parser.parse_args()
     pythons = dict(arguments.python)
     core = {"core": min(machine.allowed_cores())}
     if arguments.smoke:
-        options = {**core, "rows": 1280}
         few = {name: EPOCH_S[name] for name in ("softclass, batch 128", "torch DataLoader, batch 128")}
-        print(*lines({"epochs": epochs(few, pythons, None, 1, options)}), sep="\n")
+        found = [{**line, "part": 0} for line in epochs(few, pythons, None, 1, {**core, "rows": 1280})]
+        rows = inference.table([{**line, "part": 0} for line in inference.measured("images", 1, "--smoke")])
+        print(*lines({"classic": epoch_table(found), "inference": rows}), sep="\n")
         return 0
-    facts = {**machine.facts(), "load": os.getloadavg()}
     fashion = arguments.data / "fashion_mnist"
-    table = epochs(EPOCH_S, pythons, fashion, arguments.rounds, core)
-    own = next(row["cpu_s"] / row["rows"] for row in table if row["name"] == OURS[128])
     two = {name: EPOCH_S[name] for name in ("softclass, batch 128", "torch best, bfloat16", "torch best, float32")}
-    document = {
-        "facts": {**facts, "load_after": os.getloadavg()},
-        "of_peak": MULTIPLICATIONS / own / fma_peak(),
-        "epochs": table,
-        "two-hidden": epochs(
-            two, pythons, fashion, max(1, arguments.rounds // 2), {**core, "architecture": "two-hidden"}
-        ),
-        "models": models(arguments.data, arguments.seeds, arguments.models),
+    measure: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "classic": lambda: epochs(EPOCH_S, pythons, fashion, arguments.rounds, core),
+        "two-hidden": lambda: epochs(two, pythons, fashion, arguments.rounds, {**core, "architecture": "two-hidden"}),
+        "models": lambda: models(arguments.data, arguments.sets, arguments.seeds, arguments.models),
+        "inference": lambda: inference.measured("images", arguments.rounds),
+        "peak": lambda: peak(arguments.rounds, fashion, core),
     }
-    print(*lines(document), sep="\n")
-    print("wrote", harness.write("softmax_cnn", document))
+    tables = {"classic": epoch_table, "two-hidden": epoch_table, "models": model_table, "inference": inference.table,
+              "peak": lambda rows: [max(rows, key=lambda row: row["part"])]}  # fmt: skip
+    for section in arguments.sections:
+        part = parts.Part()
+        path = parts.add("softmax_cnn", section, part, measure[section](), tables[section])
+        print(*lines({section: json.loads(path.read_text())[section]}), sep="\n", flush=True)
+    print("wrote", path)
     return 0
 
 

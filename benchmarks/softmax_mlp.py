@@ -1,20 +1,21 @@
-"""How long does an epoch of a fully connected network take; how soon is scikit-learn's default accuracy reached?
+"""How long does an epoch of a fully connected network take; how soon is an accuracy reached; what does a row cost?
 
-Two tables, never mixed. *Engine*: the same start weights, batches and rates; a time is printed only if the losses of an
-epoch agree to 1 %. *To the same accuracy*, on letter: scikit-learn's MLPClassifier as it comes, and ours. One thread
-everywhere, CPU seconds of the training calls, contestants in turn, medians.
+Three tables, never mixed. *engine*: the same start weights, batches and rates; a time counts only if the losses of an
+epoch agree to 1 %. *letter*: scikit-learn's MLPClassifier as it comes, and ours, to the same accuracy. *inference*: one
+row, and blocks of rows, through the model file and through PyTorch (see `inference.py`). One thread everywhere, CPU
+seconds of the training calls, contestants in turn, medians. Each run adds its rounds to the results file.
 
-    python benchmarks/softmax_mlp.py [--smoke] [--rounds 5] [--letter shared/data/letter/letter.csv]
+    python benchmarks/softmax_mlp.py [shared/data] [--smoke] [--sections engine letter inference] [--rounds 5]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
-import statistics
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ import torch
 from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
+import inference
+import parts
 from softclass.kernels import cpu
 from softclass.networks.architecture import Architecture
 from softclass.networks.engine import Plan, Rows
@@ -31,7 +34,11 @@ from softclass.networks.native import NativeEngine
 
 RATE = 5e-3
 SHAPES = {"26-100-5": ((100,), 200), "26-256-256-256-5": ((256, 256, 256), 256)}
+OURS = "softclass"
+SECTIONS = ("engine", "letter", "inference")
 Seconds = Callable[[], tuple[float, float]]  # of an epoch, and its mean loss
+Measure = Callable[[], list[dict[str, Any]]]
+Table = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 
 
 def made_table(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -132,51 +139,54 @@ def scikit_learn(features: np.ndarray, targets: np.ndarray, architecture: Archit
     return epoch
 
 
-def engine_table(n: int, rounds: int) -> None:
-    """Print seconds of an epoch."""
+def engine_lines(n: int, rounds: int) -> list[dict[str, Any]]:
+    """Return a line a network, contestant and round: seconds of an epoch and its mean loss."""
     features, targets = made_table(n)
-    for name, (widths, batch) in SHAPES.items():
+    found = []
+    for shape, (widths, batch) in SHAPES.items():
         architecture = network(26, widths, 5)
         contestants = {
-            "softclass": ours(features, targets, architecture, batch),
+            OURS: ours(features, targets, architecture, batch),
             "torch in memory": torch_loop(features, targets, architecture, batch, loader=False),
             "torch DataLoader": torch_loop(features, targets, architecture, batch, loader=True),
             "scikit-learn": scikit_learn(features, targets, architecture, batch),
         }
-        seconds: dict[str, list[float]] = {who: [] for who in contestants}
-        for _ in range(rounds):
+        for number in range(rounds):
             losses = {}
             for who, epoch in contestants.items():
-                cpu_seconds, losses[who] = epoch()
-                seconds[who].append(cpu_seconds)
+                cpu_s, losses[who] = epoch()
+                line = {"network": shape, "rows": n, "batch": batch, "contestant": who, "name": f"{shape}: {who}"}
+                found.append({**line, "round": number, "cpu_s": cpu_s, "loss": losses[who]})
             for who, loss in losses.items():
                 near = 0.1 if who == "scikit-learn" else 0.01
-                if abs(loss / losses["softclass"] - 1) > near:
-                    raise RuntimeError(f"{name}: the loss of {who} is {loss}, ours {losses['softclass']}")
-        print(f"{name}, {n} rows, batch {batch}: CPU seconds an epoch, median of {rounds}; times ours, by rounds")
-        for who, found in seconds.items():
-            ratio = statistics.median(a / b for a, b in zip(found, seconds["softclass"], strict=True))
-            print(f"  {who:18s} {statistics.median(found):.4f}  {ratio:.1f}")
+                if abs(loss / losses[OURS] - 1) > near:
+                    raise RuntimeError(f"{shape}: the loss of {who} is {loss}, ours {losses[OURS]}")
+    return found
 
 
-def accuracy_table(path: Path, rounds: int) -> None:
-    """Print seconds and what they earned on the table of letter."""
+def engine_table(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Medians of all rounds, ratios inside a round."""
+    return parts.medians(lines, "name", lambda line: f"{line['network']}: {OURS}", "cpu_s")
+
+
+def letter_lines(path: Path, seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """Return a line a seed and contestant: seconds of the fit on the table of letter and what they earned."""
     lines = path.read_text().split()[1:]
     cells = [line.split(",") for line in lines]
     targets = np.array([ord(row[0]) - 65 for row in cells], np.int32)
     features = np.array([row[1:] for row in cells], np.float64)
     features = ((features - features[:16_000].mean(0)) / features[:16_000].std(0)).astype(np.float32)
     fit, test = slice(0, 16_000), slice(16_000, None)
-    print("letter, 16,000 / 4,000: CPU seconds, accuracy, log loss")
-    for seed in range(rounds):
+    found = []
+    for seed in seeds:
         model = MLPClassifier(random_state=seed)
         begin = time.process_time()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model.fit(features[fit], targets[fit])
-        theirs = time.process_time() - begin
-        chances = model.predict_proba(features[test])
-        print(f"  scikit-learn, defaults  {theirs:.2f}  {judged(chances, targets[test])}")
+        spent = time.process_time() - begin
+        scores = judged(model.predict_proba(features[test]), targets[test])
+        found.append({"name": "scikit-learn, defaults", "round": seed, "cpu_s": spent, **scores})
         for widths, epochs, batch, rate in (((100,), 60, 64, 0.01 / math.sqrt(2)), ((512,), 40, 128, 0.01)):
             engine = NativeEngine(network(16, widths, 26), seed=seed, n_threads=1)
             rows = Rows(targets[fit], numbers=features[fit])
@@ -185,31 +195,65 @@ def accuracy_table(path: Path, rounds: int) -> None:
             engine.initialise()
             for epoch in range(epochs):
                 train(engine, rows, plan, epoch)
-            mine = time.process_time() - begin
+            spent = time.process_time() - begin
             logits = engine.logits(Rows(targets[test], numbers=features[test])).astype(np.float64)
             odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-            found = judged(odds / odds.sum(axis=1, keepdims=True), targets[test])
-            print(f"  softclass {widths}, {epochs} epochs  {mine:.3f}  {found}  {theirs / mine:.1f} times")
+            scores = judged(odds / odds.sum(axis=1, keepdims=True), targets[test])
+            name = f"softclass {widths[0]}, {epochs} epochs"
+            found.append({"name": name, "round": seed, "cpu_s": spent, **scores})
+    return found
 
 
-def judged(chances: np.ndarray, targets: np.ndarray) -> str:
+def letter_table(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Medians over seeds; times faster than scikit-learn with the same seed."""
+    peer = "scikit-learn, defaults"
+    found = parts.medians(lines, "name", lambda line: peer, "cpu_s", beside=("accuracy", "log_loss"))
+    return [{**row, "times_faster": 1 / row.pop("over_ours")} for row in found]
+
+
+def judged(chances: np.ndarray, targets: np.ndarray) -> dict[str, float]:
     """Return accuracy and log loss."""
     hit = chances[np.arange(len(targets)), targets]
-    return f"{(chances.argmax(axis=1) == targets).mean():.4f}  {-np.log(np.maximum(hit, 1e-300)).mean():.4f}"
+    log_loss = -np.log(np.maximum(hit, 1e-300)).mean()
+    return {"accuracy": float((chances.argmax(axis=1) == targets).mean()), "log_loss": float(log_loss)}
+
+
+def lines_of(document: Mapping[str, Any]) -> Iterator[str]:
+    """Tables for the terminal."""
+    for row in document.get("engine", ()):
+        yield f"{row['network']:18} {row['contestant']:18} {row['cpu_s']:.4f}  {row['over_ours']:.1f} x softclass"
+    for row in document.get("letter", ()):
+        scores = f"accuracy {row['accuracy']:.4f}  log loss {row['log_loss']:.4f}"
+        yield f"{row['name']:28} {row['cpu_s']:8.3f} CPU s  {scores}  {row['times_faster']:.1f} times as fast"
+    yield from inference.lines(document.get("inference", ()))
 
 
 def main() -> None:
-    """Measure what the command line asks for."""
+    """Measure the sections that are asked for, and add them to the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--smoke", action="store_true", help="few rows, one round, no letter")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--letter", type=Path, help="the table of letter, for the second question")
+    parser.add_argument("data", type=Path, nargs="?", default=Path("shared/data"), help="folder of the data sets")
+    parser.add_argument("--smoke", action="store_true", help="few rows, one round, no letter, nothing written")
+    parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="what is measured")
+    parser.add_argument("--rounds", type=int, default=5, help="that are added")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the networks of letter")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with threadpool_limits(1):
-        engine_table(2_000 if options.smoke else 43_152, 1 if options.smoke else options.rounds)
-        if options.letter and not options.smoke:
-            accuracy_table(options.letter, min(options.rounds, 3))
+        if options.smoke:
+            lines = [{**line, "part": 0} for line in engine_lines(2_000, 1)]
+            rows = [{**line, "part": 0} for line in inference.measured("tables", 1, "--smoke")]
+            print(*lines_of({"engine": engine_table(lines), "inference": inference.table(rows)}), sep="\n")
+            return
+        measure: dict[str, tuple[Measure, Table]] = {
+            "engine": (lambda: engine_lines(43_152, options.rounds), engine_table),
+            "letter": (lambda: letter_lines(options.data / "letter" / "letter.csv", options.seeds), letter_table),
+            "inference": (lambda: inference.measured("tables", options.rounds), inference.table),
+        }
+        for section in options.sections:
+            part, (take, table_of) = parts.Part(), measure[section]
+            path = parts.add("softmax_mlp", section, part, take(), table_of)
+            print(*lines_of({section: json.loads(path.read_text())[section]}), sep="\n", flush=True)
+        print("wrote", path)
 
 
 if __name__ == "__main__":
