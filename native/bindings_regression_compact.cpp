@@ -149,11 +149,12 @@ class PointRows {
 
 void compact_pass(nb::handle row_starts, nb::handle columns, nb::handle values, nb::handle targets,
                   nb::handle row_weights, nb::handle weight, nb::handle bias, nb::handle weight_tangent,
-                  nb::handle bias_tangent, nb::handle lanes, bool with_margin, nb::handle curvature, bool is_wide, int threads) {
+                  nb::handle bias_tangent, nb::handle lanes, bool with_margin, nb::handle curvature, nb::handle chances,
+                  bool is_wide, int threads) {
   PointRows rows(row_starts, columns, values, targets, row_weights, weight, bias, is_wide);
   const Array sums(lanes, Array::write);
   const Held v(held(weight_tangent, Array::read)), vb(held(bias_tangent, Array::read)),
-      by_row(held(curvature, Array::write));
+      by_row(held(curvature, Array::write)), by_class(held(chances, Array::write));
   CompactPass& call = rows.call;
   call.weight_tangent =
       numbers<const double>(v, Element::float64, call.n_outputs * call.n_features, "weight_tangent must be like weight");
@@ -161,6 +162,7 @@ void compact_pass(nb::handle row_starts, nb::handle columns, nb::handle values, 
   require(!call.weight_tangent == !call.bias_tangent, "weight_tangent and bias_tangent come together");
   call.with_margin = with_margin;
   call.curvature = numbers<double>(by_row, Element::float64, call.n_rows, "curvature must be (N,), float64");
+  call.chances = numbers<float>(by_class, Element::float32, call.n_outputs * call.n_rows, "chances must be (R, N), float32");
   const int64_t length = compact_lane(call.n_features, call.n_outputs);
   require(sums.rank() == 2 && sums.shape()[0] > 0 && sums.shape()[1] == length,
           "lanes must be (lanes, regression_compact_lane(D, R))");
@@ -203,7 +205,7 @@ void bind_regression_compact(nb::module_& m) {
         "out"_a, "threads"_a = 0);
   m.def("regression_compact_pass", &compact_pass, "row_starts"_a, "columns"_a, "values"_a, "targets"_a,
         "row_weights"_a.none(), "weight"_a, "bias"_a, "weight_tangent"_a.none(), "bias_tangent"_a.none(), "lanes"_a,
-        "with_margin"_a, "curvature"_a.none(), "is_wide"_a = false, "threads"_a = 0);
+        "with_margin"_a, "curvature"_a.none(), "chances"_a.none(), "is_wide"_a = false, "threads"_a = 0);
   m.def("regression_compact_hessian", &compact_hessian, "row_starts"_a, "columns"_a, "values"_a, "targets"_a,
         "row_weights"_a.none(), "weight"_a, "bias"_a, "shift"_a, "least"_a, "sums"_a, "is_wide"_a = false, "threads"_a = 0);
 }

@@ -52,6 +52,25 @@ def test_lengths_are_those_of_the_dense_rows(target):
     np.testing.assert_array_equal(rows.squared_lengths(1), rows.squared_lengths(2))
 
 
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_the_curvature_by_bias_is_that_of_the_dense_rows(target, is_weighted, monkeypatch):
+    monkeypatch.setattr("softclass.estimators.compact_rows.PIECE_ROWS", 400)
+    features, targets, rest, mean, factor, point, _ = made(1003, 37, 5)
+    weights = np.random.default_rng(1).random(1003) if is_weighted else None
+    scaled = (features - mean) * factor
+    logits = scaled @ point[0].T + point[1]
+    chances = np.exp(logits - logits.max(axis=1, keepdims=True))
+    chances /= chances.sum(axis=1, keepdims=True)
+    weighted = chances * (np.ones(1003) if weights is None else weights)[:, None]
+    exact = np.diag(weighted.sum(axis=0)) - weighted.T @ chances
+    rows = kept(features, rest, mean, factor)
+
+    one, two = (CompactPass(rows, targets, weights, threads).bias_curvature(*point) for threads in (1, 2))
+
+    np.testing.assert_allclose(one, exact, rtol=1e-5, atol=1e-4)
+    np.testing.assert_array_equal(one, two)
+
+
 def truth(scaled, targets, weights, point, direction):
     logits = scaled @ point[0].T + point[1]
     shifted = logits - logits.max(axis=1, keepdims=True)
@@ -232,9 +251,9 @@ def test_arrays_that_do_not_fit_are_refused():
     lanes = np.zeros((1, cpu.regression_compact_lane(4, 3)))
     call = (rows.row_starts, rows.columns, rows.values, targets, None, *point, None, None)
     with pytest.raises(ValueError, match="regression_compact_lane"):
-        cpu.regression_compact_pass(*call, lanes[:, 1:].copy(), False, None)
+        cpu.regression_compact_pass(*call, lanes[:, 1:].copy(), False, None, None)
     with pytest.raises(ValueError, match="R 3 to 32"):
-        cpu.regression_compact_pass(*call[:5], point[0][:2], point[1][:2], None, None, lanes, False, None)
+        cpu.regression_compact_pass(*call[:5], point[0][:2], point[1][:2], None, None, lanes, False, None, None)
     with pytest.raises(ValueError, match="either counts"):
         cpu.regression_compact_make(features, rest, factor, None, None, None, None)
     out = np.empty((1, 4), np.float32)

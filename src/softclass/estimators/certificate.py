@@ -264,12 +264,7 @@ def polished_bias(loss: LinearLoss, theta: Array, gradient: Array) -> Array:
         step = np.log(loss.shares / means)
         moved[:, -1] += step - step.mean()
         return moved
-    curvature = np.zeros((loss.n_rows, loss.n_rows))
-    for span, block in loss.features.spans():
-        chances = loss.probabilities(block, theta)
-        weighted = chances * loss.weights[span, None]
-        curvature += np.diag(weighted.sum(axis=0)) - chances.T @ weighted
-    step = -np.linalg.pinv(curvature, rcond=1e-10, hermitian=True) @ by_bias
+    step = -np.linalg.pinv(loss.bias_curvature(theta), rcond=1e-10, hermitian=True) @ by_bias
     moved[:, -1] += step - (step.mean() if loss.n_rows > 1 else 0.0)
     return moved
 

@@ -7,7 +7,7 @@ and multiplies a part of what it would of a dense copy. Nothing is lost: the res
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ MOST_FEATURES = 8192  # beyond, the sums of a chunk leave the second cache
 MOST_KEPT = 0.3  # share of the numbers; with more of them the dense pass is faster
 LEAST_AT_REST = 0.1  # share of a column; with less it is centred like the columns that rest nowhere
 FARTHEST_REST = 3.0  # deviations from the mean: what float32 loses to them stays below what it loses anyway
+PIECE_ROWS = 65_536  # whose probabilities are held at once
 SAMPLE_ROWS = 1000  # rows that are looked at before all of them are
 
 Singles = npt.NDArray[np.float32]
@@ -56,6 +57,10 @@ class CompactRows:
         base = (-self.shift).astype(np.float32)
         cpu.regression_compact_expand(self.row_starts, self.columns, self.values, base, rows, out, threads)
         return out
+
+    def between(self, span: slice) -> CompactRows:
+        """Return the rows of a span, without a copy."""
+        return replace(self, row_starts=self.row_starts[span.start : span.stop + 1])
 
     def squared_lengths(self, threads: int = 1) -> Array:
         """Return the sum of the squares of each row."""
@@ -242,7 +247,21 @@ class CompactPass:
     def curvatures(self, weight: Array, bias: Array) -> Array:
         """Return one minus the sum of the squared probabilities of each row."""
         found = np.empty(self.rows.n_rows)
-        self._call(weight, bias, (None, None), self._lanes(len(bias), 1), False, found)
+        self._call(weight, bias, (None, None), self._lanes(len(bias), 1), False, curvature=found)
+        return found
+
+    def bias_curvature(self, weight: Array, bias: Array) -> Array:
+        """Return the Hessian of the loss by the bias, of shape (R, R)."""
+        found = np.zeros((len(bias), len(bias)))
+        for first in range(0, self.rows.n_rows, PIECE_ROWS):
+            piece = slice(first, min(first + PIECE_ROWS, self.rows.n_rows))
+            weights = None if self.weights is None else self.weights[piece]
+            part = replace(self, rows=self.rows.between(piece), targets=self.targets[piece], weights=weights)
+            chances = np.empty((len(bias), part.rows.n_rows), np.float32)
+            part._call(weight, bias, (None, None), part._lanes(len(bias), FEWEST_LANES), False, chances=chances)
+            wide = chances.astype(np.float64)
+            weighted = wide if weights is None else wide * weights
+            found += np.diag(weighted.sum(axis=1)) - weighted @ wide.T
         return found
 
     def _lanes(self, n_outputs: int, n_lanes: int) -> Array:
@@ -262,7 +281,7 @@ class CompactPass:
         if weight_direction is not None and bias_direction is not None:
             tangent = np.ascontiguousarray(weight_direction), bias_direction - weight_direction @ self.rows.shift
         lanes = self._lanes(len(bias), FEWEST_LANES)
-        self._call(weight, bias, tangent, lanes, with_margin, None)
+        self._call(weight, bias, tangent, lanes, with_margin)
         return lanes.sum(axis=0), float(lanes[:, -1].min())
 
     def _call(
@@ -272,7 +291,9 @@ class CompactPass:
         tangent: tuple[Array | None, Array | None],
         lanes: Array,
         with_margin: bool,
-        curvature: Array | None,
+        *,
+        curvature: Array | None = None,
+        chances: Singles | None = None,
     ) -> None:
         cpu.regression_compact_pass(
             self.rows.row_starts,
@@ -286,6 +307,7 @@ class CompactPass:
             lanes,
             with_margin,
             curvature,
+            chances,
             self.is_wide,
             self.threads,
         )

@@ -213,6 +213,18 @@ class LinearLoss:
         by_weight, by_bias = by_weight * unit, by_bias * unit
         return self._joined(self.features.finished(by_weight, by_bias) + self.penalty * weight, by_bias)
 
+    def bias_curvature(self, theta: Array) -> Array:
+        """Return the Hessian by the bias."""
+        if self.compact is not None:
+            unit = 1.0 if self.unit_weight is None else self.unit_weight
+            return self.compact.bias_curvature(*self.split(theta)) * unit
+        found = np.zeros((self.n_rows, self.n_rows))
+        for span, block in self.features.spans():
+            chances = self.probabilities(block, theta)
+            weighted = chances * self.weights[span, None]
+            found += np.diag(weighted.sum(axis=0)) - chances.T @ weighted
+        return found
+
     def probabilities(self, block: Any, theta: Array) -> Array:
         """Return the probabilities of the classes that have a row of parameters."""
         probabilities = np.asarray(softmax(self.block_logits(block, theta)), dtype=np.float64)

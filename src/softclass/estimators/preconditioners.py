@@ -76,33 +76,38 @@ def block_inverse(loss: LinearLoss, theta: Array, variance: Array, shrink: float
     full = np.append(variance, 1.0) if loss.intercept else variance
     shares = loss.shares[-1:] if loss.n_classes == 2 else loss.shares
 
+    size = extended.shape[1]
+    blocks = np.empty((len(theta), size, size), extended.dtype)
     own = local()  # memory of a thread: new pages for every class would take a fifth of the time
 
-    def gram_of(weight: Array) -> npt.NDArray[Any]:
+    def add_up(weight: Array, out: npt.NDArray[Any]) -> None:
         if not hasattr(own, "root"):
             own.root = np.empty_like(extended)
         root = np.multiply(extended, np.sqrt(weight).astype(extended.dtype)[:, None], out=own.root)
-        found: npt.NDArray[Any] = root.T @ root
-        return found
+        np.matmul(root.T, root, out=out)
 
     is_start = bool(np.all(chances == chances[0]))  # as at weights of zero: one product of matrices serves all classes
-    common = gram_of(loss.weights) if is_start else None
+    if is_start:
+        common = np.empty_like(blocks[0])
+        add_up(loss.weights, common)
 
-    def block_of(row: int) -> npt.NDArray[Any]:
+    def fill(row: int) -> npt.NDArray[Any]:
+        hessian: npt.NDArray[Any] = blocks[row]
         curvature = 0.9 * chances[:, row] * (1 - chances[:, row]) + 0.1 * shares[row] * (1 - shares[row])
         weight = loss.weights * curvature
-        hessian = gram_of(weight) if common is None else common * common.dtype.type(curvature[0])
+        if is_start:
+            np.multiply(common, common.dtype.type(curvature[0]), out=hessian)
+        else:
+            add_up(weight, hessian)
         hessian *= 1.0 - shrink
         diagonal = hessian.diagonal() + shrink * float(weight.sum()) * full
         np.fill_diagonal(hessian, diagonal * (1 + DIAGONAL_SHARE) + 1e-7 * diagonal.max() + penalty)
         return hessian
 
-    if extended.shape[1] <= INVERTED_COLUMNS:
-        return _inverted(
-            np.stack([block.astype(np.float64) for block in loss.workers.map(block_of, range(len(theta)))])
-        )
-    size = extended.shape[1]
-    return _solved(block_of, np.empty((len(theta), size, size), dtype=extended.dtype), loss.workers)
+    if size > INVERTED_COLUMNS:
+        return _solved(fill, blocks, loss.workers)
+    list(loss.workers.map(fill, range(len(theta))))
+    return _inverted(blocks.astype(np.float64))
 
 
 def _inverted(blocks: Array) -> Apply:
@@ -182,24 +187,25 @@ def _unit_factor(block: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray
     return _factor(block), root
 
 
-def _solved(block_of: Callable[[int], npt.NDArray[Any]], factors: npt.NDArray[Any], workers: Workers) -> Apply:
-    """Return the solves with large blocks, whose factors fill an array of shape (rows, columns, columns).
+def _solved(fill: Callable[[int], npt.NDArray[Any]], blocks: npt.NDArray[Any], workers: Workers) -> Apply:
+    """Return the solves with large blocks, (rows, columns, columns); `fill` makes one, and factors take their place.
 
     By a kernel of ours: what SciPy offers of BLAS keeps Python's lock, so that two threads that solve take three times
     as long as one.
     """
-    roots = np.empty(factors.shape[:2])
+    roots = np.empty(blocks.shape[:2])
 
     def factorise(row: int) -> None:
-        factor, roots[row] = _unit_factor(block_of(row))
-        factors[row] = factor
+        factor, roots[row] = _unit_factor(fill(row))
+        if not np.may_share_memory(factor, blocks):
+            blocks[row] = factor
 
-    list(workers.map(factorise, range(len(factors))))
+    list(workers.map(factorise, range(len(blocks))))
 
     def apply(gradients: Array) -> Array:
         right = np.ascontiguousarray(gradients)
         steps = np.empty_like(right)
-        cpu.cholesky_solve(factors, roots, right, steps, workers.threads)
+        cpu.cholesky_solve(blocks, roots, right, steps, workers.threads)
         return steps
 
     return apply
@@ -253,15 +259,20 @@ def diagonal_basis(loss: LinearLoss) -> tuple[Array, Array]:
 
 
 def _factor(hessian: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the lower Cholesky factor, row by row, of what may need a greater diagonal; above it is anything."""
+    """Return the lower Cholesky factor, row by row, of what may need a greater diagonal; above it is anything.
+
+    The matrix gives its memory to it: new pages would cost as much as the factorisation.
+    """
     potrf = linalg.get_lapack_funcs("potrf", (hessian,))
     diagonal = hessian.diagonal().copy()
     damping = 0.0
     for _ in range(8):
-        upper, failure = potrf(hessian.T, lower=0, clean=0)  # of columns, as LAPACK has them: no copy is turned over
+        upper, failure = potrf(hessian.T, lower=0, clean=0, overwrite_a=1)  # of columns, as LAPACK has them
         if not failure:
             factor: npt.NDArray[Any] = upper.T
             return factor
         damping = max(damping * 100, float(np.finfo(hessian.dtype).eps))
+        above = np.triu(hessian, 1)  # the half that was not written
+        hessian = above + above.T
         np.fill_diagonal(hessian, diagonal + damping * diagonal.max())
     return np.diag(np.sqrt(np.maximum(diagonal, 1e-12)))

@@ -228,7 +228,8 @@ def regression_compact_pass(
     bias_tangent: _Values | None,
     lanes: _Values,
     with_margin: bool,
-    curvature: _Values | None,
+    curvature: _Values | None,  # (N,): then nothing else is made
+    chances: npt.NDArray[np.float32] | None,  # (R, N), the probabilities: then nothing else is made
     is_wide: bool = False,  # arithmetic in float64
     threads: int = 0,
 ) -> None: ...
