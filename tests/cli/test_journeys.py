@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -159,6 +160,16 @@ def _loaded(heavy: set[str], *arguments: object) -> list[str]:
     )
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return json.loads(subprocess.run(command, capture_output=True, text=True).stderr.replace("'", '"'))
+
+
+def test_train_and_inspect_tell_one_story_of_the_parameters(command, tmp_path):
+    run = tmp_path / "run"
+
+    told = command("train", str(PENGUINS), "--architecture", "realmlp", "--epochs", "1", "-o", str(run)).out
+    trained, written = re.search(r"realmlp · ([\d,]+) parameters trained, ([\d,]+) in the file", told).groups()
+
+    assert trained != written
+    assert f" · {written} parameters in the file\n" in command("inspect", str(run)).out
 
 
 def test_inspect_needs_no_runtime(run):

@@ -336,8 +336,48 @@ def test_a_device_that_is_not_there_is_named(rings):
     torch = pytest.importorskip("torch")
     number = torch.cuda.device_count()
 
-    with pytest.raises(DeviceError, match="SC602"):
+    with pytest.raises(DeviceError, match=r"^\[SC602\] train: `device` must be one that PyTorch can use"):
         train(rings, "ring", model="mlp", device=f"cuda:{number}")
+
+
+def test_a_device_that_is_not_there_is_told_before_any_data_are_read(tmp_path):
+    number = pytest.importorskip("torch").cuda.device_count()
+    data = tmp_path / "rows.csv"
+    data.write_text("this,is,no\ntable\n")
+    told = []
+
+    with pytest.raises(DeviceError, match="SC602"):
+        train(data, model="mlp", device=f"cuda:{number}", progress=lambda event, facts: told.append(event))
+
+    assert told == []
+
+
+@pytest.mark.parametrize(
+    ("options", "trained"),
+    [({"hidden": "7,5"}, 7 * 8 + 7 + 5 * 7 + 5 + 3 * 5 + 3), ({"architecture": "realmlp"}, None)],
+)
+def test_the_parameters_that_are_announced_are_those_of_training_and_of_the_file(rings, options, trained):
+    told = []
+    model = train(rings, "ring", epochs=1, progress=lambda event, facts: told.append((event, facts)), **options)
+
+    (network,) = [facts for event, facts in told if event == "network"]
+    assert network["in_file"] == model.manifest.n_parameters
+    if trained is not None:  # 2 numbers, a flag, and 5 indicators of a category; no embedding or wave is folded
+        assert (network["parameters"], network["in_file"]) == (trained, trained)
+    else:
+        assert network["parameters"] != network["in_file"]
+
+
+def test_test_data_beside_a_test_part_of_the_data_are_refused_by_their_own_name(rings):
+    marked = {**rings, "part": np.where(np.arange(1500) < 1000, "fit", "test")}
+
+    with pytest.raises(UsageError) as caught:
+        train(marked, "ring", split_column="part", test_data=rings)
+
+    assert str(caught.value) == (
+        "[SC202] train: --test-data has no effect: the data bring their own test part (500 rows). "
+        "Leave --test-data out, or train on the other rows alone"
+    )
 
 
 def test_a_folder_that_is_not_ours_is_not_touched(rings, tmp_path):

@@ -24,7 +24,7 @@ from softclass.model.session import Session
 from softclass.model.train import train
 from softclass.networks.architecture import Architecture, is_statistic
 from softclass.networks.engine import Plan, Rows
-from softclass.networks.fitted_layers import FittedConvolution, fitted_layers
+from softclass.networks.fitted_layers import FittedConvolution, fitted_layers, n_fitted_parameters
 from softclass.networks.known_architectures import image_architecture
 from softclass.networks.layers import BatchNorm, Convolution, Flatten, FullyConnected, MaxPool, Pixels, Relu
 from softclass.networks.native import NativeEngine
@@ -212,6 +212,7 @@ def test_the_graph_says_what_the_engine_says(name: str) -> None:
     architecture = SMALL if name == "small" else image_architecture(name, pixels, 4)
     engine, rows = made(architecture), rows_of(33, pixels, 3)
     layers = fitted_layers(architecture, engine.parameters())
+    assert n_fitted_parameters(architecture) == sum(layer.weight.size + layer.bias.size for layer in layers)
     mean, std = tuple(120.0 for _ in range(pixels.channels)), tuple(64.0 for _ in range(pixels.channels))
     spec = ImageSpec(pixels.height, pixels.width, pixels.channels)
     preprocessing = PixelPreprocessing(mean, std)

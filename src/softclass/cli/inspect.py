@@ -91,7 +91,9 @@ def _inspect_model(path: str, screen: Screen, *, schema: bool, card: bool, verif
     names = [label.name for label in manifest.classes]
     listed = ", ".join(shown(name, 30) for name in names[:CLASSES_LISTED])
     rest = f", … {len(names):,} in all" if len(names) > CLASSES_LISTED else ""
-    screen.labelled("model", f"{model.kind} · {manifest.n_features:,} features · {manifest.n_parameters:,} parameters")
+    # Training may have had more or fewer: normalisations and embeddings are part of the weights of a file.
+    counted = f"{manifest.n_parameters:,} parameters{' in the file' if model.kind in ('mlp', 'cnn') else ''}"
+    screen.labelled("model", f"{model.kind} · {manifest.n_features:,} features · {counted}")
     screen.labelled("classes", listed + rest)
     if manifest.image is not None:
         screen.labelled("image", image_words(manifest.image.height, manifest.image.width, manifest.image.channels))

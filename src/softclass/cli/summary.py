@@ -96,10 +96,12 @@ class Summary:
         words = f"{kind}   {counted(n_features, 'feature')} → {n_classes:,} classes"
         self.screen.labelled("model", words if n_parameters is None else f"{words} · {n_parameters:,} parameters")
 
-    def _say_network(self, *, name: str, parameters: int, epochs: int, batch: int, rows: int, validation: int) -> None:
+    def _say_network(
+        self, *, name: str, parameters: int, in_file: int, epochs: int, batch: int, rows: int, validation: int
+    ) -> None:
         plan = f"{counted(epochs, 'epoch')} of {rows:,} rows, {batch:,} a step"
         judge = f" · judged on {validation:,} rows" if validation else ""
-        self.screen.labelled("network", f"{name} · {parameters:,} parameters · {plan}{judge}")
+        self.screen.labelled("network", f"{name} · {parameter_words(parameters, in_file)} · {plan}{judge}")
 
     def _say_candidate(self, *, kind: str, log_loss: float, accuracy: float, seconds: float, rows: int) -> None:
         self.screen.labelled(
@@ -234,6 +236,22 @@ def certificate_lines(facts: Mapping[str, Any]) -> list[str]:
     if facts.get("separation"):
         lines.append(shown(facts["separation"], 400))
     return lines
+
+
+def parameter_words(trained: int, in_file: int) -> str:
+    """
+    Return how many parameters a network has; where it is written with more or fewer, both numbers.
+
+    Examples
+    --------
+    >>> parameter_words(3210, 3210)
+    '3,210 parameters'
+    >>> parameter_words(104426, 104202)  # the normalisations are part of the convolutions in the file
+    '104,426 parameters trained, 104,202 in the file'
+    """
+    if trained == in_file:
+        return f"{trained:,} parameters"
+    return f"{trained:,} parameters trained, {in_file:,} in the file"
 
 
 def calibration_words(temperature: Any) -> str:

@@ -24,7 +24,7 @@ from softclass.model.layers import network_places
 from softclass.networks.architecture import Architecture
 from softclass.networks.augmentation import permutation
 from softclass.networks.engine import Plan, Rows
-from softclass.networks.fitted_layers import FittedLayer, fitted_layers
+from softclass.networks.fitted_layers import FittedLayer, fitted_layers, n_fitted_parameters
 from softclass.networks.known_architectures import image_architecture, realmlp, table_architecture
 from softclass.networks.layers import Columns, Pixels
 from softclass.networks.plans import (
@@ -296,10 +296,12 @@ class NetworkFitting:
         self.say("phase", {"name": "planning", "done": 0, "total": None})
         n_classes = len(examples.classes)
         name, architecture, plan = self._plan(cut, preprocessing, examples, n_classes)
+        n_features = preprocessing.n_features if isinstance(preprocessing, Preprocessing) else 0
         self.say(
             "network",
-            {"name": name, "parameters": architecture.n_parameters, "epochs": plan.epochs, "batch": plan.batch,
-             "rows": plan.n_rows, "validation": len(cut.kept)},
+            {"name": name, "parameters": architecture.n_parameters,
+             "in_file": n_fitted_parameters(architecture, n_features), "epochs": plan.epochs,
+             "batch": plan.batch, "rows": plan.n_rows, "validation": len(cut.kept)},
         )  # fmt: skip
         if self.keep_plan is not None:
             self.keep_plan(resolved_options(name, architecture, plan))

@@ -60,6 +60,8 @@ def candidates(given: Mapping[str, Any], task: str, defaults: Mapping[str, Any])
         its range.
     MissingExtraError
         SC601, if only PyTorch could train the network and it is not installed.
+    DeviceError
+        SC602, if the machine has no such device: told before any data are read.
 
     Examples
     --------
@@ -174,6 +176,9 @@ def _check_network(given: Mapping[str, Any], task: str) -> None:
         check_torch(f"--architecture {given['architecture']}", "train")
     if given["device"] not in ("auto", "cpu"):
         check_torch(f"a network with --device {given['device']}", "train")
+        from softclass.networks.torch import usable_device
+
+        usable_device(given["device"], "train")
 
 
 def _check_values(given: Mapping[str, Any], task: str) -> None:

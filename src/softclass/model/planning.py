@@ -118,6 +118,11 @@ def make_plan(given: Mapping[str, Any], defaults: Mapping[str, Any], notes: Note
         if given["test_data"] is None
         else read_more_rows(given["test_data"], examples, read, notes, memory_limit=SHARE_FOR_CELLS * limit)
     )
+    if tests is not None and examples.own_parts is not None and (count := int(np.sum(examples.own_parts == "test"))):
+        raise UsageError(
+            "SC202", f"--test-data has no effect: the data bring their own test part ({count:,} rows)", where="train",
+            hint="Leave --test-data out, or train on the other rows alone",
+        )  # fmt: skip
     say("data", _data_facts(examples))
 
     shares = SplitOptions(

@@ -123,6 +123,33 @@ def fitted_layers(
     return (*convolutions, *dense)
 
 
+def n_fitted_parameters(architecture: Architecture, n_features: int = 0) -> int:
+    """
+    Return how many weights and biases `fitted_layers` gives, which may be more or fewer than are trained.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The network.
+    n_features : int
+        Of a table, as in `fitted_layers`.
+
+    Examples
+    --------
+    >>> from softclass.networks.known_architectures import table_architecture
+    >>> n_fitted_parameters(table_architecture(Columns(1, (3,)), 2, (1,)), 4)
+    9
+    """
+    sizes = {name: math.prod(shape) for name, shape in architecture.parameter_shapes.items()}
+    layers = {name: size for name, size in sizes.items() if name.startswith(("stage", "dense"))}
+    found = sum(size for name, size in layers.items() if name.endswith((".weight", ".bias")))
+    if not isinstance(architecture.input, Columns):
+        return found
+    n_waves = sizes.get("periodic.frequency", 0)
+    on_features = architecture.hidden[0].n_out * (n_features + n_waves)
+    return found - layers["dense1.weight"] + on_features + 2 * n_waves
+
+
 def _convolution(name: str, stage: Stage, exact: dict[str, Float64]) -> FittedConvolution:
     """Return a convolution with its normalisation, if there is one, in its weights."""
     weight, bias = exact[f"{name}.weight"].transpose(3, 2, 0, 1), exact[f"{name}.bias"]

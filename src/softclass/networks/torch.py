@@ -142,7 +142,7 @@ class TorchEngine:
         check_smoothing(label_smoothing, WHERE)
         self.architecture, self.seed, self.n_threads = architecture, seed, n_threads
         self.label_smoothing = label_smoothing
-        self.device = _device(device)
+        self.device = usable_device(device, WHERE)
         shapes = architecture.parameter_shapes
         kinds = {name: (_rate_factor(architecture, name), _decays(name)) for name in shapes if not is_statistic(name)}
         self._stored = sorted(kinds, key=kinds.__getitem__)  # as they lie in memory: what is updated alike together
@@ -586,7 +586,8 @@ def _copied(tensor: Tensor) -> Float32:
     return copied
 
 
-def _device(name: str) -> Any:
+def usable_device(name: str, where: str) -> Any:
+    """Return a device, or raise SC602 with the name of who asked if PyTorch cannot use it here."""
     try:
         device = torch.device(name)
         if device.type == "cuda":  # cuBLAS repeats its results only with this, read when it is first used
@@ -594,5 +595,5 @@ def _device(name: str) -> Any:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as reason:  # PyTorch without CUDA asserts
         rule = f"`device` must be one that PyTorch can use on this machine; got {name!r}"
-        raise DeviceError("SC602", rule, where=WHERE, hint='"cpu" works everywhere') from reason
+        raise DeviceError("SC602", rule, where=where, hint='"cpu" works everywhere') from reason
     return device
