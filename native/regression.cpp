@@ -181,6 +181,14 @@ struct ColumnStrip {
   const double* weights;
   const double* shift;
   int columns;
+  int64_t ahead;  // numbers from a row to the same one of the chunk that comes next; 0: none
+
+  // Down a strip nothing foresees the next row, which is on another page.
+  void fetch_ahead(int64_t r) const {
+    constexpr int64_t line = 64 / int64_t(sizeof(Real));
+    if (ahead == 0) return;
+    for (int64_t j = 0; j < width; j += line) fetch_to_read(x + r * step + ahead + j);
+  }
 
   template <bool is_whole>
   void read(int64_t r, Doubles* out) const {
@@ -213,6 +221,7 @@ struct ColumnStrip {
     }
     for (int i = 0; i < n; ++i) mean[i] = sum[i] / broadcast(total);
     for (int64_t r = 0; r < n_rows; ++r) {
+      fetch_ahead(r);
       read<is_whole>(r, value);
       const Doubles weight = broadcast(weights ? weights[r] : 1.0);
       for (int i = 0; i < n; ++i) {
@@ -233,7 +242,7 @@ struct ColumnStrip {
 };
 
 template <class Real>
-void add_moments(const RegressionMoments& call, int64_t begin, int64_t end, double* lane) {
+void add_moments(const RegressionMoments& call, int64_t begin, int64_t end, int64_t next, double* lane) {
   const RegressionRows& rows = call.rows;
   constexpr int64_t width = ColumnStrip<Real>::width;
   const int64_t D = rows.n_features;
@@ -242,6 +251,7 @@ void add_moments(const RegressionMoments& call, int64_t begin, int64_t end, doub
   double* const largest = squares + D;
   double* const before = lane + 3 * D;
   const double* const weights = rows.row_weights ? rows.row_weights + begin : nullptr;
+  const int64_t ahead = next + (end - begin) <= rows.n_rows ? (next - begin) * D : 0;
   double total = 0.0;
   for (int64_t r = 0; r < end - begin; ++r) total += weights ? weights[r] : 1.0;
   if (!(total > 0.0)) return;
@@ -250,7 +260,7 @@ void add_moments(const RegressionMoments& call, int64_t begin, int64_t end, doub
     double m[width], s[width], l[width];
     const int columns = int(least(width, D - d));
     const ColumnStrip<Real> strip{static_cast<const Real*>(rows.features) + begin * D + d, end - begin, D, weights,
-                                  call.shift + d, columns};
+                                  call.shift + d, columns, ahead};
     if (columns == width)
       strip.template run<true>(total, m, s, l);
     else
@@ -269,13 +279,13 @@ bool moments(const RegressionMoments& call) {
   const RegressionRows& rows = call.rows;
   const int64_t size = chunk_rows(rows.n_features);
   return for_each_chunk(rows, call.n_lanes, rows.n_rows * rows.n_features * 4, call.threads,
-                       [&](int64_t lane, int64_t chunk, int64_t) {
+                       [&](int64_t lane, int64_t chunk, int64_t following) {
     double* const out = call.lanes + lane * (3 * rows.n_features + 1);
-    const int64_t begin = chunk * size, end = least(begin + size, rows.n_rows);
+    const int64_t begin = chunk * size, end = least(begin + size, rows.n_rows), next = following * size;
     if (rows.is_double)
-      add_moments<double>(call, begin, end, out);
+      add_moments<double>(call, begin, end, next, out);
     else
-      add_moments<float>(call, begin, end, out);
+      add_moments<float>(call, begin, end, next, out);
     return true;
   });
 }
