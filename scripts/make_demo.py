@@ -4,14 +4,13 @@ python scripts/make_demo.py             trains both models and writes everything
 python scripts/make_demo.py --bundle    writes the bundle of the models that are there
 python scripts/make_demo.py --check     says whether all of it is what would be written; exit status 1 if not
 
-The models are tests/golden/demo/{digits-cnn,digits-softmax}.onnx, the bundle src/softclass/web/demo/bundle.{json,bin}.
+The models are tests/golden/demo/{digits-cnn,digits-softmax}.onnx, the bundle src/softclass/web/demo/bundle.bin.
 The same machine gives the same bytes each time. Nothing but the 1,797 digits of 8 x 8 pixels is learned from.
 """
 
 from __future__ import annotations
 
 import io
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -152,7 +151,6 @@ def bundle(network: bytes, regression: bytes) -> dict[str, Any]:
         (NAMES[0], cnn, digits.fitted, order[:shared]),
         (NAMES[1], small, digits.originals.astype(np.uint8), order),
     ):
-        random = Generator(0)
         answers[f"evaluation:{name}"] = {
             "name": name,
             "n": len(rows),
@@ -160,7 +158,6 @@ def bundle(network: bytes, regression: bytes) -> dict[str, Any]:
             "logits": model.predict_logits(inputs[rows]),
             "targets": digits.targets[rows].astype(np.int32),
             "role": (rows < CALIBRATED).astype(np.uint8),
-            "u": np.array([random.next() for _ in rows]),
             "thumbnails": shown,
         }
     answers["digits"] = examples(digits, cnn)
@@ -199,10 +196,8 @@ def curves() -> dict[str, Any]:
 
 def files(network: bytes, regression: bytes) -> dict[Path, bytes]:
     """Return every file of the demo by its place."""
-    answers, arrays = packed(bundle(network, regression))
-    text = json.dumps(answers, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
     models = dict(zip((MODELS / f"{name}.onnx" for name in NAMES), (network, regression), strict=True))
-    return {**models, BUNDLE / "bundle.json": text.encode(), BUNDLE / "bundle.bin": arrays}
+    return {**models, BUNDLE / "bundle.bin": packed(bundle(network, regression))}
 
 
 def main() -> int:

@@ -4,7 +4,7 @@ async ({ task, given }) => {
   const { resized } = await import("softclass/picture_size");
   const { createNetwork, evidenceMap, scalePixels } = await import("softclass/network");
   const pen = await import("softclass/pen");
-  const { decodeAll } = await import("softclass/arrays");
+  const { unpacked } = await import("softclass/arrays");
   const { sourceOf, strongestPlace, mapsOf, termsOf } = await import("softclass/layer_terms");
 
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -35,8 +35,8 @@ async ({ task, given }) => {
       });
     },
     /** Logits and, for every class, the sum of its evidence map with its bias. */
-    logits: ({ bundle, arrays, images }) => {
-      const { model, weights } = decodeAll(bundle, bytes(arrays).buffer);
+    logits: async ({ bundle, images }) => {
+      const { model, weights } = await unpacked(new Blob([bytes(bundle)]).stream());
       const network = createNetwork(model.layers, weights, model.input.shape);
       return images.map((image) => {
         const pixels = scalePixels(bytes(image), model.input.shape, model.input.mean, model.input.std);

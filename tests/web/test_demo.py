@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 import softclass
 from softclass.model.activations import DrawnModel
+from softclass.server.arrays import unpacked
 from web import pen
 from web.engines import Ask, engine_fixtures
 
@@ -28,15 +28,8 @@ from demo_digits import fit_digit  # noqa: E402
 sys.path.remove(str(SCRIPTS))
 TASKS = Path(__file__).parent / "digit_tasks.js"
 engine, node = engine_fixtures(TASKS)
-ANSWERS = json.loads((DEMO / "bundle.json").read_text(encoding="utf-8"))
-ARRAYS = (DEMO / "bundle.bin").read_bytes()
-
-
-def array_of(packed_array: dict[str, Any]) -> npt.NDArray[Any]:
-    """Return an array of the bundle."""
-    dtype, shape, start = (packed_array[name] for name in ("dtype", "shape", "offset"))
-    raw = ARRAYS[start : start + packed_array["bytes"]]
-    return np.frombuffer(raw, np.dtype(dtype).newbyteorder("<")).reshape(shape)
+BUNDLE = (DEMO / "bundle.bin").read_bytes()
+ANSWERS = unpacked(BUNDLE)
 
 
 def text_of(content: bytes) -> str:
@@ -58,9 +51,9 @@ def test_the_bundle_is_what_the_models_give(monkeypatch: pytest.MonkeyPatch) -> 
 
     The curves of experiment S4, which take long, and the pictures in the PNG have tests of their own.
     """
-    monkeypatch.setattr(make_demo, "curves", lambda: _unpacked(ANSWERS["curves"]))
+    monkeypatch.setattr(make_demo, "curves", lambda: ANSWERS["curves"])
     made = make_demo.bundle(*((MODELS / f"{name}.onnx").read_bytes() for name in make_demo.NAMES))
-    found, kept = dict(_leaves(made)), dict(_leaves(_unpacked(ANSWERS)))
+    found, kept = dict(_leaves(made)), dict(_leaves(ANSWERS))
     rounded = [name for name in kept if name.endswith("/logits")]
     exact = [name for name in kept if not name.endswith(("/logits", "/png"))]
 
@@ -87,15 +80,6 @@ def _numbers(leaf: tuple[str, tuple[int, ...], bytes]) -> npt.NDArray[Any]:
     return np.frombuffer(leaf[2], leaf[0])
 
 
-def _unpacked(value: Any) -> Any:
-    """Return an answer of the bundle with its arrays."""
-    if isinstance(value, list):
-        return [_unpacked(item) for item in value]
-    if isinstance(value, dict):
-        return array_of(value) if "dtype" in value else {name: _unpacked(item) for name, item in value.items()}
-    return value
-
-
 @pytest.mark.slow
 def test_training_gives_the_same_bytes_each_time() -> None:
     """On one machine; other versions of NumPy and SciPy may round the variations of the digits differently."""
@@ -112,12 +96,12 @@ def test_curves_are_those_of_the_experiment() -> None:
     assert [row["head"] for row in found["runs"]] == [row["head"] for row in ANSWERS["curves"]["runs"]]
     for made, kept in zip(found["runs"], ANSWERS["curves"]["runs"], strict=True):
         # Two of 450 test digits may fall to the other side where arithmetic differs in its last bits.
-        assert np.abs(made["accuracy"] - array_of(kept["accuracy"])).max() <= 2 / 450
+        assert np.abs(made["accuracy"] - kept["accuracy"]).max() <= 2 / 450
 
 
 def test_weights_are_those_of_the_file(cnn: softclass.Model) -> None:
     wanted = DrawnModel(cnn.body, cnn.manifest.n_parameters).weights()
-    found = {name: array_of(entry) for name, entry in ANSWERS["weights"].items()}
+    found = ANSWERS["weights"]
 
     assert {name: values.tobytes() for name, values in found.items()} == {n: v.tobytes() for n, v in wanted.items()}
     assert sum(values.size for values in found.values()) == ANSWERS["model"]["parameters"] == 54_410
@@ -125,7 +109,7 @@ def test_weights_are_those_of_the_file(cnn: softclass.Model) -> None:
 
 def test_the_network_is_right_at_93_of_100_test_digits(cnn: softclass.Model) -> None:
     rows = ANSWERS["evaluation:digits-cnn"]
-    logits, targets, role = (array_of(rows[name]) for name in ("logits", "targets", "role"))
+    logits, targets, role = (rows[name] for name in ("logits", "targets", "role"))
     right = logits.argmax(axis=1) == targets
 
     assert np.bincount(role).tolist() == [719, 215]
@@ -137,7 +121,7 @@ def test_the_network_is_right_at_93_of_100_test_digits(cnn: softclass.Model) -> 
 def test_the_regression_is_too_sure_as_published(regression: softclass.Model) -> None:
     """The figures of the over-confident softmax regression, for which two solvers agreed to 1e-5."""
     rows = ANSWERS["evaluation:digits-softmax"]
-    logits, targets, role = (array_of(rows[name]) for name in ("logits", "targets", "role"))
+    logits, targets, role = (rows[name] for name in ("logits", "targets", "role"))
     exact = logits.astype(np.float64)
     losses = np.log(np.exp(exact - exact.max(axis=1, keepdims=True)).sum(axis=1)) + exact.max(axis=1)
     losses -= exact[np.arange(len(targets)), targets]
@@ -156,13 +140,13 @@ def test_pictures_stand_in_the_order_of_the_rows() -> None:
     digits = make_demo.Digits()
     order = np.concatenate([np.arange(863, 1797), np.arange(539, 863)])
     thumbnails = ANSWERS["evaluation:digits-softmax"]["thumbnails"]
-    png = np.asarray(Image.open(io.BytesIO(array_of(thumbnails["png"]).tobytes())).convert("L"))
+    png = np.asarray(Image.open(io.BytesIO(thumbnails["png"].tobytes())).convert("L"))
     n = thumbnails["columns"]
     cells = png.reshape(-1, 8, n, 8).transpose(0, 2, 1, 3).reshape(-1, 8, 8)[: len(order)]
 
     assert np.array_equal(cells, np.minimum(digits.originals[order], 15) * 17)
-    assert np.array_equal(digits.targets[order], array_of(ANSWERS["evaluation:digits-softmax"]["targets"]))
-    assert ANSWERS["evaluation:digits-cnn"]["thumbnails"] == thumbnails
+    assert np.array_equal(digits.targets[order], ANSWERS["evaluation:digits-softmax"]["targets"])
+    assert ANSWERS["evaluation:digits-cnn"]["thumbnails"]["png"].tobytes() == thumbnails["png"].tobytes()
 
 
 def test_javascript_repeats_the_runtime(engine: Ask, cnn: softclass.Model) -> None:
@@ -171,11 +155,8 @@ def test_javascript_repeats_the_runtime(engine: Ask, cnn: softclass.Model) -> No
     drawn = np.stack([fit_digit(pen.painted(row["strokes"])) for row in pen.DRAWINGS["first"]])
     pixels = np.concatenate([images, drawn])
     wanted = cnn.predict_logits(pixels)
-    bundle = {name: ANSWERS[name] for name in ("model", "weights")}
 
-    found = engine(
-        "logits", bundle=bundle, arrays=text_of(ARRAYS), images=[text_of(image.tobytes()) for image in pixels]
-    )
+    found = engine("logits", bundle=text_of(BUNDLE), images=[text_of(image.tobytes()) for image in pixels])
 
     logits, evidence = (np.array([row[name] for row in found]) for name in ("logits", "evidence"))
     within = 1e-5 * np.maximum(1, np.abs(wanted))
@@ -197,12 +178,12 @@ def test_a_drawn_digit_is_recognised(engine: Ask, cnn: softclass.Model, name: st
 
 
 def test_examples_are_of_every_class_and_read_right(cnn: softclass.Model) -> None:
-    images = array_of(ANSWERS["digits"]["images"])
+    images = ANSWERS["digits"]["images"]
     answers = cnn.predict(np.stack([fit_digit(image) for image in images]))
 
     assert [int(answer) for answer in answers] == ANSWERS["digits"]["labels"] == list(range(10))
 
 
 def test_the_demo_is_small() -> None:
-    assert sum(path.stat().st_size for path in DEMO.iterdir()) <= 420_000
-    assert sorted(path.name for path in DEMO.iterdir()) == ["bundle.bin", "bundle.json"]
+    assert sum(path.stat().st_size for path in DEMO.iterdir()) <= 300_000
+    assert [path.name for path in DEMO.iterdir()] == ["bundle.bin"]

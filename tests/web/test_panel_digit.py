@@ -26,7 +26,7 @@ from softclass.server.explore import Explored, demo_bundle
 from softclass.server.page import exported_page
 from web import pen
 from web.explored import explored_images, explored_table
-from web.test_demo import ANSWERS, MODELS, array_of, fit_digit
+from web.test_demo import ANSWERS, MODELS, fit_digit
 
 # The prepared picture, read from a copy: reading the canvas itself again and again would change how it is kept.
 PREPARED = """() => {
@@ -45,7 +45,7 @@ def cnn() -> softclass.Model:
 @pytest.fixture(scope="module")
 def examples() -> np.ndarray:
     """The ten examples as the network takes them."""
-    return np.stack([fit_digit(image) for image in array_of(ANSWERS["digits"]["images"])])
+    return np.stack([fit_digit(image) for image in ANSWERS["digits"]["images"]])
 
 
 def draw(page: Any, strokes: list[Any]) -> None:
@@ -156,7 +156,7 @@ def test_the_evidence_adds_up_to_the_score(
 ) -> None:
     page = page_at(f"p=digit&digit=3&class=5&versus={versus}")
     logits = cnn.predict_logits(examples[[3]])[0].astype(np.float64)
-    bias = array_of(ANSWERS["weights"]["layer/1/bias"]) / ANSWERS["model"]["temperature"]
+    bias = ANSWERS["weights"]["layer/1/bias"] / ANSWERS["model"]["temperature"]
     wanted, rest = (values[5] - (0 if against is None else values[against]) for values in (logits, bias))
 
     rows = saved_rows(page, "digit-evidence")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from functools import cache
@@ -13,6 +12,7 @@ import pytest
 from mpmath import exp, mp, mpf
 
 from softclass.functions.slow_learning import logit_steps
+from softclass.server.arrays import unpacked
 from web.engines import WEB
 
 LOSSES = ("cross_entropy", "squared_error")
@@ -55,15 +55,8 @@ def left_by_eps(margin: int, classes: int = 10) -> Any:
 
 def demo_logits() -> dict[str, Any]:
     """Return what the demo holds of its over-confident model, read without the page."""
-    entry = json.loads((WEB / "demo" / "bundle.json").read_text(encoding="utf-8"))["evaluation:digits-softmax"]
-    data = (WEB / "demo" / "bundle.bin").read_bytes()
-
-    def array(name: str) -> Any:
-        packed = entry[name]
-        content = data[packed["offset"] : packed["offset"] + packed["bytes"]]
-        return np.frombuffer(content, packed["dtype"]).reshape(packed["shape"])
-
-    return {name: array(name) for name in ("logits", "targets", "role")}
+    entry = unpacked((WEB / "demo" / "bundle.bin").read_bytes())["evaluation:digits-softmax"]
+    return {name: entry[name] for name in ("logits", "targets", "role")}
 
 
 def log_loss(logits: Any, targets: Any, temperature: float) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import io
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,9 @@ from scipy.optimize import minimize_scalar
 
 import softclass
 from asserts import assert_close
+from softclass.functions.random import Generator
 from softclass.functions.softmax import softmax
+from softclass.server.arrays import packed, unpacked
 from softclass.trust.calibration_error import binned_error
 from softclass.trust.metrics import brier_score, class_wise_errors, log_loss
 from softclass.trust.prediction_sets import PredictionSets, SetCounts, count_sets, coverage_band
@@ -37,14 +38,10 @@ def digits() -> dict[str, np.ndarray]:
 
 
 def evaluation_of(name: str) -> dict[str, np.ndarray]:
-    answer = json.loads((WEB / "demo" / "bundle.json").read_text())[f"evaluation:{name}"]
-    held = (WEB / "demo" / "bundle.bin").read_bytes()
-
-    def array(facts: dict[str, Any]) -> np.ndarray:
-        part = held[facts["offset"] : facts["offset"] + facts["bytes"]]
-        return np.frombuffer(part, dtype=facts["dtype"]).reshape(facts["shape"])
-
-    return {key: array(answer[key]) for key in ("logits", "targets", "role", "u")}
+    answer = unpacked((WEB / "demo" / "bundle.bin").read_bytes())[f"evaluation:{name}"]
+    random = Generator(0)  # the bundle holds no u, so the page draws it
+    return {**{key: answer[key] for key in ("logits", "targets", "role")},
+            "u": np.array([random.next() for _ in answer["targets"]])}  # fmt: skip
 
 
 def parts_of(evaluation: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -385,8 +382,8 @@ def page_with(new_page: Callable[..., Any], demo_address: str) -> Callable[..., 
     def open_page(fragment: str, answer: dict[str, Any]) -> Page:
         model = {"name": "made", "kind": "table", "classes": answer["classes"], "evaluations": ["made"], "layers": []}
         page = new_page(demo_address)
-        bundle = json.dumps({"model": model, "evaluation:made": answer})
-        page.route("**/demo/bundle.json", lambda route: route.fulfill(body=bundle, content_type="application/json"))
+        bundle = {"model": model, "evaluation:made": answer}
+        page.route("**/demo/bundle.bin", lambda route: route.fulfill(body=packed(bundle)))
         page.goto(f"{demo_address}#{fragment}")
         page.locator("[data-ready]").wait_for(state="attached")
         return page
@@ -535,7 +532,7 @@ def test_a_model_without_labelled_rows_says_so(page_with: Callable[..., Page]) -
     answer = answer_with(np.zeros((1, 2)), np.zeros(1), np.zeros(1))
     page = page_with("p=digit", answer)
     page.route(
-        "**/demo/bundle.json", lambda route: route.fulfill(body=json.dumps({"model": {"name": "m", "evaluations": []}}))
+        "**/demo/bundle.bin", lambda route: route.fulfill(body=packed({"model": {"name": "m", "evaluations": []}}))
     )
     page.goto("about:blank")
     page.go_back()

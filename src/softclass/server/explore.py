@@ -16,7 +16,7 @@ from softclass.errors import shown
 from softclass.model.activations import DrawnModel
 from softclass.model.model import Model
 from softclass.model.rows import feeds_of
-from softclass.server.arrays import DTYPES, encoded
+from softclass.server.arrays import encoded, unpacked
 from softclass.server.evaluations import Shown, sample_of
 from softclass.server.limits import Refusal
 from softclass.server.page import assets
@@ -233,8 +233,7 @@ def demo_bundle(*, examples: bool = True) -> dict[str, Any]:
     examples : bool, default True
         Whether the small pictures of its rows go along.
     """
-    content = assets()["demo/bundle.bin"].content
-    found: dict[str, Any] = _unpacked(json.loads(assets()["demo/bundle.json"].content), content)
+    found: dict[str, Any] = encoded(unpacked(assets()["demo/bundle.bin"].content))
     if not examples:
         for name, answer in found.items():
             if name.startswith("evaluation:"):
@@ -323,16 +322,3 @@ def _json(answer: Any) -> bytes:
     return json.dumps(encoded(answer), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
         "utf-8", "backslashreplace"
     )
-
-
-def _unpacked(value: Any, content: bytes) -> Any:
-    """Turn arrays that lie in a file into arrays in base64."""
-    if isinstance(value, list):
-        return [_unpacked(item, content) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if value.get("dtype") in DTYPES and "offset" in value:
-        raw = content[value["offset"] : value["offset"] + value["bytes"]]
-        array: Any = np.frombuffer(raw, dtype=np.dtype(value["dtype"]).newbyteorder("<")).reshape(value["shape"])
-        return encoded(array)
-    return {name: _unpacked(item, content) for name, item in value.items()}

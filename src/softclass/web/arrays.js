@@ -1,4 +1,4 @@
-/** Arrays as answers hold them: {dtype, shape, base64} or, beside one file of bytes, {dtype, shape, offset}. */
+/** Arrays as answers hold them: {dtype, shape, base64} or, in one file with their bytes, {dtype, shape, offset}. */
 
 const TYPES = {
   float32: Float32Array,
@@ -31,10 +31,19 @@ export function base64Of(bytes) {
   return btoa(letters);
 }
 
+/** The bytes of numbers one after the other, from the first bytes of all of them, the second ones and so on. */
+function interleaved(planes, size) {
+  const bytes = new Uint8Array(planes.length);
+  for (let plane = 0, from = 0; plane < size; plane += 1) {
+    for (let to = plane; to < bytes.length; to += size, from += 1) bytes[to] = planes[from];
+  }
+  return bytes;
+}
+
 /**
  * A typed array with its shape.
  * @param {{dtype: string, shape: number[], base64?: string, offset?: number}} packed little-endian values, rows first
- * @param {ArrayBuffer} [file] the bytes that `offset` counts in
+ * @param {Uint8Array} [file] the bytes that `offset` counts in
  * @returns {Float32Array | Float64Array | Uint8Array | Uint16Array | Int32Array} with a property `shape`
  */
 export function decodeArray(packed, file) {
@@ -42,12 +51,12 @@ export function decodeArray(packed, file) {
   if (Type === undefined) throw new TypeError(`no array can hold ${packed.dtype}`);
   const length = packed.shape.reduce((product, size) => product * size, 1);
   const size = length * Type.BYTES_PER_ELEMENT;
-  const bytes = packed.base64 === undefined ? new Uint8Array(file, packed.offset, size) : bytesOf(packed.base64);
+  const planes = packed.base64 === undefined ? file.subarray(packed.offset, packed.offset + size) : null;
+  const bytes = planes === null ? bytesOf(packed.base64) : interleaved(planes, Type.BYTES_PER_ELEMENT);
   if (bytes.length !== size) {
     throw new RangeError(`${size} bytes are needed for the shape ${packed.shape}; there are ${bytes.length}`);
   }
-  // A copy begins at a multiple of the size of its numbers, wherever the original began.
-  return Object.assign(new Type(bytes.slice().buffer), { shape: [...packed.shape] });
+  return Object.assign(new Type(bytes.buffer), { shape: [...packed.shape] });
 }
 
 /**
@@ -61,11 +70,22 @@ export function encodeBytes(values) {
 /**
  * An answer with all its arrays decoded; everything else stays as it is.
  * @param {unknown} value JSON
- * @param {ArrayBuffer} [file] the bytes that offsets count in
+ * @param {Uint8Array} [file] the bytes that offsets count in
  */
 export function decodeAll(value, file) {
   if (Array.isArray(value)) return value.map((item) => decodeAll(item, file));
   if (value === null || typeof value !== "object") return value;
   if (typeof value.dtype === "string" && Array.isArray(value.shape)) return decodeArray(value, file);
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, decodeAll(item, file)]));
+}
+
+/**
+ * The answer in a file that softclass.server.arrays has packed: inflated, a line of JSON and the bytes of its arrays.
+ * @param {ReadableStream<Uint8Array>} stream of the file
+ */
+export async function unpacked(stream) {
+  const inflated = stream.pipeThrough(new DecompressionStream("deflate"));
+  const bytes = new Uint8Array(await new Response(inflated).arrayBuffer());
+  const end = bytes.indexOf(10);
+  return decodeAll(JSON.parse(new TextDecoder().decode(bytes.subarray(0, end))), bytes.subarray(end + 1));
 }

@@ -2,13 +2,13 @@
  * Where data come from: the server of a model, the demo that is shipped, the bundle inside an exported page, and files
  * that somebody drops on the page. All of them give the same answers, with their arrays decoded.
  */
-import { decodeAll, encodeBytes } from "softclass/arrays";
+import { decodeAll, encodeBytes, unpacked } from "softclass/arrays";
 import { CsvError, readCsv } from "softclass/csv";
 import { evaluationOf } from "softclass/dropped";
 import { SourceError } from "softclass/source_error";
 
 const API = "/explore/api/";
-const DEMO = "/explore/assets/demo/";
+const DEMO = "/explore/assets/demo/bundle.bin";
 const KEPT = "softclass-token";
 const LARGEST_FILE = 64 * 2 ** 20;
 
@@ -21,7 +21,7 @@ const LARGEST_FILE = 64 * 2 ** 20;
  * @property {{data: Float32Array, shape: number[]}} logits after the temperature of the model, n x K
  * @property {Int32Array} targets class numbers, -1 for a class unknown to the model
  * @property {Uint8Array} role 0 test, 1 calibration
- * @property {Float64Array} u a uniform number a row, for randomised scores
+ * @property {Float64Array} [u] a uniform number a row, for randomised scores; without, those of a generator
  * @property {string[] | null} places where each row stands
  * @property {string | null} said a key of what a reader must know, such as source.from_probabilities
  * @property {(i: number) => HTMLCanvasElement | null} picture
@@ -67,14 +67,9 @@ async function ask(token, path, body) {
 }
 
 async function fetchDemo() {
-  const [json, bytes] = await Promise.all(
-    ["bundle.json", "bundle.bin"].map(async (name) => {
-      const response = await fetch(DEMO + name);
-      if (!response.ok) throw new SourceError("source.no_demo");
-      return name.endsWith("json") ? response.json() : response.arrayBuffer();
-    }),
-  );
-  return decodeAll(json, bytes);
+  const response = await fetch(DEMO);
+  if (!response.ok) throw new SourceError("source.no_demo");
+  return unpacked(response.body);
 }
 
 /** Cut pictures out of the one PNG that holds them all. */
