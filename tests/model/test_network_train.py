@@ -181,6 +181,33 @@ def test_a_budget_becomes_epochs_and_ends_in_time(digits):
     assert time.monotonic() - began < 60  # reading, planning and the graph are not part of it, nor is a busy machine
 
 
+def test_a_trial_of_mirrored_images_counts_to_the_budget(digits, monkeypatch):
+    class Clock:
+        now = 0.0
+
+        def monotonic(self):
+            self.now += 0.01
+            return self.now
+
+    planned = []
+    for seconds in (0.0, 20.0):
+        clock = Clock()
+        monkeypatch.setattr("softclass.model.network_fitting.time", clock)
+
+        def trial(*_, clock=clock, seconds=seconds, should_stop, **__):
+            assert not should_stop()
+            clock.now += seconds
+            assert should_stop() == (seconds > 0.2 * 30)
+            return False, 0
+
+        monkeypatch.setattr("softclass.model.network_fitting.chosen_augmentation", trial)
+        model = train(*digits, model="cnn", budget="30s", architecture="classic", batch_size=8)
+        planned.append(model.manifest.fit["epochs"])
+
+    # One step of a hundredth of a second in three timed ones: 27 seconds were for epochs, and then 7.
+    assert 0 < planned[1] < 0.3 * planned[0]
+
+
 def test_history_and_metrics_of_a_run(rings, tmp_path):
     train(rings, "ring", model="mlp", epochs=4, output=tmp_path / "run", predictions=False)
 

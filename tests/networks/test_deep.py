@@ -292,6 +292,21 @@ def test_mirrored_images_are_tried_for_large_images_too(side: int) -> None:
     assert shift == 0  # the shorter side is below 20
 
 
+def test_a_trial_that_is_stopped_leaves_images_as_they_are() -> None:
+    pixels, asked = Pixels(12, 12), []
+    rows, validation = rows_of(24, pixels, 2), rows_of(12, pixels, 2, seed=1)
+
+    def is_over() -> bool:
+        asked.append(True)
+        return True
+
+    network = image_architecture("two", pixels, 2)
+    flip, _ = chosen_augmentation(network, rows, validation, 12, seed=0, threads=1, should_stop=is_over)
+
+    assert not flip
+    assert len(asked) == 1  # the second run never began
+
+
 def test_without_pytorch_nothing_is_read_or_tried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
     images = np.zeros((20, 8, 8), np.uint8)

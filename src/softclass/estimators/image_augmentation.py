@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import numpy as np
 
-from softclass.estimators.network_fitting import fit_network
+from softclass.estimators.network_fitting import Watch, fit_network
 from softclass.networks.architecture import Architecture
 from softclass.networks.augmentation import permutation
 from softclass.networks.engine import Rows
@@ -57,6 +57,7 @@ def chosen_augmentation(
     seed: int,
     threads: int,
     device: str = "cpu",
+    should_stop: Callable[[], bool] | None = None,
 ) -> tuple[bool, int]:
     """
     Return what seems to help a network.
@@ -71,6 +72,8 @@ def chosen_augmentation(
         Passes that are planned.
     seed, threads, device
         As in `fit_network`.
+    should_stop : callable () -> bool, optional
+        Asked several times a second; True ends the runs of the small network, and what is not known to help is left.
 
     Returns
     -------
@@ -86,25 +89,29 @@ def chosen_augmentation(
     if len(architecture.stages) < 2 and not is_long:
         return False, 0  # a short run of a small network learns nothing by heart
     is_wide = min(pixels.height, pixels.width) >= SHIFT_SIDE
-    flip = _gains_by_flips(pixels, architecture.n_classes, rows, validation, seed, threads, device)
+    flip = _gains_by_flips(pixels, architecture.n_classes, rows, validation, seed, threads, device, should_stop)
     return flip, SHIFT if is_long and is_wide else 0
 
 
 def _gains_by_flips(
-    pixels: Pixels, n_classes: int, rows: Rows, validation: Rows, seed: int, threads: int, device: str
-) -> bool:
+    pixels: Pixels, n_classes: int, rows: Rows, validation: Rows, seed: int, threads: int, device: str,
+    should_stop: Callable[[], bool] | None,
+) -> bool:  # fmt: skip
     """Return whether mirrored images lower the best held-out log loss of the smallest network."""
     few, validation = (_thinned(part, pixels) for part in (_some(rows, seed), validation))
     step = _step(pixels)
     small = Pixels(-(-pixels.height // step), -(-pixels.width // step), pixels.channels)
     network = image_architecture("classic", small, n_classes)
     epochs = max(FEWEST_TRIAL_EPOCHS, math.ceil(TRIAL_ROWS / len(few)))
+    watch = Watch(should_stop=should_stop)
     losses = []
     for flip in (False, True):
         plan = image_plan(network, len(few), Chosen(epochs=epochs), flip=flip)
         found = fit_network(
-            network, few, validation, plan, seed=seed, threads=threads, patience=None, device=device
-        )  # fmt: skip
+            network, few, validation, plan, seed=seed, threads=threads, patience=None, watch=watch, device=device
+        )
+        if found.reason == "stopped":
+            return False
         losses.append(min(row["validation_log_loss_scaled"] for row in found.history))
     return bool(losses[1] < losses[0])
 

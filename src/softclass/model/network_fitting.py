@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -46,6 +47,7 @@ LARGEST_HIDDEN_SIDE = 40  # beyond it a hidden layer only learns by heart
 MANY_CLASSES, MANY_PARAMETERS = 64, 1_000_000  # from which on the size of a last layer decides between architectures
 ENOUGH_EPOCHS = 6  # a larger network with fewer epochs loses to a smaller one
 TIMED_STEPS = 3
+TRIAL_SHARE = 0.2  # of a budget that the trial of mirrored images may take
 SPENT_SHARE = 0.9  # of a budget that is planned; the rest is for what comes around it
 
 
@@ -328,14 +330,14 @@ class NetworkFitting:
         def on_steps(step: int, steps: int) -> None:
             self.say("steps", {"done": step, "total": steps})
 
-        def should_stop() -> bool:
-            return self.interrupted() or (self.deadline is not None and time.monotonic() >= self.deadline)
-
-        watch = Watch(on_epoch, on_steps, should_stop, self.checkpoints, self.resume)
+        watch = Watch(on_epoch, on_steps, self._is_over, self.checkpoints, self.resume)
         return fit_network(
             architecture, cut.fit, cut.validation, plan, seed=self.seed, threads=self.threads, patience=patience,
             watch=watch, device=self.options.device,
         )  # fmt: skip
+
+    def _is_over(self) -> bool:
+        return self.interrupted() or (self.deadline is not None and time.monotonic() >= self.deadline)
 
     def _validation_rows(self, examples: Examples, rows: Int64) -> Int64:
         """Rows by which epochs are judged: a share of the fit rows, drawn as the other parts are."""
@@ -354,21 +356,21 @@ class NetworkFitting:
     def _plan(
         self, cut: NetworkRows, preprocessing: Constants, examples: Examples, n_classes: int
     ) -> tuple[str, Architecture, Plan]:
-        """Return name, architecture and constants, all of them within the budget."""
+        """Return name, architecture and constants, all of them within the budget, to which planning counts."""
+        began = time.monotonic()
         if isinstance(preprocessing, Preprocessing):
-            return self._table_plan(cut, preprocessing, n_classes)
+            return self._table_plan(cut, preprocessing, n_classes, began)
         assert examples.spec is not None  # noqa: S101 - pixels have a size
         pixels = Pixels(examples.spec.height, examples.spec.width, examples.spec.channels)
         names = self._names(pixels, n_classes)
         n_rows = len(cut.fit)
         for name in names:
             architecture = image_architecture(name, pixels, n_classes)
-            plan = image_plan(architecture, n_rows, self.options.chosen)
-            wanted = plan.epochs
-            plan = self._within_budget(architecture, cut.fit, plan)
-            if plan.epochs >= min(ENOUGH_EPOCHS, wanted) or name == names[-1]:
+            wanted = image_plan(architecture, n_rows, self.options.chosen)
+            plan = self._within_budget(architecture, cut.fit, wanted, began)
+            if plan.epochs >= min(ENOUGH_EPOCHS, wanted.epochs) or name == names[-1]:
                 break
-        return name, architecture, self._augmented(plan, architecture, cut)
+        return name, architecture, self._augmented(wanted, plan.epochs, architecture, cut, began)
 
     def _names(self, pixels: Pixels, n_classes: int) -> Sequence[str]:
         """Return the architectures to choose from, the largest first."""
@@ -385,7 +387,7 @@ class NetworkFitting:
         return kept if self.options.budget is not None else kept[-1:]
 
     def _table_plan(
-        self, cut: NetworkRows, preprocessing: Preprocessing, n_classes: int
+        self, cut: NetworkRows, preprocessing: Preprocessing, n_classes: int, began: float
     ) -> tuple[str, Architecture, Plan]:
         places = network_places(preprocessing)
         columns = Columns(len(places.numbers), places.codes)
@@ -400,10 +402,10 @@ class NetworkFitting:
             if dropout:
                 architecture = table_architecture(columns, n_classes, widths, dropout=dropout)
         plan = table_plan(architecture, n_rows, self.options.chosen)
-        return name, architecture, self._within_budget(architecture, cut.fit, plan)
+        return name, architecture, self._within_budget(architecture, cut.fit, plan, began)
 
-    def _within_budget(self, architecture: Architecture, rows: Rows, plan: Plan) -> Plan:
-        """Return the plan with as many epochs as the budget has time for: some steps are timed for it."""
+    def _within_budget(self, architecture: Architecture, rows: Rows, plan: Plan, began: float) -> Plan:
+        """Return the plan with as many epochs as are left of a budget that began then: some steps are timed for it."""
         if self.options.budget is None or self.options.epochs is not None:
             return plan
         engine = engine_for(architecture, self.seed, self.threads, self.options.device)
@@ -411,30 +413,41 @@ class NetworkFitting:
         order = permutation(self.seed, 0, plan.n_rows)
         last = min(1 + TIMED_STEPS, plan.steps_per_epoch)
         warm = engine.run(rows, order, 0, 1, plan).last_step
-        began = time.monotonic()
+        timed_from = time.monotonic()
         done = warm
         while done < last:
             done = engine.run(rows, order, done, last, plan).last_step
-        an_epoch = (time.monotonic() - began) / max(1, done - warm) * plan.steps_per_epoch
-        affordable = int(SPENT_SHARE * self.options.budget / max(an_epoch, 1e-9))
+        now = time.monotonic()
+        an_epoch = (now - timed_from) / max(1, done - warm) * plan.steps_per_epoch
+        affordable = int((SPENT_SHARE * self.options.budget - (now - began)) / max(an_epoch, 1e-9))
         return replace(plan, epochs=max(1, min(plan.epochs, affordable)))
 
-    def _augmented(self, plan: Plan, architecture: Architecture, cut: NetworkRows) -> Plan:
-        """Return the plan with mirrored and moved images, where they were asked for or seem to help."""
+    def _augmented(
+        self, wanted: Plan, epochs: int, architecture: Architecture, cut: NetworkRows, began: float
+    ) -> Plan:
+        """Return the plan with mirrored and moved images, where they were asked for or seem to help.
+
+        `wanted` is the plan without them and without a budget, of which there was time for so many `epochs`.
+        """
         pixels, asked = architecture.input, self.options.augment
         assert isinstance(pixels, Pixels)  # noqa: S101 - tables are neither mirrored nor moved
+        budget = self.options.budget
+        until = math.inf if budget is None else time.monotonic() + TRIAL_SHARE * budget
+
+        def is_over() -> bool:
+            return self._is_over() or time.monotonic() >= until
+
         if asked is not None:
             flip, shift = asked_augmentation(asked, pixels)
         else:
             flip, shift = chosen_augmentation(
-                architecture, cut.fit, cut.validation, plan.epochs,
-                seed=self.seed, threads=self.threads, device=self.options.device,
+                architecture, cut.fit, cut.validation, epochs,
+                seed=self.seed, threads=self.threads, device=self.options.device, should_stop=is_over,
             )  # fmt: skip
-        if not (flip or shift):
-            return plan
-        # What is mirrored and moved is learned by heart later, so its run is longer.
-        longer = image_plan(architecture, plan.n_rows, self.options.chosen, flip=flip, shift=shift)
-        return self._within_budget(architecture, cut.fit, longer)
+        if flip or shift:
+            # What is mirrored and moved is learned by heart later, so its run is longer.
+            wanted = image_plan(architecture, wanted.n_rows, self.options.chosen, flip=flip, shift=shift)
+        return self._within_budget(architecture, cut.fit, wanted, began)
 
 
 def resolved_options(name: str, architecture: Architecture, plan: Plan) -> dict[str, Any]:
