@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from made_models import make_images, make_small, make_table
 from softclass.errors import ModelFileError
 from softclass.model import wire
-from softclass.model.wire import JOINED, read_graph, with_joined_numbers
+from softclass.model.wire import read_graph
 from softclass.model.wire_table import MESSAGES
 
 SUFFIX = " softclass never writes this: get the file again from where it was trained"
@@ -40,56 +40,6 @@ def field(number, content):
     length = len(content)
     assert length < 128
     return bytes([number << 3 | 2, length]) + content
-
-
-def test_joined_numbers_are_one_input_of_a_valid_graph():
-    made = make_table()
-    before = onnx.load_from_string(made.body).graph
-
-    joined = with_joined_numbers(made.data)
-    model = onnx.load_from_string(joined.body)
-
-    onnx.checker.check_model(model, full_check=True)
-    assert joined.inputs == tuple(value.name for value in before.input)
-    assert joined.numbers == tuple(before.node[0].input)
-    assert [value.name for value in model.graph.input] == [
-        JOINED, *(name for name in joined.inputs if name not in joined.numbers)
-    ]  # fmt: skip
-    assert model.graph.input[0] == helper.make_tensor_value_info(JOINED, TensorProto.DOUBLE, ["N", len(joined.numbers)])
-    assert list(model.graph.node) == list(before.node)[1:]
-    assert list(model.graph.initializer) == list(before.initializer)
-    assert list(model.graph.output) == list(before.output)
-
-
-def _read_twice(model):
-    model.graph.node[3].input[0] = model.graph.input[0].name
-
-
-def _joined_twice(model):
-    model.graph.node[0].input[1] = model.graph.node[0].input[0]
-
-
-def _added_up(model):
-    model.graph.node[0].op_type = "Sum"
-
-
-@pytest.mark.parametrize("change", [_read_twice, _joined_twice, _added_up])
-def test_inputs_that_are_not_only_joined_stay(change):
-    model = onnx.load_from_string(make_table().body)
-    change(model)
-    body = model.SerializeToString(deterministic=True)
-
-    joined = with_joined_numbers(body)
-
-    assert joined.body is body
-    assert (joined.inputs, joined.numbers) == (tuple(value.name for value in model.graph.input), ())
-
-
-@pytest.mark.parametrize("made", [lambda: make_table("matrix"), make_images, make_small])
-def test_models_without_several_columns_of_numbers_stay(made):
-    body = made().body
-
-    assert with_joined_numbers(body).body is body
 
 
 @pytest.mark.parametrize("made", [make_table, lambda: make_table("matrix"), make_images, make_small])
@@ -157,10 +107,9 @@ def test_bytes_out_of_place_are_refused_at_their_offset(data, message):
 
 
 def test_too_many_fields_are_counted(monkeypatch):
-    body = make_small().body
     monkeypatch.setattr(wire, "MAX_FIELDS", 50)
 
-    assert "more than 50 fields at byte" in refusal(body)
+    assert "more than 50 fields at byte" in refusal(make_small().body)
 
 
 def test_two_graphs_are_not_merged():

@@ -32,7 +32,6 @@ from softclass.data.preprocessing import (
 )
 from softclass.errors import InternalError
 from softclass.model.layers import ACTIVATION_OPERATORS, feature_order
-from softclass.model.wire import JOINED
 from softclass.model.wire_table import IR_VERSION, OPSETS
 from softclass.networks.architecture import Dense
 from softclass.networks.fitted_layers import FittedConvolution, FittedLayer, FittedWaves
@@ -223,7 +222,7 @@ def _numeric_features(work: _Nodes, steps: Sequence[_NumericStep], preprocessing
     )
     numbers = "numbers"
     if preprocessing.layout == "columns":
-        numbers = work.add("Concat", [step.input for step in steps], JOINED, axis=1)  # (N, columns)
+        numbers = work.add("Concat", [step.input for step in steps], "softclass/numbers", axis=1)  # (N, columns)
     missing = work.add("IsNaN", [numbers], "softclass/missing")
     filled = work.add("Where", [missing, fill, numbers], "softclass/filled")
     centred = work.add("Sub", [filled, mean], "softclass/centred")

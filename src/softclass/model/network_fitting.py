@@ -422,9 +422,7 @@ class NetworkFitting:
         affordable = int((SPENT_SHARE * self.options.budget - (now - began)) / max(an_epoch, 1e-9))
         return replace(plan, epochs=max(1, min(plan.epochs, affordable)))
 
-    def _augmented(
-        self, wanted: Plan, epochs: int, architecture: Architecture, cut: NetworkRows, began: float
-    ) -> Plan:
+    def _augmented(self, wanted: Plan, epochs: int, architecture: Architecture, cut: NetworkRows, began: float) -> Plan:
         """Return the plan with mirrored and moved images, where they were asked for or seem to help.
 
         `wanted` is the plan without them and without a budget, of which there was time for so many `epochs`.

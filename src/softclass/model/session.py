@@ -9,16 +9,15 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from softclass.errors import InternalError, MachineError, ModelFileError, shown
-from softclass.model.wire import JOINED, with_joined_numbers
 
 MAX_BLOCK_ROWS = 8192
 MAX_BLOCK_NUMBERS = 2**24  # float32 features of a block; the runtime holds about four such arrays, 256 MiB
@@ -26,7 +25,6 @@ CONVOLUTION_ROWS = 32  # of a convolutional network: larger blocks leave the cac
 MAX_THREADS = 16  # one product a call: more only wait for each other
 POOLED = b"softclass/layer/0/pooled"  # a value that convolutional networks have
 _TRAIN_AGAIN = "Train the model again, or install another version of onnxruntime"
-_Arrays: TypeAlias = list[npt.NDArray[Any]]
 OLDEST_RUNTIME = (1, 23)  # as in pyproject.toml; nothing older is tested
 
 
@@ -75,7 +73,6 @@ class Session:
 
     def __init__(self, body: bytes, *, threads: int | None = None) -> None:
         runtime = _runtime()
-        joined = with_joined_numbers(body)
         options = runtime.SessionOptions()
         options.log_severity_level = 4  # only what kills the process: standard output is our CSV
         options.intra_op_num_threads = threads or min(MAX_THREADS, _usable_processors())
@@ -86,16 +83,11 @@ class Session:
         try:
             # Fall-back off: on an error the class would print to standard output and try again.
             self._session = runtime.InferenceSession(
-                joined.body, options, providers=["CPUExecutionProvider"], enable_fallback=0, read_config_from_model=0
+                body, options, providers=["CPUExecutionProvider"], enable_fallback=0, read_config_from_model=0
             )
         except Exception as error:  # the runtime has no common base class for its own errors
             _raise_from_runtime(error, runtime.__version__)
-        found = {node.name: (node.type, tuple(node.shape[1:])) for node in self._session.get_inputs()}
-        found |= dict.fromkeys(joined.numbers, ("tensor(double)", (1,)))
-        self._inputs = {name: (_DTYPES[found[name][0]], found[name][1]) for name in joined.inputs}
-        self._given = self._inputs.keys()
-        self._joined = joined.numbers
-        self._others = tuple(name for name in joined.inputs if name not in set(joined.numbers))
+        self._inputs = {node.name: (_DTYPES[node.type], tuple(node.shape[1:])) for node in self._session.get_inputs()}
         self._names = [node.name for node in self._session.get_outputs()]
         self.n_classes = int(self._session.get_outputs()[0].shape[-1])
         # The weights take 4 bytes a feature and class, so the size of the file bounds the number of features.
@@ -121,22 +113,20 @@ class Session:
         InternalError
             SC100, if an input is absent, not asked for, or of another shape: callers conform the data first.
         """
-        columns, others, n_rows = self._conformed(feeds)
+        arrays = self._conformed(feeds)
+        n_rows = len(next(iter(arrays.values())))
         if n_rows == 0:
             nothing = np.empty((0, self.n_classes), dtype=np.float32)
             return Outputs(nothing, nothing.copy(), np.empty(0, dtype=object))
-        size = self.block_rows
+        blocks = [arrays] if n_rows <= self.block_rows else _blocks(arrays, n_rows, self.block_rows)
         try:
-            if n_rows <= size:
-                return Outputs(*self._session.run(self._names, _together(columns, others)))
-            parts = [
-                self._session.run(self._names, _together(*_block(columns, others, slice(start, start + size))))
-                for start in range(0, n_rows, size)
-            ]
+            parts = [self._session.run(self._names, block) for block in blocks]
         except Exception as error:  # the runtime has no common base class for its own errors
             raise ModelFileError(
                 "SC404", f"onnxruntime cannot run the graph; {shown(error)}", hint=_TRAIN_AGAIN
             ) from error
+        if len(parts) == 1:
+            return Outputs(*parts[0])
         return Outputs(*(np.concatenate(pieces) for pieces in zip(*parts, strict=True)))
 
     def run_all(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
@@ -157,57 +147,43 @@ class Session:
         InternalError
             SC100, as `run`.
         """
-        found = self._session.run(self._names, _together(*self._conformed(feeds)[:2]))
+        found = self._session.run(self._names, self._conformed(feeds))
         return dict(zip(self._names, found, strict=True))
 
-    def _conformed(self, feeds: Mapping[str, npt.NDArray[Any]]) -> tuple[_Arrays, dict[str, npt.NDArray[Any]], int]:
-        """Return the columns that will stand side by side, the other inputs, and the number of rows."""
-        if len(feeds) != len(self._inputs) or not self._given <= feeds.keys():
-            wanted = ", ".join(shown(name) for name in self._inputs)
+    def _conformed(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        """Give every input the shape and the type of the graph."""
+        if feeds.keys() != self._inputs.keys():
+            wanted = ", ".join(map(shown, self._inputs))
             raise InternalError("SC100", f"the graph has the inputs {wanted}", where="Session.run")
-        first = feeds[next(iter(self._inputs))]
-        n_rows = len(first)
-        columns = [feeds[name] for name in self._joined]
-        upright = (n_rows, 1)
-        # Asked of all at once, since for one row a look at each of them is a third of the time of a call.
-        for column in columns:
-            if type(column) is not np.ndarray or column.dtype is not _DOUBLE or column.shape != upright:
-                columns = [self._conformed_one(name, feeds[name], n_rows) for name in self._joined]
-                break
-        return columns, {name: self._conformed_one(name, feeds[name], n_rows) for name in self._others}, n_rows
+        arrays = {name: self._conformed_one(name, feeds[name]) for name in self._inputs}
+        if len({len(array) for array in arrays.values()}) != 1:
+            raise InternalError("SC100", "all inputs must have the same number of rows", where="Session.run")
+        return arrays
 
-    def _conformed_one(self, name: str, given: npt.NDArray[Any], n_rows: int) -> npt.NDArray[Any]:
-        """Return an input in the shape and the type of the graph."""
+    def _conformed_one(self, name: str, given: npt.NDArray[Any]) -> npt.NDArray[Any]:
         dtype, tail = self._inputs[name]
+        # As nearly all come: the rest would be a fifth of the time of a call for one row.
+        if type(given) is np.ndarray and given.dtype is dtype and given.shape[1:] == tail:
+            return given
         array = np.asarray(given, dtype=dtype)
         if array.ndim == 1 and tail == (1,):
             array = array[:, np.newaxis]
         if array.shape[1:] != tail:
             rule = f'input "{shown(name)}" must have the shape (rows, {", ".join(map(str, tail))})'
             raise InternalError("SC100", f"{rule}; got {array.shape}", where="Session.run")
-        if len(array) != n_rows:
-            raise InternalError("SC100", "all inputs must have the same number of rows", where="Session.run")
         return array
 
 
-def _block(
-    columns: _Arrays, others: dict[str, npt.NDArray[Any]], rows: slice
-) -> tuple[_Arrays, dict[str, npt.NDArray[Any]]]:
-    """Return some of the rows."""
-    return [column[rows] for column in columns], {name: array[rows] for name, array in others.items()}
-
-
-def _together(columns: _Arrays, others: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """Return what the graph takes: the columns of numbers side by side."""
-    return {JOINED: np.concatenate(columns, axis=1), **others} if columns else others
-
-
-_DOUBLE = np.dtype(np.float64)
 _DTYPES: dict[str, np.dtype[Any]] = {
-    "tensor(double)": _DOUBLE,
+    "tensor(double)": np.dtype(np.float64),
     "tensor(string)": np.dtype(np.object_),
     "tensor(uint8)": np.dtype(np.uint8),
 }
+
+
+def _blocks(arrays: dict[str, npt.NDArray[Any]], n_rows: int, size: int) -> Iterator[dict[str, npt.NDArray[Any]]]:
+    for start in range(0, n_rows, size):
+        yield {name: array[start : start + size] for name, array in arrays.items()}
 
 
 def _usable_processors() -> int:

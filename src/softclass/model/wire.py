@@ -46,10 +46,6 @@ from softclass.model.wire_table import (
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.+]{0,30}")
 _LIMITS = {"name": MAX_NAME_BYTES, "text": MAX_TEXT_BYTES, "facts": MAX_FACTS_BYTES, "raw": 2**31}
-JOINED = "softclass/numbers"  # all columns of numbers side by side
-_GRAPH = next(number for number, field in MESSAGES["ModelProto"].items() if field.name == "graph")
-_NODE, _NAME, _CONSTANT, _INPUT, _OUTPUT = MESSAGES["GraphProto"]
-_NODE_INPUT = next(number for number, field in MESSAGES["NodeProto"].items() if field.name == "input")
 _CHECKED_AT_ONCE = 2**20  # items; bounds the memory of the search for NaN
 
 
@@ -206,96 +202,18 @@ def with_outputs(body: bytes, names: Sequence[str]) -> bytes:
     >>> with_outputs(bytes.fromhex("08093a00"), ["a"]).hex()  # an empty graph in field 7
     '08093a0562030a0161'
     """
-    start, at, stop = _graph_span(body)
-    more = b"".join(length_field(_OUTPUT, length_field(1, name.encode())) for name in names)
-    return body[:start] + length_field(_GRAPH, body[at:stop] + more) + body[stop:]
-
-
-@dataclass(frozen=True, eq=False)
-class Joined:
-    """A model whose columns of numbers come in as one array.
-
-    Attributes
-    ----------
-    body : bytes
-        The model; the same one if it has fewer than two such columns.
-    inputs : tuple of str
-        The inputs that the file has, in its order.
-    numbers : tuple of str
-        Those that stand side by side, in this order, in the one input `JOINED`.
-    """
-
-    body: bytes
-    inputs: tuple[str, ...]
-    numbers: tuple[str, ...]
-
-
-def with_joined_numbers(body: bytes) -> Joined:
-    """
-    Return a copy of a model that takes its columns of numbers as one array: an input costs a runtime as much as a node.
-
-    The operation that puts the columns side by side goes, and what it gave becomes an input. No value changes.
-
-    Parameters
-    ----------
-    body : bytes
-        A checked model, perhaps with a seal behind it.
-
-    Returns
-    -------
-    Joined
-        The copy, and what became of the inputs.
-
-    Examples
-    --------
-    >>> with_joined_numbers(bytes.fromhex("08093a00")).numbers  # an empty graph in field 7
-    ()
-    """
-    start, at, stop = _graph_span(body)
-    reader = _Reader(body)
-    parts: dict[int, list[tuple[int, int, int]]] = {number: [] for number in MESSAGES["GraphProto"]}
-    while at < stop:
-        begin = at
-        key, first, at = reader.length_delimited(at, stop)
-        parts[key].append((begin, first, at))
-    inputs = tuple(reader.message(first, last, "ValueInfoProto")["name"] for _, first, last in parts[_INPUT])
-    node = reader.message(*parts[_NODE][0][1:], "NodeProto") if parts[_NODE] else {}
-    if node.get("op_type") != "Concat" or node["output"] != [JOINED]:
-        return Joined(body, inputs, ())
-    numbers = tuple(node["input"])
-    elsewhere = {name for _, first, last in parts[_NODE][1:] for name in reader.node_inputs(first, last)}
-    are_plain = len(set(numbers)) == len(numbers) and set(numbers) <= set(inputs) - elsewhere
-    if len(numbers) < 2 or not are_plain:
-        return Joined(body, inputs, ())
-    del parts[_NODE][0]
-    parts[_INPUT] = [part for part, name in zip(parts[_INPUT], inputs, strict=True) if name not in set(numbers)]
-    # The fields stand in the order of their numbers, and the constants side by side, so they are copied at one go.
-    before = b"".join(body[begin:last] for field in (_NODE, _NAME) for begin, _, last in parts[field])
-    constants = parts[_CONSTANT]
-    held = body[constants[0][0] : constants[-1][2]] if constants else b""
-    behind = b"".join(body[begin:last] for field in (_INPUT, _OUTPUT) for begin, _, last in parts[field])
-    joined = length_field(_INPUT, _numbers_value(len(numbers)))
-    graph = length_field(_GRAPH, b"".join((before, held, joined, behind)))
-    return Joined(b"".join((body[:start], graph, body[stop:])), inputs, numbers)
-
-
-def _numbers_value(width: int) -> bytes:
-    """Return the input `JOINED`: double, N rows, so many columns."""
-    dims = length_field(1, length_field(2, b"N")) + length_field(1, _varint_bytes(1 << 3) + _varint_bytes(width))
-    kind = _varint_bytes(1 << 3) + _varint_bytes(DOUBLE)
-    return length_field(1, JOINED.encode()) + length_field(2, length_field(1, kind + length_field(2, dims)))
-
-
-def _graph_span(body: bytes) -> tuple[int, int, int]:
-    """Return where the field of the graph begins, where its content begins, and where both end."""
+    graph_field = next(number for number, field in MESSAGES["ModelProto"].items() if field.name == "graph")
+    output_field = next(number for number, field in MESSAGES["GraphProto"].items() if field.name == "output")
     reader, at = _Reader(body), 0
     while True:
         start = at
         key, at = reader.varint(at, len(body))
         value, at = reader.varint(at, len(body))
-        if key >> 3 == _GRAPH:
-            return start, at, at + value
+        if key >> 3 == graph_field:
+            break
         at += value if key & 7 == LENGTH else 0
+    more = b"".join(length_field(output_field, length_field(1, name.encode())) for name in names)
+    return body[:start] + length_field(graph_field, body[at : at + value] + more) + body[at + value :]
 
 
 class _Reader:
@@ -366,22 +284,6 @@ class _Reader:
         if field.kind == "name" and _CONTROL.search(text):
             raise _structure(f"{name}.{field.name} holds a control character", start)
         return text
-
-    def length_delimited(self, at: int, stop: int) -> tuple[int, int, int]:
-        """Return the number of a field, and where its content begins and ends."""
-        key, at = self.varint(at, stop)
-        length, at = self.varint(at, stop)
-        return key >> 3, at, at + length
-
-    def node_inputs(self, start: int, stop: int) -> list[str]:
-        """Return what a node takes, without a look at its attributes, which may be thousands of texts."""
-        found = []
-        while start < stop:
-            number, begin, start = self.length_delimited(start, stop)
-            if number != _NODE_INPUT:  # they stand first
-                break
-            found.append(self.data[begin:start].decode())
-        return found
 
     def varint(self, at: int, stop: int) -> tuple[int, int]:
         """Return a varint, which must be as short as it can be, and the offset behind it."""
