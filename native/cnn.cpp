@@ -7,6 +7,7 @@
 #include "cnn_stage.hpp"
 #include "cnn_stage_backward.hpp"
 #include "dense_tiles.hpp"
+#include "fetch.hpp"
 #include "network_loss.hpp"
 
 namespace softclass {
@@ -26,7 +27,16 @@ struct CnnLane {
   float* image(int64_t row) const {
     return room<float>(shape.room.images) + row * shape.stages[0].in_height * shape.stages[0].in_row;
   }
-  float* map(int stage, int64_t row) const { return room<float>(shape.room.maps[stage]) + row * shape.stages[stage].out_size; }
+  float* own_map(int stage, int64_t row) const {
+    return room<float>(shape.room.maps[stage]) + row * shape.stages[stage].out_size;
+  }
+  // The last one is kept for what is late.
+  float* map(int stage, int64_t row) const {
+    if (stage + 1 < shape.n_stages || !call.late_inputs) return own_map(stage, row);
+    return call.late_inputs + (call.first + first + row) * shape.features;
+  }
+  // Where the last map was, unless that is kept.
+  float* features_gradient(int64_t row) const { return own_map(shape.n_stages - 1, row); }
   Winners* winners(int stage, int64_t row) const {
     const CnnStage& s = shape.stages[stage];
     return room<Winners>(shape.room.winners[stage]) + row * s.windows * (s.outputs / Floats::lanes);
@@ -41,7 +51,8 @@ struct CnnLane {
 // The zeros around the maps that a second stage reads.
 static void clear_borders(const CnnLane& lane, int64_t rows) {
   const CnnStage &stage = lane.shape.stages[0], &next = lane.shape.stages[1];
-  const int64_t inner = int64_t(stage.pooled_width) * stage.outputs, end = stage.out_first + (stage.pooled_height - 1) * int64_t(stage.out_row) + inner;
+  const int64_t inner = int64_t(stage.pooled_width) * stage.outputs;
+  const int64_t end = stage.out_first + (stage.pooled_height - 1) * int64_t(stage.out_row) + inner;
   for (int64_t r = 0; r < rows; ++r) {
     float* const map = lane.map(0, r);
     for (int64_t j = 0; j < stage.out_first; ++j) map[j] = 0.0f;
@@ -97,7 +108,8 @@ static void forward_dense(const CnnLane& lane) {
       continue;
     }
     dense_product({lane.count, layer.outputs, layer.inputs, from, layer.inputs, 1, p + layer.weight, layer.outputs, to,
-                   layer.outputs, Start::bias, p + layer.bias});
+                   layer.outputs, Start::bias, p + layer.bias, layer.is_large ? Streams::b : Streams::none,
+                   lane.room<float>(lane.shape.room.products)});
     if (!layer.is_last)
       for (int64_t j = 0; j < lane.count * layer.outputs; j += Floats::lanes)
         store(to + j, greater_of(broadcast(0.0f), load(to + j)));  // a NaN stays
@@ -129,7 +141,7 @@ static void backward_dense(const CnnLane& lane) {
     const CnnDense& layer = lane.shape.dense[d];
     const int64_t size = lane.count * layer.inputs;
     float* const h = lane.inputs(d);
-    float* back = h;
+    float* back = d == 0 ? lane.features_gradient(0) : h;
     if (layer.is_narrow) {
       if (d > 0) {  // the hidden values are still wanted
         back = lane.room<float>(lane.shape.room.deltas) + (d % 2) * lane.shape.room.delta_step;
@@ -139,12 +151,17 @@ static void backward_dense(const CnnLane& lane) {
                     g + layer.bias, passed);
     } else {
       add_rows(deltas, lane.count, layer.outputs, layer.outputs, g + layer.bias);
-      dense_product({layer.inputs, layer.outputs, lane.count, h, 1, layer.inputs, deltas, layer.outputs,
-                     g + layer.weight, layer.outputs, Start::kept, nullptr});
+      if (d == 0 && lane.call.late_inputs) {
+        float* const late = lane.call.late_deltas + (lane.call.first + lane.first) * layer.outputs;
+        for (int64_t j = 0; j < lane.count * layer.outputs; ++j) late[j] = deltas[j];
+      } else {
+        dense_product({layer.inputs, layer.outputs, lane.count, h, 1, layer.inputs, deltas, layer.outputs,
+                       g + layer.weight, layer.outputs, Start::kept, nullptr});
+      }
       if (d > 0)
         back = lane.room<float>(lane.shape.room.deltas) + (d % 2) * lane.shape.room.delta_step;
-      dense_product({lane.count, layer.inputs, layer.outputs, deltas, layer.outputs, 1,
-                     lane.call.derived + layer.transposed, layer.inputs, back, layer.inputs, Start::zero, nullptr});
+      dense_back(lane.count, layer.inputs, layer.outputs, deltas, p + layer.weight, back,
+                 lane.room<float>(lane.shape.room.products));
     }
     const float scale = dropout_of(layer, lane.call).scale;
     if (d > 0) {
@@ -164,14 +181,16 @@ static void backward_stages(const CnnLane& lane) {
   float* const gradient = lane.call.gradient;
   const int last = shape.n_stages - 1;
   for (int64_t r = 0; r < lane.count; ++r) {
-    const float* g = lane.map(last, r);
+    const float* g = lane.features_gradient(r);
     for (int s = last; s > 0; --s) {
       const CnnStage& stage = shape.stages[s];
-      const WinnerList list{lane.room<Entry>(shape.room.entries), lane.room<int32_t>(shape.room.starts),
+      const WinnerList list{lane.room<int32_t>(shape.room.winner_channels), lane.room<int32_t>(shape.room.winner_places),
+                            lane.room<float>(shape.room.winner_gradients), lane.room<int32_t>(shape.room.starts),
                             lane.room<Entry>(shape.room.sorted)};
       float* const back = lane.room<float>(shape.room.map_gradient);
       list_all_winners(stage, g, lane.winners(s, r), list, gradient + stage.bias);
-      weight_gradients(stage, lane.map(s - 1, r), list, gradient + stage.weight);
+      const float* const next = lane.map(s - 1, r + 1 < lane.count ? r + 1 : r);
+      weight_gradients(stage, lane.map(s - 1, r), next, list, gradient + stage.weight);
       map_gradient(stage, p + stage.weight, list, back);
       g = back;
     }
@@ -198,7 +217,7 @@ static void run_lane(const void* of_shape, const LaneCall& call, LaneSums* sums)
   }
 }
 
-// Parts: the panels of every stage, then of every wide layer blocks of its inputs.
+// Parts: the panels of every stage.
 static void refresh(const void* of_shape, const float* parameters, float* derived, int64_t part) {
   const CnnShape& shape = *static_cast<const CnnShape*>(of_shape);
   for (int s = 0; s < shape.n_stages; ++s) {
@@ -210,21 +229,30 @@ static void refresh(const void* of_shape, const float* parameters, float* derive
                         derived + stage.panels);
     part -= panels;
   }
-  for (int d = 0; d < shape.n_dense; ++d) {
-    const CnnDense& layer = shape.dense[d];
-    if (layer.is_narrow) continue;
-    const int64_t blocks = (layer.inputs + transposed_inputs - 1) / transposed_inputs;
-    if (part < blocks) {
-      const int64_t from = part * transposed_inputs, left = layer.inputs - from;
-      return transpose_into(parameters + layer.weight + from * layer.outputs,
-                            left < transposed_inputs ? left : transposed_inputs, layer.outputs, layer.outputs,
-                            derived + layer.transposed + from, layer.inputs);
+}
+
+// The gradient of the first dense layer's weight, block by block after all lanes: what a lane has of a block is summed
+// where it is used up at once, instead of in a buffer of all weights that every batch and every lane reads and writes.
+static void add_late(const void* of_shape, const float* features, const float* deltas, int64_t count, int64_t begin,
+                     int64_t size, float* gradient) {
+  constexpr int64_t rows_at_once = 128;
+  const CnnDense& layer = static_cast<const CnnShape*>(of_shape)->dense[0];
+  const int64_t own = size / layer.outputs, first = (begin - layer.weight) / layer.outputs;
+  // Features of a row are far from those of the next: copied, while the next block's are fetched.
+  alignas(64) float near[rows_at_once * most_late_inputs];
+  for (int64_t r = 0; r < count; r += rows_at_once) {
+    const int64_t rows = count - r < rows_at_once ? count - r : rows_at_once;
+    for (int64_t i = 0; i < rows; ++i) {
+      const float* const from = features + (r + i) * layer.inputs + first;
+      for (int64_t j = 0; j < own; j += line_floats) fetch_line(from + own + j);
+      for (int64_t j = 0; j < own; ++j) near[i * own + j] = from[j];
     }
-    part -= blocks;
+    dense_product({own, layer.outputs, rows, near, 1, own, deltas + r * layer.outputs, layer.outputs, gradient,
+                   layer.outputs, Start::kept, nullptr});
   }
 }
 
-extern const NetworkKernels cnn_kernels = {run_lane, refresh};
+extern const NetworkKernels cnn_kernels = {run_lane, refresh, add_late};
 
 }  // namespace SOFTCLASS_TARGET
 }  // namespace softclass

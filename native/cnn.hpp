@@ -12,7 +12,7 @@ namespace softclass {
 constexpr int most_stages = 2, most_dense = 3, most_pixel_channels = 4;
 constexpr int most_maps = 1024;    // of a stage
 constexpr int panel_channels = 32;  // outputs of a stage whose weights are packed side by side
-constexpr int transposed_inputs = 256;  // of a wide layer, by one part of refresh
+constexpr int64_t dense_room_inputs = 48;  // dense_back_inputs of dense_tiles.hpp
 constexpr int most_narrow = 12;  // classes of a head whose weights are (class, feature)
 
 // What is wanted, in logical sizes.
@@ -46,12 +46,12 @@ struct CnnStage {
   int64_t panels;           // of the packed weights in what is derived
 };
 
-// Weights are (outputs, inputs) if it is narrow, else (inputs, outputs), with a transposed copy for the way back.
+// Weights are (outputs, inputs) if it is narrow, else (inputs, outputs).
 struct CnnDense {
   int64_t inputs, outputs, real_inputs, real_outputs;  // stored and logical
   bool is_narrow, is_last;
+  bool is_large;  // its weights are as large as the second cache
   int64_t weight, bias;
-  int64_t transposed;    // in what is derived
   double dropout;        // before it
   int mask;              // which of the masks; -1: none
 };
@@ -62,7 +62,8 @@ struct CnnRoom {
   int64_t images, maps[most_stages], winners[most_stages], keep;
   int64_t hidden[most_dense - 1], logits, deltas, loss;
   int64_t delta_step;  // floats of the gradient of one hidden layer
-  int64_t pairs, map_gradient, entries, starts, sorted;
+  int64_t products;  // what the products of wide layers want
+  int64_t pairs, map_gradient, winner_channels, winner_places, winner_gradients, starts, sorted;
 };
 
 struct CnnShape {

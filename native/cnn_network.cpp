@@ -158,12 +158,14 @@ class Plan {
       if (!(o.dropout[d] >= 0.0 && o.dropout[d] < 1.0)) return false;
       layer.outputs = to_vectors(layer.real_outputs);
       layer.is_narrow = layer.is_last && layer.real_outputs <= most_narrow;
+      layer.is_large = 4 * layer.inputs * layer.outputs >= large_layer_bytes;
       layer.dropout = o.dropout[d];
       layer.mask = layer.dropout > 0.0 ? masks++ : -1;
       add_dense_weight(d);
-      if (!layer.is_narrow) {
-        layer.transposed = derive(layer.inputs * layer.outputs);
-        network_.n_refresh_parts += (layer.inputs + transposed_inputs - 1) / transposed_inputs;
+      if (d == 0 && layer.is_large && !layer.is_narrow) {
+        network_.late_inputs = layer.inputs;
+        network_.late_outputs = layer.outputs;
+        network_.late_begin = layer.weight;
       }
       multiplications_ += layer.real_inputs * layer.real_outputs;
     }
@@ -208,16 +210,17 @@ class Plan {
     for (int s = 0; s < shape_.n_stages; ++s) row += 4 * shape_.stages[s].out_size;
     bool is_large = false;
     for (int d = 0; d < shape_.n_dense; ++d)
-      is_large = is_large || 4 * shape_.dense[d].inputs * shape_.dense[d].outputs >= large_layer_bytes;
+      is_large = is_large || shape_.dense[d].is_large;
     room.rows = std::clamp((is_large ? 2 : 1) * row_bytes_at_once / row, int64_t(1),
                            is_large ? most_rows_of_large : most_rows_at_once);
+    const int64_t fours = (room.rows + 3) / 4 * 4;  // what dense_back writes
     room.images = take(room.rows * image);
     for (int s = 0; s < shape_.n_stages; ++s) {
       const CnnStage& stage = shape_.stages[s];
-      room.maps[s] = take(4 * room.rows * stage.out_size);
+      room.maps[s] = take(4 * fours * stage.out_size);
       room.winners[s] = take(smallest_winners * room.rows * stage.windows * stage.outputs);
     }
-    int64_t widest = 0, inputs = 0;
+    int64_t widest = 0, inputs = 0, products = 0;
     for (int d = 0; d < shape_.n_dense; ++d) {
       const CnnDense& layer = shape_.dense[d];
       if (!layer.is_last) {
@@ -225,18 +228,22 @@ class Plan {
         widest = std::max(widest, layer.outputs);
       }
       inputs = std::max(inputs, layer.real_inputs);
+      if (!layer.is_narrow)
+        products = std::max(products, (layer.outputs + dense_room_inputs) * to_vectors(room.rows));
     }
     room.keep = take(inputs + most_behind_pieces);
     room.logits = take(4 * room.rows * shape_.dense[shape_.n_dense - 1].outputs);
-    room.delta_step = room.rows * widest;
+    room.delta_step = fours * widest;
     // Gradients of two hidden layers; then the sums of a narrow head, or what its classes pass on.
     room.deltas = take(4 * (2 * room.delta_step + room.rows * 16 * most_narrow));
     room.loss = take(loss_room(shape_.n_classes, room.rows, true));
+    room.products = take(4 * products);
     room.pairs = take(2 * image);
     if (shape_.n_stages > 1) {
       const CnnStage& second = shape_.stages[1];
       room.map_gradient = take(4 * int64_t(second.in_height) * second.in_row);
-      room.entries = take(8 * (second.windows * second.outputs + 16));
+      for (int64_t* place : {&room.winner_channels, &room.winner_places, &room.winner_gradients})
+        *place = take(4 * (second.windows * second.outputs + 16));
       room.starts = take(4 * (4 * second.windows + 1));
       room.sorted = take(8 * second.windows * second.outputs);
     }

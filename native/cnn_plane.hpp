@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cnn.hpp"
+#include "fetch.hpp"
 #include "philox.hpp"
 #include "simd.hpp"
 
@@ -46,15 +47,7 @@ SOFTCLASS_INLINE void fill_image(const CnnShape& shape, Augmentation how, const 
   }
 }
 
-// Brings the line of p near, but not into the first cache: rows of the data lie anywhere, and there are few buffers for
-// lines that come from memory.
-#if defined(_MSC_VER)
-SOFTCLASS_INLINE void fetch_line(const void*) {}
-#else
-SOFTCLASS_INLINE void fetch_line(const void* p) { __builtin_prefetch(p, 0, 2); }
-#endif
-
-// Asks the memory for a row that will be filled soon.
+// Asks the memory for a row that will be filled soon: rows of the data lie anywhere.
 SOFTCLASS_INLINE void fetch_row(const CnnShape& shape, const LaneCall& call, int64_t index) {
   const int64_t size = int64_t(shape.height) * shape.width * shape.channels * (call.rows->pixels ? 1 : 4);
   const char* const row = (call.rows->pixels ? reinterpret_cast<const char*>(call.rows->pixels)

@@ -44,10 +44,6 @@ struct StageInput {
   int step;          // floats from one position to the next: the channels
 };
 
-SOFTCLASS_INLINE StageInput window_at(StageInput x, int py, int px) {
-  return {x.map + int64_t(2 * py) * x.row + int64_t(2 * px) * x.step, x.row, x.step};
-}
-
 SOFTCLASS_INLINE Floats pool(Floats a00, Floats a01, Floats a10, Floats a11, Winners* winners) {
   const Floats zero = broadcast(0.0f);
   const Floats above = greater_of(a00, a01), below = greater_of(a10, a11), m = greater_of(above, below);
@@ -58,11 +54,20 @@ SOFTCLASS_INLINE Floats pool(Floats a00, Floats a01, Floats a10, Floats a11, Win
   return greater_of(zero, m);  // a NaN stays
 }
 
-// `vectors` of channels of `windows` windows; the weights are part of a panel, `step` floats from tap to tap.
+// `vectors` of channels of the windows from number n on, row after row; the weights are part of a panel, `step` floats from
+// tap to tap.
 template <int vectors, int windows>
-SOFTCLASS_INLINE void pool_windows(const CnnStage& stage, StageInput x, const float* weight, int step, const float* bias,
-                                   float* h, Winners* winners) {
+SOFTCLASS_INLINE void pool_windows(const CnnStage& stage, StageInput input, int n, const float* weight, int step,
+                                   const float* bias, float* h, Winners* winners) {
   constexpr int L = Floats::lanes;
+  const float* x[windows];
+  float* to[windows];
+  SOFTCLASS_UNROLL
+  for (int q = 0; q < windows; ++q) {
+    const int py = (n + q) / stage.pooled_width, px = (n + q) % stage.pooled_width;
+    x[q] = input.map + int64_t(2 * py) * input.row + int64_t(2 * px) * input.step;
+    to[q] = h + int64_t(py) * stage.out_row + int64_t(px) * stage.outputs;
+  }
   Floats sum[windows][4][vectors];
   SOFTCLASS_UNROLL
   for (int v = 0; v < vectors; ++v) {
@@ -72,17 +77,17 @@ SOFTCLASS_INLINE void pool_windows(const CnnStage& stage, StageInput x, const fl
       SOFTCLASS_UNROLL
       for (int k = 0; k < 4; ++k) sum[q][k][v] = b;
   }
-  const int run = stage.kernel * x.step, two = 2 * x.step;
+  const int64_t run = int64_t(stage.kernel) * input.step, right = input.step, below = input.row, both = right + below;
   for (int i = 0; i < stage.kernel; ++i) {
-    const float *above = x.map + int64_t(i) * x.row, *below = above + x.row;
-    for (int t = 0; t < run; ++t, ++above, ++below, weight += step) {
+    for (int64_t t = 0; t < run; ++t, weight += step) {
       Floats w[vectors];
       SOFTCLASS_UNROLL
       for (int v = 0; v < vectors; ++v) w[v] = load(weight + v * L);
       SOFTCLASS_UNROLL
       for (int q = 0; q < windows; ++q) {
-        const Floats x00 = broadcast(above[q * two]), x01 = broadcast(above[q * two + x.step]);
-        const Floats x10 = broadcast(below[q * two]), x11 = broadcast(below[q * two + x.step]);
+        const Floats x00 = broadcast(x[q][0]), x01 = broadcast(x[q][right]);
+        const Floats x10 = broadcast(x[q][below]), x11 = broadcast(x[q][both]);
+        ++x[q];
         SOFTCLASS_UNROLL
         for (int v = 0; v < vectors; ++v) {
           sum[q][0][v] = fma(x00, w[v], sum[q][0][v]);
@@ -92,36 +97,30 @@ SOFTCLASS_INLINE void pool_windows(const CnnStage& stage, StageInput x, const fl
         }
       }
     }
+    SOFTCLASS_UNROLL
+    for (int q = 0; q < windows; ++q) x[q] += input.row - run;
   }
   SOFTCLASS_UNROLL
   for (int q = 0; q < windows; ++q)
     SOFTCLASS_UNROLL
     for (int v = 0; v < vectors; ++v)
-      store(h + int64_t(q) * stage.outputs + v * L, pool(sum[q][0][v], sum[q][1][v], sum[q][2][v], sum[q][3][v],
-                                                         winners + int64_t(q) * (stage.outputs / L) + v));
+      store(to[q] + v * L, pool(sum[q][0][v], sum[q][1][v], sum[q][2][v], sum[q][3][v],
+                                winners + int64_t(n + q) * (stage.outputs / L) + v));
 }
 
 // `vectors` of channels of a whole image.
 template <int vectors>
 SOFTCLASS_APART void pool_panel(const CnnStage& stage, StageInput x, const float* weight, int step, const float* bias, float* h,
                        Winners* winners) {
-  constexpr int L = Floats::lanes;
-  const int each = stage.outputs / L;
-  for (int py = 0; py < stage.pooled_height; ++py) {
-    float* const row = h + int64_t(py) * stage.out_row;
-    Winners* const kept = winners + int64_t(py) * stage.pooled_width * each;
-    int px = 0;
-    for (; px + stage_windows <= stage.pooled_width; px += stage_windows)
-      pool_windows<vectors, stage_windows>(stage, window_at(x, py, px), weight, step, bias, row + int64_t(px) * stage.outputs,
-                                           kept + int64_t(px) * each);
-    if constexpr (stage_windows > 2)
-      for (; px + 2 <= stage.pooled_width; px += 2)
-        pool_windows<vectors, 2>(stage, window_at(x, py, px), weight, step, bias, row + int64_t(px) * stage.outputs,
-                                 kept + int64_t(px) * each);
-    for (; px < stage.pooled_width; ++px)
-      pool_windows<vectors, 1>(stage, window_at(x, py, px), weight, step, bias, row + int64_t(px) * stage.outputs,
-                               kept + int64_t(px) * each);
-  }
+  int n = 0;
+  for (; n + stage_windows <= stage.windows; n += stage_windows)
+    pool_windows<vectors, stage_windows>(stage, x, n, weight, step, bias, h, winners);
+  if constexpr (stage_windows > 2)
+    if (n + 2 <= stage.windows) {
+      pool_windows<vectors, 2>(stage, x, n, weight, step, bias, h, winners);
+      n += 2;
+    }
+  if (n < stage.windows) pool_windows<vectors, 1>(stage, x, n, weight, step, bias, h, winners);
 }
 
 // Kernel 3 on one channel: the nine weights stay in registers, and a pixel is broadcast once for all positions it is

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "cnn_stage.hpp"
+#include "fetch.hpp"
 
 namespace softclass {
 namespace SOFTCLASS_TARGET {
@@ -136,7 +137,7 @@ static void stage_backward_of_pixels(const CnnStage& stage, const float* image, 
   }
 }
 
-// A winner with its gradient: where its taps begin in the map, or the channel.
+// A winner with its gradient: where its taps begin in the map.
 struct Entry {
   int32_t place;
   float gradient;
@@ -209,39 +210,44 @@ SOFTCLASS_APART void add_channel(const CnnStage& stage, const float* map, const 
                               weight + i * run + t);
 }
 
-// All winners of a map: window by window, position by position, channel by channel.
+// All winners of a map: window by window, position by position, channel by channel; room for one a channel of a window,
+// and one vector more.
 struct WinnerList {
-  Entry* entries;   // place: the channel; room for one a channel of a window, and one vector more
+  int32_t* channels;
+  int32_t* places;   // where their taps begin in the map
+  float* gradients;
   int32_t* starts;  // of every position of every window, and the end
-  Entry* sorted;    // channel by channel: place is where its taps begin
+  Entry* sorted;    // channel by channel
 };
 
+// Appends the channels of `bits`, whose gradients are at g. Returns how many.
 #if defined(SOFTCLASS_TARGET_avx512)
-SOFTCLASS_INLINE int list_winners(unsigned bits, int channel, const float* g, Entry* to) {
+SOFTCLASS_INLINE int list_winners(unsigned bits, int channel, const float* g, int32_t place, const WinnerList& list,
+                                  int32_t at) {
   const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  const __m512i places = _mm512_maskz_compress_epi32(__mmask16(bits), _mm512_add_epi32(lane, _mm512_set1_epi32(channel)));
-  const __m512i values = _mm512_castps_si512(_mm512_maskz_compress_ps(__mmask16(bits), _mm512_loadu_ps(g)));
-  const __m512i low = _mm512_unpacklo_epi32(places, values), high = _mm512_unpackhi_epi32(places, values);
-  const __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
-  _mm512_storeu_si512(to, _mm512_permutex2var_epi64(low, first, high));
-  const int count = __builtin_popcount(bits);
-  if (count > 8) _mm512_storeu_si512(to + 8, _mm512_permutex2var_epi64(low, second, high));
-  return count;
+  const __m512i channels = _mm512_add_epi32(lane, _mm512_set1_epi32(channel));
+  _mm512_storeu_si512(list.channels + at, _mm512_maskz_compress_epi32(__mmask16(bits), channels));
+  _mm512_storeu_ps(list.gradients + at, _mm512_maskz_compress_ps(__mmask16(bits), _mm512_loadu_ps(g)));
+  _mm512_storeu_si512(list.places + at, _mm512_set1_epi32(place));
+  return __builtin_popcount(bits);
 }
 #else
-SOFTCLASS_INLINE int list_winners(unsigned bits, int channel, const float* g, Entry* to) {
+SOFTCLASS_INLINE int list_winners(unsigned bits, int channel, const float* g, int32_t place, const WinnerList& list,
+                                  int32_t at) {
   int count = 0;
   for (; bits; bits &= bits - 1, ++count) {
     const int l = lowest_bit(bits);
-    to[count] = {channel + l, g[l]};
+    list.channels[at + count] = channel + l;
+    list.gradients[at + count] = g[l];
+    list.places[at + count] = place;
   }
   return count;
 }
 #endif
 
 // Fills the list, but for what is sorted; adds to the gradient of the bias.
-SOFTCLASS_APART void list_all_winners(const CnnStage& stage, const float* g, const Winners* winners, WinnerList list,
-                                      float* bias) {
+SOFTCLASS_APART void list_all_winners(const CnnStage& stage, const float* g, const Winners* winners,
+                                      const WinnerList& list, float* bias) {
   constexpr int L = Floats::lanes;
   const int each = stage.outputs / L;
   float sums[most_maps];
@@ -257,37 +263,31 @@ SOFTCLASS_APART void list_all_winners(const CnnStage& stage, const float* g, con
         of[v] = positions_of(winners[v]);
       }
       for (int k = 0; k < 4; ++k) {
+        const int32_t place = (2 * py + k / 2) * stage.in_row + (2 * px + k % 2) * stage.channels;
         *start++ = count;
-        for (int v = 0; v < each; ++v) {
-          const unsigned bits = of[v].of[k];
-          if (bits) count += list_winners(bits, v * L, gradient + v * L, list.entries + count);
-        }
+        for (int v = 0; v < each; ++v) count += list_winners(of[v].of[k], v * L, gradient + v * L, place, list, count);
       }
     }
   *start = count;
   for (int c = 0; c < stage.outputs; c += L) add_to(bias + c, load(sums + c));
 }
 
-SOFTCLASS_APART void sort_by_channel(const CnnStage& stage, WinnerList list, int32_t* ends) {
+SOFTCLASS_APART void sort_by_channel(const CnnStage& stage, const WinnerList& list, int32_t* ends) {
   for (int c = 0; c < stage.outputs; ++c) ends[c] = int32_t(c * stage.windows);
-  const int32_t* start = list.starts;
-  for (int py = 0; py < stage.pooled_height; ++py)
-    for (int px = 0; px < stage.pooled_width; ++px)
-      for (int k = 0; k < 4; ++k, ++start) {
-        const int32_t place = (2 * py + k / 2) * stage.in_row + (2 * px + k % 2) * stage.channels;
-        for (int32_t n = start[0]; n < start[1]; ++n) {
-          const Entry e = list.entries[n];
-          list.sorted[ends[e.place]++] = {place, e.gradient};
-        }
-      }
+  for (int32_t n = 0, count = list.starts[4 * stage.windows]; n < count; ++n)
+    list.sorted[ends[list.channels[n]]++] = {list.places[n], list.gradients[n]};
 }
 
-static void weight_gradients(const CnnStage& stage, const float* map, WinnerList list, float* weight) {
+static void weight_gradients(const CnnStage& stage, const float* map, const float* next, const WinnerList& list,
+                             float* weight) {
+  const int64_t size = int64_t(stage.in_height) * stage.in_row;
   int32_t ends[most_maps];
   sort_by_channel(stage, list, ends);
   const int64_t taps = int64_t(stage.kernel) * stage.kernel * stage.channels;
   for (int c = 0; c < stage.outputs; ++c, weight += taps) {
     const Entry* const own = list.sorted + c * stage.windows;
+    for (int64_t j = size * c / stage.outputs, end = size * (c + 1) / stage.outputs; j < end; j += line_floats)
+      fetch_line(next + j);
     const int64_t count = ends[c] - c * stage.windows;
     if (stage.kernel == 3) {
       if (stage.channels * 3 % (TapBlock<3>::wide * Floats::lanes) == 0)
@@ -300,63 +300,83 @@ static void weight_gradients(const CnnStage& stage, const float* map, WinnerList
   }
 }
 
-// Adds to the map what the winners of one position of one window send back through part of a row of taps.
-template <int columns>
-SOFTCLASS_INLINE void send_back(const float* weight, int64_t taps, const Entry* entries, int count, float* map) {
-  constexpr int L = Floats::lanes;
-  Floats sum[columns];
-  SOFTCLASS_UNROLL
-  for (int v = 0; v < columns; ++v) sum[v] = broadcast(0.0f);
-  for (int n = 0; n < count; ++n) {
-    const Floats g = broadcast(entries[n].gradient);
-    const float* const w = weight + entries[n].place * taps;
-    SOFTCLASS_UNROLL
-    for (int v = 0; v < columns; ++v) sum[v] = fma(load(w + v * L), g, sum[v]);
-  }
-  SOFTCLASS_UNROLL
-  for (int v = 0; v < columns; ++v) add_to(map + v * L, sum[v]);
-}
-
-template <int kernel, int columns>
-SOFTCLASS_APART void send_back_all(const CnnStage& stage, const float* weight, WinnerList list, float* map) {
-  constexpr int width = columns * Floats::lanes;
-  const int run = kernel * stage.channels;
-  const int64_t taps = int64_t(kernel) * run;
-  for (int i = 0; i < kernel; ++i) {
-    const float* const w = weight + i * run;
-    const int32_t* start = list.starts;
-    for (int py = 0; py < stage.pooled_height; ++py)
-      for (int px = 0; px < stage.pooled_width; ++px)
-        for (int k = 0; k < 4; ++k, ++start) {
-          if (start[1] == start[0]) continue;
-          float* const to = map + int64_t(2 * py + k / 2 + i) * stage.in_row + (2 * px + k % 2) * stage.channels;
-          for (int t = 0; t < run; t += width)
-            send_back<columns>(w + t, taps, list.entries + start[0], start[1] - start[0], to + t);
-        }
-  }
-}
-
-// Vectors of a row of taps that go back at once.
+// Rows of taps, and vectors of a row, that go back at once.
+template <int kernel>
+struct SentBlock;
 #if defined(SOFTCLASS_TARGET_avx512) || defined(SOFTCLASS_TARGET_neon)
-constexpr int sent_of_3 = 3, sent_of_5 = 5;
+template <>
+struct SentBlock<3> {
+  static constexpr int rows = 3, columns = 3, wide = 6;
+};
+template <>
+struct SentBlock<5> {
+  static constexpr int rows = 5, columns = 5, wide = 5;
+};
 #else
-constexpr int sent_of_3 = 6, sent_of_5 = 10;
+template <>
+struct SentBlock<3> {
+  static constexpr int rows = 1, columns = 6, wide = 12;
+};
+template <>
+struct SentBlock<5> {
+  static constexpr int rows = 1, columns = 10, wide = 10;
+};
 #endif
 
+// Adds to the map, whose rows are `row` apart, what `count` winners of one position, the first of them `first`, send back
+// through part of some rows of taps, `run` apart.
+template <int rows, int columns>
+SOFTCLASS_INLINE void send_back(const float* weight, int64_t run, int64_t taps, const WinnerList& list, int32_t first,
+                                int32_t count, float* map, int64_t row) {
+  constexpr int L = Floats::lanes;
+  Floats sum[rows][columns];
+  SOFTCLASS_UNROLL
+  for (int i = 0; i < rows; ++i)
+    SOFTCLASS_UNROLL
+    for (int v = 0; v < columns; ++v) sum[i][v] = broadcast(0.0f);
+  for (int32_t n = first; n < first + count; ++n) {
+    const Floats g = broadcast(list.gradients[n]);
+    const float* w = weight + list.channels[n] * taps;
+    SOFTCLASS_UNROLL
+    for (int i = 0; i < rows; ++i, w += run)
+      SOFTCLASS_UNROLL
+      for (int v = 0; v < columns; ++v) sum[i][v] = fma(load(w + v * L), g, sum[i][v]);
+  }
+  SOFTCLASS_UNROLL
+  for (int i = 0; i < rows; ++i)
+    SOFTCLASS_UNROLL
+    for (int v = 0; v < columns; ++v) add_to(map + i * row + v * L, sum[i][v]);
+}
+
+// Positions from the last row to the first, so that a number of the map meets the rows of the kernel in order.
+template <int kernel, int columns>
+SOFTCLASS_APART void send_back_all(const CnnStage& stage, const float* weight, const WinnerList& list, float* map) {
+  constexpr int rows = SentBlock<kernel>::rows, width = columns * Floats::lanes;
+  const int run = kernel * stage.channels;
+  const int64_t taps = int64_t(kernel) * run;
+  for (int i = 0; i < kernel; i += rows)
+    for (int y = 2 * stage.pooled_height - 1; y >= 0; --y)
+      for (int x = 0; x < 2 * stage.pooled_width; ++x) {
+        const int32_t* const start = list.starts + 4 * ((y / 2) * stage.pooled_width + x / 2) + 2 * (y % 2) + x % 2;
+        if (start[1] == start[0]) continue;
+        float* const to = map + int64_t(y + i) * stage.in_row + x * stage.channels;
+        for (int t = 0; t < run; t += width)
+          send_back<rows, columns>(weight + i * run + t, run, taps, list, start[0], start[1] - start[0], to + t,
+                                   stage.in_row);
+      }
+}
+
 // Gradient of the input map, zeros around it included.
-static void map_gradient(const CnnStage& stage, const float* weight, WinnerList list, float* map) {
+static void map_gradient(const CnnStage& stage, const float* weight, const WinnerList& list, float* map) {
   constexpr int L = Floats::lanes;
   for (int64_t j = 0; j < int64_t(stage.in_height) * stage.in_row; ++j) map[j] = 0.0f;
   if (stage.kernel == 3) {
-    if (stage.channels * 3 % (2 * sent_of_3 * L) == 0)
-      send_back_all<3, 2 * sent_of_3>(stage, weight, list, map);
+    if (stage.channels * 3 % (SentBlock<3>::wide * L) == 0)
+      send_back_all<3, SentBlock<3>::wide>(stage, weight, list, map);
     else
-      send_back_all<3, sent_of_3>(stage, weight, list, map);
+      send_back_all<3, SentBlock<3>::columns>(stage, weight, list, map);
   } else {
-    if (stage.channels * 5 % (2 * sent_of_5 * L) == 0)
-      send_back_all<5, 2 * sent_of_5>(stage, weight, list, map);
-    else
-      send_back_all<5, sent_of_5>(stage, weight, list, map);
+    send_back_all<5, SentBlock<5>::columns>(stage, weight, list, map);
   }
 }
 

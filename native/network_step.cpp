@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <vector>
 
@@ -26,13 +27,22 @@ struct Block {
   int64_t begin, size;
   float rate_factor;
   bool decays;
+  bool is_late;
 };
+
+// Floats of a block of the late weight: whole inputs of it, as many as fill the rows of a register tile.
+int64_t late_floats(const Network& network) {
+  return std::clamp(update_floats / network.late_outputs / 8 * 8, int64_t(8), most_late_inputs) * network.late_outputs;
+}
 
 std::vector<Block> blocks_of(const Network& network) {
   std::vector<Block> blocks;
-  for (const NetworkTensor* t = network.tensors; t < network.tensors + network.n_tensors; ++t)
-    for (int64_t done = 0; done < t->size; done += update_floats)
-      blocks.push_back({t->offset + done, std::min(update_floats, t->size - done), t->rate_factor, t->decays});
+  for (const NetworkTensor* t = network.tensors; t < network.tensors + network.n_tensors; ++t) {
+    const bool is_late = network.late_inputs && t->offset == network.late_begin;
+    const int64_t most = is_late ? late_floats(network) : update_floats;
+    for (int64_t done = 0; done < t->size; done += most)
+      blocks.push_back({t->offset + done, std::min(most, t->size - done), t->rate_factor, t->decays, is_late});
+  }
   return blocks;
 }
 
@@ -46,6 +56,17 @@ struct Batch {
   LaneCall call;  // of all rows; what differs from lane to lane is set there
   int64_t n_lanes;
   float* lane_gradients;
+
+  // Gradients of all lanes of a late block, one after the other.
+  void late(int64_t begin, int64_t size, float* gradients) const noexcept {
+    std::memset(gradients, 0, size_t(n_lanes * size) * sizeof(float));
+    for (int64_t lane = 0; lane < n_lanes; ++lane) {
+      const int64_t from = call.count * lane / n_lanes, end = call.count * (lane + 1) / n_lanes;
+      network.kernels().add_late(network.shape, call.late_inputs + from * network.late_inputs,
+                                 call.late_deltas + from * network.late_outputs, end - from, begin, size,
+                                 gradients + lane * size);
+    }
+  }
 
   // Adds up the sums of the lanes in order. False: no memory.
   bool run(int threads, LaneSums* sums) const noexcept {
@@ -83,27 +104,41 @@ double next_power(double power, double beta) {
 // Multiples of 2^-24, whose sums are exact: the sums of an epoch do not hang on where its runs were cut.
 double rounded(double x) { return std::nearbyint(x * 0x1p24) * 0x1p-24; }
 
-// Returns the norm of the gradient.
-double update(const Network& network, const std::vector<Block>& blocks, int64_t n_lanes, const TrainingPlan& plan,
-              int64_t step, int threads, double* squares, TrainingState* state) noexcept {
+// Returns false if there was no memory; the norm of the gradient is in `norm`.
+bool update(const Batch& batch, const std::vector<Block>& blocks, const TrainingPlan& plan, int64_t step, int threads,
+            double* squares, double* norm, TrainingState* state) noexcept {
+  const Network& network = batch.network;
   state->n_updates += 1;
   state->beta1_power = next_power(state->beta1_power, plan.beta1);
   state->beta2_power = next_power(state->beta2_power, plan.beta2);
-  const AdamCall whole = {state->parameters, state->first_moment, state->second_moment, state->lane_gradients,
-                          n_lanes, network.n_parameters, plan.rates[step], plan.decays[step],
+  const AdamCall whole = {state->parameters, state->first_moment, state->second_moment, state->lane_gradients, 0,
+                          batch.n_lanes, network.n_parameters, plan.rates[step], plan.decays[step],
                           plan.beta1, plan.beta2, plan.epsilon, state->beta1_power, state->beta2_power};
   const UpdateKernels& kernels = chosen_update_kernels();
-  const int some = update_threads(network, n_lanes, threads);
+  const int some = update_threads(network, batch.n_lanes, threads);
+  std::atomic<bool> is_well{true};
   parallel(int64_t(blocks.size()), some, [&](int64_t b) {
+    const Block& block = blocks[size_t(b)];
     AdamCall call = whole;
-    call.rate *= double(blocks[b].rate_factor);
-    if (!blocks[b].decays) call.decay = 0.0;
-    squares[b] = kernels.adamw(call, blocks[b].begin, blocks[b].size);
+    call.rate *= double(block.rate_factor);
+    if (!block.decays) call.decay = 0.0;
+    if (block.is_late) {
+      call.lanes = static_cast<float*>(scratch(2, batch.n_lanes * block.size * int64_t(sizeof(float))));
+      call.lanes_begin = block.begin;
+      call.lane_step = block.size;
+      if (!call.lanes) {
+        is_well = false;
+        return;
+      }
+      batch.late(block.begin, block.size, call.lanes);
+    }
+    squares[b] = kernels.adamw(call, block.begin, block.size);
   });
   refresh_network(network, state->parameters, state->derived, some);
   double sum = 0.0;
   for (size_t b = 0; b < blocks.size(); ++b) sum += squares[b];
-  return std::sqrt(sum);
+  *norm = std::sqrt(sum);
+  return is_well;
 }
 
 TrainingReport train_steps(const Network& network, const NetworkRows& rows, const int64_t* order, int64_t n_order,
@@ -113,6 +148,12 @@ TrainingReport train_steps(const Network& network, const NetworkRows& rows, cons
   const auto begin = Clock::now();
   const std::vector<Block> blocks = blocks_of(network);
   std::vector<double> squares(blocks.size());
+  std::unique_ptr<float[]> late_inputs, late_deltas;
+  if (network.late_inputs > 0) {
+    const int64_t most = std::min(plan.batch_size, n_order);
+    late_inputs.reset(new float[size_t(most * network.late_inputs)]);
+    late_deltas.reset(new float[size_t(most * network.late_outputs)]);
+  }
   TrainingReport report = {first_step, 0.0, 0.0, 0.0, 0.0, true, false};
   const int64_t n_lanes = lanes_of_step(network, plan.batch_size);
   for (int64_t step = first_step; step < last_step; ++step) {
@@ -134,15 +175,19 @@ TrainingReport train_steps(const Network& network, const NetworkRows& rows, cons
     call.shift = plan.shift;
     call.unknown_codes = plan.unknown_codes;
     LaneSums sums = {};
-    const bool is_well = Batch{network, call, n_lanes, state->lane_gradients}.run(threads, &sums);
+    call.late_inputs = late_inputs.get();
+    call.late_deltas = late_deltas.get();
+    const Batch batch = {network, call, n_lanes, state->lane_gradients};
+    const bool is_well = batch.run(threads, &sums);
     report.out_of_memory = !is_well;
     report.is_finite = std::isfinite(sums.loss);
     if (!is_well || !report.is_finite) {
       std::memset(state->lane_gradients, 0, size_t(n_lanes * network.n_parameters) * sizeof(float));
       return report;
     }
-    const double norm =
-        update(network, blocks, n_lanes, plan, step - first_step, threads, squares.data(), state);
+    double norm = 0.0;
+    report.out_of_memory = !update(batch, blocks, plan, step - first_step, threads, squares.data(), &norm, state);
+    if (report.out_of_memory) return report;
     report.is_finite = std::isfinite(norm);
     if (!report.is_finite) return report;
     report.gradient_norm = std::max(report.gradient_norm, norm);

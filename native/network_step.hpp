@@ -11,6 +11,8 @@
 //                             a gradient it writes call.logits, `n_classes` a row, without dropout or augmentation.
 //                             It runs on one thread, calls nothing parallel, allocates nothing; its memory is
 //                             call.workspace, `Network::workspace_bytes` at a multiple of 64, unknown contents.
+//   add_late(shape, inputs, deltas, count, begin, size, gradient)   where a network has a late weight: adds what a lane of
+//                             `count` rows has of the gradient of begin ... begin + size, which are whole inputs of it.
 //   refresh(shape, parameters, derived, part)   makes part `part` of what is kept beside the parameters (transposed
 //                             copies), 0 <= part < n_refresh_parts; parts may run at the same time.
 //
@@ -42,6 +44,8 @@ struct NetworkRows {
   int64_t n_codes;
 };
 
+constexpr int64_t most_late_inputs = 32;  // of a block
+
 struct LaneCall {
   const float* parameters;
   const float* derived;
@@ -64,6 +68,10 @@ struct LaneCall {
   // For tests: one array a dropout layer, (rows of the batch, width of the layer), 1 = kept; null: none. Then the layer's
   // mask is this one whatever is_training says.
   const uint8_t* const* masks;
+  // Of all rows of the batch, place `first` for the first of this lane: what comes into the late weight, and the gradient
+  // of what comes out. The lane writes both and leaves that weight alone. Null: nothing is late.
+  float* late_inputs;
+  float* late_deltas;
   void* workspace;
 };
 
@@ -78,6 +86,8 @@ struct LaneSums {
 struct NetworkKernels {
   void (*lane)(const void* shape, const LaneCall& call, LaneSums* sums);
   void (*refresh)(const void* shape, const float* parameters, float* derived, int64_t part);
+  void (*add_late)(const void* shape, const float* inputs, const float* deltas, int64_t count, int64_t begin,
+                   int64_t size, float* gradient) = nullptr;  // null: no network of the engine has a late weight
 };
 
 // A tensor: element (i0, i1, ...) at offset + i0 stride[0] + i1 stride[1] + ... of the buffer of parameters. `size` floats
@@ -105,6 +115,9 @@ struct Network {
   int64_t n_classes;
   int64_t multiplications;  // of a row, forward
   int64_t workspace_bytes;  // of a lane of any size
+  // A tensor, a large weight (late_inputs, late_outputs) that begins at late_begin: its gradient comes after the lanes, in
+  // blocks that are used up at once. late_inputs 0: there is none.
+  int64_t late_inputs, late_outputs, late_begin;
 };
 
 // What a run works on; all float arrays begin at a multiple of 64 bytes.

@@ -17,7 +17,7 @@ double adamw(const AdamCall& call, int64_t begin, int64_t size) {
                          float(1.0 - call.rate * call.decay),
                          float(call.epsilon)};
   return adamw_block(call.parameters + begin, call.first_moment + begin, call.second_moment + begin,
-                     call.lanes + begin, call.n_lanes, call.lane_step, size, step);
+                     call.lanes + (begin - call.lanes_begin), call.n_lanes, call.lane_step, size, step);
 }
 
 void sum(float* lanes, int64_t n_lanes, int64_t lane_step, int64_t begin, int64_t size) {

@@ -12,6 +12,7 @@ struct AdamCall {
   float* first_moment;
   float* second_moment;
   float* lanes;
+  int64_t lanes_begin;  // the parameter that a lane's first float belongs to
   int64_t n_lanes;
   int64_t lane_step;  // floats from a lane to the next
   double rate;        // times the rate factor of the tensor

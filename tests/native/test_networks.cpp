@@ -153,6 +153,14 @@ int main() {
   large.stages[1] = {16, 5, 2, 2, 2, 2};
   large.dropout[0] = 0.4;
   check_cnn("large kernels", large);
+  CnnOptions late = cnn_options(38, 37, 1, 14);
+  late.n_stages = 1;
+  late.stages[0] = {17, 3, 1, 1, 1, 1};
+  late.n_hidden = 2;
+  late.hidden[0] = 33;
+  late.hidden[1] = 17;
+  late.dropout[0] = late.dropout[2] = 0.25;
+  check_cnn("a weight whose gradient is late", late);
   if (failures == 0) std::printf("networks: all as they should be\n");
   return failures != 0;
 }

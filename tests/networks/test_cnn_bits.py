@@ -38,12 +38,20 @@ NETWORKS = {
     "twelve classes": Architecture(
         Pixels(12, 15, 4), (Convolution(48, 5, "same"), *POOLED, Flatten(), Dropout(0.4), FullyConnected(12))
     ),
+    "large hidden": Architecture(  # so large that the gradient of its weight comes after the lanes
+        Pixels(28, 26),
+        (
+            *(Convolution(16, 3, "same"), *POOLED, Flatten(), Dropout(0.25)),
+            *(FullyConnected(131), Relu(), Dropout(0.25), FullyConnected(10)),
+        ),
+    ),
 }
 DIGESTS = {
     "classic": "e6b32ad05748baea30427f03686a91d6a389d3511a6b9144201ce63d5cb3f28f",
     "two-hidden": "4fc5d265383fc97a8ba5abf267e3be57ab7e1c976abfdf35bc4f377a2e54b769",
     "large kernels": "4c874987512239c814af4925f2e1b100360de1049cef4ee5b793de0fa00ae0e1",
     "twelve classes": "d93db467939be62efa2a9a16d8d4d8caf9b796a13af658f0342d39815b49cad2",
+    "large hidden": "14935f666f715c20486b3a0260174b072033790740c7faad6b386f0b0514265d",
 }
 N_ROWS, BATCH, STEPS = 330, 96, 20
 PLAN = Plan(N_ROWS, BATCH, 5, 0.01, flip=True, shift=2)
@@ -159,6 +167,21 @@ def test_rows_at_once_change_no_bit(name: str, micro_rows: int) -> None:
     assert loss == again
     for tensor, gradient in gradients.items():
         assert_bit_equal(gradient, others[tensor])
+
+
+def test_a_step_takes_the_gradient_that_is_told_of_its_batch() -> None:
+    """The first moment after a step is a tenth of the gradient, also of a weight whose gradient comes after the lanes."""
+    hidden = (FullyConnected(128), Relu(), FullyConnected(10))
+    network = Architecture(Pixels(28, 28), (Convolution(16, 3, "same"), *POOLED, Flatten(), *hidden))
+    rows, engine = rows_of(network), NativeEngine(network, seed=3, n_threads=2)
+    engine.initialise()
+    _, gradients = engine.loss_and_gradients(rows, np.arange(BATCH))
+    engine.run(rows, np.arange(N_ROWS), 0, 1, Plan(N_ROWS, BATCH, 5, 0.01))
+    state = engine.state()
+
+    for tensor, gradient in gradients.items():
+        large = np.where(np.abs(gradient) < 1e-17, np.float32(0), gradient)  # what AdamW counts as a gradient
+        assert_bit_equal(state.first_moments[tensor], np.float32(1 - 0.9) * large)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
