@@ -302,16 +302,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=CASES)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--smoke", action="store_true", help="few rows, the first case")
+    parser.add_argument("--few", action="store_true", help="few rows, the first case")
     arguments = parser.parse_args()
-    if hasattr(os, "sched_setaffinity"):
+    if hasattr(os, "sched_setaffinity") and not arguments.few:
         os.sched_setaffinity(0, {min(machine.allowed_cores())})
     torch.set_num_threads(1)
-    cases = CASES[arguments.kind][:1] if arguments.smoke else CASES[arguments.kind]
+    cases = CASES[arguments.kind][:1] if arguments.few else CASES[arguments.kind]
     found = []
     for case in cases:
         calls_for = contestants(case)
-        for n_rows in (FEW if arguments.smoke else ROWS)[arguments.kind]:
+        for n_rows in (FEW if arguments.few else ROWS)[arguments.kind]:
             calls = calls_for(n_rows)
             require_agreement(case, calls)
             for number, who, cpu, wall in in_rounds(calls, arguments.rounds):

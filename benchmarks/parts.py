@@ -100,7 +100,9 @@ def busy_note(document: dict[str, Any]) -> str:
     heads = [head for name, value in document.items() if name.endswith("_parts") for head in value]
     busy = [head for head in heads if head["busy"]]
     if not busy:
-        return f"Measured in {len(heads)} parts; the load of the machine was never above {BUSY:g}."
+        return (
+            f"Measured in {len(heads)} part{'s' * (len(heads) > 1)}; the load of the machine was never above {BUSY:g}."
+        )
     highest = max(max(head["load_before"], head["load_after"]) for head in busy)
     return (
         f"The machine was busy in {len(busy)} of {len(heads)} parts, with a load of up to {highest:.1f}: CPU seconds "

@@ -179,7 +179,7 @@ def main() -> int:
     if arguments.smoke:
         few = {name: EPOCH_S[name] for name in ("softclass, batch 128", "torch DataLoader, batch 128")}
         found = [{**line, "part": 0} for line in epochs(few, pythons, None, 1, {**core, "rows": 1280})]
-        rows = inference.table([{**line, "part": 0} for line in inference.measured("images", 1, "--smoke")])
+        rows = inference.table([{**line, "part": 0} for line in inference.measured("images", 1, "--few")])
         print(*lines({"classic": epoch_table(found), "inference": rows}), sep="\n")
         return 0
     fashion = arguments.data / "fashion_mnist"

@@ -241,7 +241,7 @@ def main() -> None:
     with threadpool_limits(1):
         if options.smoke:
             lines = [{**line, "part": 0} for line in engine_lines(2_000, 1)]
-            rows = [{**line, "part": 0} for line in inference.measured("tables", 1, "--smoke")]
+            rows = [{**line, "part": 0} for line in inference.measured("tables", 1, "--few")]
             print(*lines_of({"engine": engine_table(lines), "inference": inference.table(rows)}), sep="\n")
             return
         measure: dict[str, tuple[Measure, Table]] = {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -71,13 +74,60 @@ def test_streaming_smokes() -> None:
 
 @pytest.mark.slow
 def test_softmax_mlp_smokes() -> None:
-    assert re.search(r"torch in memory +[\d.]+ +[\d.]+", run("softmax_mlp", "--smoke"))
+    printed = run("softmax_mlp", "--smoke")
+
+    assert re.search(r"torch in memory +[\d.]+ +[\d.]+", printed)
+    assert re.search(r"1 torch, same job +[\d.]+ CPU us, +[\d.]+ wall us a row +[\d.]+ x softclass", printed)
 
 
 def test_softmax_cnn_smokes() -> None:
     printed = run("softmax_cnn", "--smoke")
 
     assert re.search(r"torch DataLoader, batch 128 +[\d.]+ CPU s +[\d.]+ x softclass", printed)
+    assert re.search(r"2 torch, features ready +[\d.]+ CPU us, +[\d.]+ wall us a row +[\d.]+ x softclass", printed)
+
+
+@pytest.fixture
+def parts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """The module that puts results together, with a folder of its own."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import harness
+    import parts as module
+
+    monkeypatch.setattr(harness, "RESULTS", tmp_path)
+    return module
+
+
+def test_parts_of_one_engine_are_put_together_and_those_of_another_begin_anew(
+    parts: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rows(*seconds: float) -> list[dict[str, Any]]:
+        return [{"name": name, "round": 0, "s": s} for name, s in zip(("ours", "theirs"), seconds, strict=True)]
+
+    def table(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return list(parts.medians(lines, "name", lambda line: "ours", "s"))
+
+    def added(engine: str, load: float, lines: list[dict[str, Any]]) -> dict[str, Any]:
+        monkeypatch.setattr(parts, "engine_digest", lambda: engine)
+        monkeypatch.setattr(parts.os, "getloadavg", lambda: (load, 0.0, 0.0))
+        part = parts.Part()
+        return dict(json.loads(parts.add("made", "section", part, lines, table).read_text()))
+
+    added("a", 0.5, rows(1.0, 2.0))
+    both = added("a", 5.0, rows(3.0, 12.0))
+
+    assert [(row["name"], row["s"], row["over_ours"], row["rounds"]) for row in both["section"]] == [
+        ("ours", 2.0, 1.0, 2), ("theirs", 7.0, 3.0, 2)
+    ]  # fmt: skip
+    assert [head["busy"] for head in both["section_parts"]] == [False, True]
+    assert [line["part"] for line in both["section_lines"]] == [0, 0, 1, 1]
+    assert both["note"].startswith("The machine was busy in 1 of 2 parts, with a load of up to 5.0: ")
+
+    anew = added("b", 0.5, rows(1.0, 5.0))
+
+    assert [row["over_ours"] for row in anew["section"]] == [1.0, 5.0]
+    assert len(anew["section_parts"]) == 1
+    assert anew["note"] == "Measured in 1 part; the load of the machine was never above 2."
 
 
 @pytest.mark.slow
