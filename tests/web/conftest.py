@@ -1,4 +1,4 @@
-"""A real browser for the tests of the page: one Chromium a run, one context a test, and no way out of the loopback."""
+"""A real browser for the tests of the page: one Chromium a run, new pages a test, and no way out of the loopback."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from served import exploring
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
 REQUIRED = os.environ.get("TEST_REQUIRE_BROWSER") == "1"
 HEIGHT = 800
+MOST_CONTEXTS = 6  # each holds a page
 # Chromium refuses its sandbox to root.
 ARGUMENTS = ["--disable-dev-shm-usage", *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else [])]
 CALL = "async ([module, name, given]) => (await import(`softclass/${module}`))[name](...given)"
@@ -72,19 +73,64 @@ class Watched:
     faults: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
-    def watch(self, context: Any) -> None:
-        """Follow every page of a context."""
-        context.on("request", lambda request: self.requests.append(request.url))
-        context.on("console", self._console)
-        context.on("weberror", lambda error: self.faults.append(f"uncaught: {error.error}"))
+    def uncaught(self, error: Any) -> None:
+        """Remember an exception that no one caught."""
+        self.faults.append(f"uncaught: {error.error}")
 
-    def _console(self, message: Any) -> None:
+    def console(self, message: Any) -> None:
+        """Remember errors and warnings."""
         if message.type in ("error", "warning"):
             self.faults.append(f"console {message.type}: {message.text}")
 
     def outside(self, address: str) -> None:
         """Remember a request that was stopped."""
         self.faults.append(f"request to {address}")
+
+
+class Contexts:
+    """The contexts of a run, one for each way to look at the page and each server.
+
+    A context costs as much as loading the page. Pages of a test share nothing with those of another but its cache: the
+    state of the page is in its address, and what a tab keeps goes with the tab.
+    """
+
+    def __init__(self, browser: Any) -> None:
+        self.watched = Watched()  # of the test that runs
+        self._browser = browser
+        self._made: dict[str, Any] = {}
+
+    def context(self, home: str, options: dict[str, Any]) -> Any:
+        """Return the context of these options that reaches nothing but `home`."""
+        name = repr((home, sorted(options.items())))
+        context = self._made.pop(name, None) or self._make(home, options)
+        self._made[name] = context  # the last one used last
+        if len(self._made) > MOST_CONTEXTS:
+            self._made.pop(next(iter(self._made))).close()
+        return context
+
+    def _make(self, home: str, options: dict[str, Any]) -> Any:
+        context = self._browser.new_context(**options)
+        context.set_default_timeout(20_000)
+        allowed = rf"^(?!{re.escape(home)}|data:|blob:|about:)"
+        context.route(re.compile(allowed), lambda route: (self.watched.outside(route.request.url), route.abort()))
+        context.on("request", lambda request: self.watched.requests.append(request.url))
+        context.on("console", lambda message: self.watched.console(message))
+        context.on("weberror", lambda error: self.watched.uncaught(error))
+        context.new_page()  # an empty one that stays: with its last page a context ends the work of its processes
+        return context
+
+    def close(self) -> None:
+        """Close all that are left."""
+        for context in self._made.values():
+            context.close()
+
+
+@pytest.fixture(scope="session")
+def contexts(browser: Any) -> Iterator[Contexts]:
+    """The contexts of this run."""
+    made = Contexts(browser)
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -99,30 +145,27 @@ def watched() -> Iterator[Watched]:
 
 
 @pytest.fixture
-def new_page(browser: Any, watched: Watched) -> Iterator[Callable[..., Any]]:
+def new_page(contexts: Contexts, watched: Watched) -> Iterator[Callable[..., Any]]:
     """Return a function that opens an empty page which reaches nothing but the address it is made for."""
-    contexts: list[Any] = []
+    pages: list[Any] = []
+    contexts.watched = watched
 
     def make(
         address: str, *, language: str = "en", width: int = 1280, height: int = HEIGHT, scheme: str = "light",
         bypass_csp: bool = False, **options: Any,
     ) -> Any:  # fmt: skip
-        context = browser.new_context(
-            locale={"en": "en-GB", "zh": "zh-CN"}[language], timezone_id="UTC", device_scale_factor=1,
-            viewport={"width": width, "height": height}, color_scheme=scheme, bypass_csp=bypass_csp,
-            **{"reduced_motion": "reduce", "accept_downloads": True, **options},
-        )  # fmt: skip
-        contexts.append(context)
-        context.set_default_timeout(20_000)
-        home = re.escape(re.match(r"\w+://[^/]*/", address)[0])
-        allowed = rf"^(?!{home}|data:|blob:|about:)"
-        context.route(re.compile(allowed), lambda route: (watched.outside(route.request.url), route.abort()))
-        watched.watch(context)
-        return context.new_page()
+        look = {
+            "locale": {"en": "en-GB", "zh": "zh-CN"}[language], "timezone_id": "UTC", "device_scale_factor": 1,
+            "viewport": {"width": width, "height": height}, "color_scheme": scheme, "bypass_csp": bypass_csp,
+            "reduced_motion": "reduce", "accept_downloads": True, **options,
+        }  # fmt: skip
+        home = re.match(r"\w+://[^/]*/", address)[0]
+        pages.append(contexts.context(home, look).new_page())
+        return pages[-1]
 
     yield make
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
 
 
 @pytest.fixture

@@ -18,6 +18,10 @@ FILES = sorted(path for path in WEB.rglob("*") if path.is_file())
 MODULES = sorted(path.stem for path in WEB.glob("*.js"))
 STATIC = re.compile(r"^(?:import|export)\b[^;]*?from\s+\"([^\"]+)\"|^import\s+\"([^\"]+)\"", re.MULTILINE)
 DYNAMIC = re.compile(r"\bimport\(\s*\"([^\"]+)\"\s*\)")
+DEFINED = re.compile(
+    r"^(export )?(?:(?:async )?(?:function\*?|const|let|class) (\w+)|(?:const|let) \[([\w, ]+)\])", re.MULTILINE
+)
+ROLES = {"key", "fields", "view", "words", "explain"}
 COMMENT = re.compile(r"/\*.*?\*/|(?<!:)//[^\n]*", re.DOTALL)
 NAMESPACE = re.compile(r"http://www\.w3\.org/(?:2000/svg|1998/Math/MathML|1999/xhtml)")
 FORBIDDEN = {
@@ -174,6 +178,20 @@ def test_the_first_file_and_the_style_sheet_ask_for_nothing_else() -> None:
 
     assert re.findall(r"(?:https?:)?//[\w-]+\.\w|<script>|\son\w+=|style=", first) == []
     assert re.findall(r"url\(|@import", style) == []
+
+
+def test_a_name_that_is_exported_means_one_thing() -> None:
+    """Two definitions of one name are twins, or one of them has the wrong name."""
+    defined: dict[str, list[str]] = {}
+    exported: set[str] = set()
+    for name in MODULES:
+        for export, found, several in DEFINED.findall((WEB / f"{name}.js").read_text(encoding="utf-8")):
+            for each in [found] if found else several.split(", "):
+                defined.setdefault(each, []).append(name)
+                exported |= {each} if export else set()
+
+    # What every panel or file of words has.
+    assert {each: defined[each] for each in exported - ROLES if len(defined[each]) > 1} == {}
 
 
 def test_no_python_lives_among_the_files_of_the_page() -> None:

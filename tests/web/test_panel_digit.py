@@ -250,7 +250,7 @@ def test_an_image_file_is_prepared_whatever_its_polarity(
     picture = 255 - drawing if is_paper else drawing
     path = tmp_path / "digit.png"
     Image.fromarray(picture).convert("RGB").save(path)
-    page = page_at("p=digit")
+    page = page_at("p=digit&digit=0")  # another digit than the one of the file, so that its answer is awaited
 
     page.locator("input[type=file][accept='image/*']").set_input_files(path)
     answer(page).get_by_text(str(int(cnn.predict(fit_digit(drawing)[None])[0])), exact=True).wait_for()

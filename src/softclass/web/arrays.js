@@ -13,7 +13,7 @@ const TYPES = {
  * @param {string} text
  * @returns {Uint8Array}
  */
-export function bytesOf(text) {
+export function bytesOfBase64(text) {
   const letters = atob(text);
   const bytes = new Uint8Array(letters.length);
   for (let at = 0; at < letters.length; at += 1) bytes[at] = letters.charCodeAt(at);
@@ -46,13 +46,13 @@ function interleaved(planes, size) {
  * @param {Uint8Array} [file] the bytes that `offset` counts in
  * @returns {Float32Array | Float64Array | Uint8Array | Uint16Array | Int32Array} with a property `shape`
  */
-export function decodeArray(packed, file) {
+function decodeArray(packed, file) {
   const Type = TYPES[packed.dtype];
   if (Type === undefined) throw new TypeError(`no array can hold ${packed.dtype}`);
   const length = packed.shape.reduce((product, size) => product * size, 1);
   const size = length * Type.BYTES_PER_ELEMENT;
   const planes = packed.base64 === undefined ? file.subarray(packed.offset, packed.offset + size) : null;
-  const bytes = planes === null ? bytesOf(packed.base64) : interleaved(planes, Type.BYTES_PER_ELEMENT);
+  const bytes = planes === null ? bytesOfBase64(packed.base64) : interleaved(planes, Type.BYTES_PER_ELEMENT);
   if (bytes.length !== size) {
     throw new RangeError(`${size} bytes are needed for the shape ${packed.shape}; there are ${bytes.length}`);
   }

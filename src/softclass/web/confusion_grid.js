@@ -1,8 +1,7 @@
 /** The confusion of classes as a grid that takes mouse and keyboard; its words are those of panel 6. */
 import { figure } from "softclass/figure";
-import { label, svg } from "softclass/plots";
+import { fitted, label, svg, widthOf } from "softclass/plots";
 import { topPairs } from "softclass/trust";
-import { fitted, widthOf } from "softclass/trust_bar";
 
 const LEAST_CELL = 24; // pixels: what a finger hits
 const WIDEST = 560;

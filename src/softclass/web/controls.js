@@ -19,7 +19,7 @@ function hinted(hint) {
 const LOG_STEPS = 400;
 
 /** A range input and a number box for one value; `read` and `write` know where it lives. */
-function pair({ label, min, max, step, scale = "linear", low = min, high = max, whole = false, said }, write) {
+function rangeAndBox({ label, min, max, step, scale = "linear", low = min, high = max, whole = false, said }, write) {
   const logarithmic = scale === "log";
   const id = name();
   const [from, to] = logarithmic ? [0, LOG_STEPS] : [min, max];
@@ -75,7 +75,7 @@ function pair({ label, min, max, step, scale = "linear", low = min, high = max, 
 export function slider(place, { key, label, hint, output, step = 1, ...rest }) {
   if (hidden(place, key)) return nothing();
   const { low, high, kind } = FIELDS[key];
-  const parts = pair({ label, step, low, high, whole: kind === "integer", ...rest }, (value) =>
+  const parts = rangeAndBox({ label, step, low, high, whole: kind === "integer", ...rest }, (value) =>
     place.store.set({ [key]: value }),
   );
   parts.box.addEventListener("blur", () => parts.settle(place.store.get(key)));
@@ -117,7 +117,7 @@ export function numbers(place, { key, label, hint, min, max, step = 0.1, names, 
   place.watch([key], (values) => {
     if (rows.length !== values.length) {
       rows = values.map((_, i) =>
-        pair({ label: names(i), min, max, step, low, high, whole: kind === "integer" }, write(i)),
+        rangeAndBox({ label: names(i), min, max, step, low, high, whole: kind === "integer" }, write(i)),
       );
       rows.forEach((row, i) => row.box.addEventListener("blur", () => row.settle(place.store.get(key)[i])));
       list.replaceChildren(

@@ -4,18 +4,18 @@
  */
 
 /** Sides of a fitted digit, the brightest pixel that is no ink (5 % of 255), and one of 15 steps of grey. */
-export const SIDE = 28;
+const SIDE = 28;
 const INK = 12;
 const LEVEL = 17;
 
-const rounded = (numerator, denominator) => Math.floor((2 * numerator + denominator) / (2 * denominator));
+const quotient = (numerator, denominator) => Math.floor((2 * numerator + denominator) / (2 * denominator));
 
 /**
  * A digit with light ink on black, 20 of 28 pixels large, its mass in the middle.
  *
  * The middle grey of the frame is the background; a light one is turned over. The rest is stretched so that the
  * strongest ink is 255, what lies outside of ink over 5 % is cut off, the longer side becomes 5/7 of `side` by averages
- * over areas, grey is rounded to 16 levels, and the centre of mass comes as near to the middle as it can while all ink
+ * over areas, grey is quotient to 16 levels, and the centre of mass comes as near to the middle as it can while all ink
  * stays inside.
  *
  * @param {ArrayLike<number>} grey height x width, whole numbers from 0 to 255
@@ -27,12 +27,12 @@ const rounded = (numerator, denominator) => Math.floor((2 * numerator + denomina
 export function fitDigit(grey, height, width, side = SIDE) {
   const found = new Uint8Array(side * side);
   const ink = inkOf(grey, height, width);
-  const box = boxOf(ink, height, width);
+  const box = inkBox(ink, height, width);
   if (box === null) return found;
   const longer = Math.max(box.height, box.width);
-  const wanted = rounded(5 * side, 7);
-  const down = Math.max(1, rounded(wanted * box.height, longer));
-  const across = Math.max(1, rounded(wanted * box.width, longer));
+  const wanted = quotient(5 * side, 7);
+  const down = Math.max(1, quotient(wanted * box.height, longer));
+  const across = Math.max(1, quotient(wanted * box.width, longer));
   const areas = areaSums(ink, width, box, down, across);
   const whole = LEVEL * box.height * box.width;
   const levels = areas.map((area) => Math.floor((2 * area + whole) / (2 * whole)));
@@ -75,7 +75,7 @@ function inkOf(grey, height, width) {
 }
 
 /** The smallest rectangle around all ink, null without ink. */
-function boxOf(ink, height, width) {
+function inkBox(ink, height, width) {
   let [top, left, bottom, right] = [height, width, -1, -1];
   for (let y = 0; y < height; y += 1) {
     for (let x = 0; x < width; x += 1) {
@@ -125,7 +125,7 @@ function placed(sums, mass, side) {
   sums.forEach((sum, at) => {
     moment += at * sum;
   });
-  const start = rounded((side - 1) * mass - 2 * moment, 2 * mass);
+  const start = quotient((side - 1) * mass - 2 * moment, 2 * mass);
   return Math.min(Math.max(start, 0), side - sums.length);
 }
 

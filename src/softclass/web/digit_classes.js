@@ -1,6 +1,6 @@
 /** What comes out: a bar for each class, and where in the image the score of a class comes from. */
 import { choice } from "softclass/controls";
-import { element, readings } from "softclass/elements";
+import { element, readingNodes } from "softclass/elements";
 import { canvasFigure, figure } from "softclass/figure";
 import { STYLES, bars, hatches, label, linear, svg } from "softclass/plots";
 import { hues, inked, reach, veil } from "softclass/raster";
@@ -225,7 +225,7 @@ export function evidence(place, model) {
         t("digit.evidence.odds.of", { T: number(T, 3) }),
       ]);
     }
-    list.replaceChildren(...readings(entries));
+    list.replaceChildren(...readingNodes(entries));
   }
 
   return {

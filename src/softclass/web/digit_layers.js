@@ -21,7 +21,7 @@ const sizeOf = (place, shape) =>
     : place.t("digit.numbers", { count: place.integer(shape[0]) });
 
 /** What a layer is called. */
-export function nameOf(place, layer) {
+function layerName(place, layer) {
   return place.t(
     layer.kind === "opaque"
       ? `digit.kind.opaque.${layer.label === "waves" ? "waves" : "preprocessing"}`
@@ -50,7 +50,7 @@ export function layerStrip(place, model) {
   };
   const tiles = model.layers.map((layer, i) => {
     const count = layer.parameters > 0 ? t("digit.parameters", { count: place.integer(layer.parameters) }) : "";
-    const made = tile(layer.output, nameOf(place, layer), count, { type: "button" }, "button");
+    const made = tile(layer.output, layerName(place, layer), count, { type: "button" }, "button");
     made.node.addEventListener("click", () => store.set({ layer: i, map: 0, at: [] }));
     return made;
   });
@@ -227,7 +227,7 @@ export function openedLayer(place, model) {
       if (wanted.every((part, i) => part === drawn[i])) return; // a temperature changes the softmax only
       drawn = wanted;
       const colours = hues();
-      heading.textContent = t("digit.opened", { name: nameOf(place, layer), size: sizeOf(place, output.shape) });
+      heading.textContent = t("digit.opened", { name: layerName(place, layer), size: sizeOf(place, output.shape) });
       about.textContent = t(`digit.about.${layer.kind}`);
       const isOne = height * width === 1;
       overview.height = isOne && count <= MOST_BARS ? LOW : OVERVIEW;

@@ -18,7 +18,7 @@ export function element(name, attributes = {}, ...children) {
 }
 
 /** Names and values with a line of detail, as a list of the page's readings. */
-export function readings(entries) {
+export function readingNodes(entries) {
   return entries.map(([name, value, detail]) =>
     element("div", {}, element("dt", {}, name), element("dd", {}, value, element("small", {}, detail))),
   );

@@ -1,6 +1,6 @@
 /** Rows of an evaluation as tiles: a picture each, or where there is none, names and values of a few columns. */
 import { element } from "softclass/elements";
-import { widthOf } from "softclass/trust_bar";
+import { widthOf } from "softclass/plots";
 
 const LONG_NAMES = 80; // pixels that two names have beside each other below a small picture
 const FEW = 4; // columns that a tile shows unasked

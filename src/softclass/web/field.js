@@ -13,7 +13,7 @@ function parts(colour) {
 const mixed = (from, to, share) => from.map((part, i) => part + share * (to[i] - part));
 
 /** An address of a picture of `width` x `height` pixels; `colourAt(place)` gives [r, g, b], or null for see-through. */
-function painted(width, height, colourAt) {
+function pictureOf(width, height, colourAt) {
   const canvas = document.createElement("canvas");
   canvas.width = width;
   canvas.height = height;
@@ -38,7 +38,7 @@ export function fieldImage({ side, classes, outputs }, nClasses, colours) {
   const paper = parts(colours.paper);
   const inks = colours.classes.map(parts);
   const even = 1 / nClasses; // no largest probability is below this; a largest sigmoid output may be
-  return painted(side, side, (place) => {
+  return pictureOf(side, side, (place) => {
     const sure = Math.max(0, (outputs[place] - even) / (1 - even));
     return mixed(paper, inks[classes[place] % inks.length], FAINTEST + (STRONGEST - FAINTEST) * sure);
   });
@@ -63,7 +63,7 @@ export function unitsImage(units, { activation, side, columns, colours }) {
     if (activation === "relu") return largest[unit] > 0 ? value / largest[unit] : 0;
     return activation === "sigmoid" ? 2 * value - 1 : value;
   };
-  const href = painted(width, height, (place) => {
+  const href = pictureOf(width, height, (place) => {
     const [x, y] = [place % width, Math.floor(place / width)];
     const unit = Math.floor(y / pitch) * columns + Math.floor(x / pitch);
     if (x % pitch === side || y % pitch === side || unit >= units.length) return null;

@@ -24,7 +24,7 @@ const LOOKS = [
 const NARROWEST = 280; // pixels: below this a picture is scaled down
 
 /** A table as RFC 4180 text: numbers in full, CRLF. */
-export function csvText(columns, rows) {
+function csvText(columns, rows) {
   const cell = (value) => {
     const written = typeof value === "number" && Object.is(value, -0) ? "0" : String(value);
     return /[",\r\n]/.test(written) ? `"${written.replaceAll('"', '""')}"` : written;

@@ -41,7 +41,6 @@ export const sub = (base, index) => node("msub", one(base), one(index));
 export const sup = (base, exponent) => node("msup", one(base), one(exponent));
 export const subsup = (base, index, exponent) => node("msubsup", one(base), one(index), one(exponent));
 export const sqrt = (...parts) => node("msqrt", row(...parts));
-export const hat = (base) => node("mover", one(base), node("mo", "^"));
 
 /** A sum over `below`, with an upper limit where one is given. */
 export function sum(below, above) {

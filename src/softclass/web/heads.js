@@ -19,7 +19,7 @@ export const HEADS = ["softmax_ce", "softmax_se", "sigmoid_ce", "sigmoid_se"];
  * @returns {number}
  */
 export function headLoss(head, logits, target, gradient) {
-  return LOSSES[head](logits, target, gradient);
+  return LOSS_OF[head](logits, target, gradient);
 }
 
 /**
@@ -48,7 +48,7 @@ export function argmax(values) {
   return best;
 }
 
-const LOSSES = {
+const LOSS_OF = {
   softmax_ce: softmaxCrossEntropy,
   softmax_se: softmaxSquaredError,
   sigmoid_ce: sigmoidCrossEntropy,

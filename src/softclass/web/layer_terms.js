@@ -4,9 +4,7 @@
  * Layouts are those of network.js. A `run` is `{layers, arrays, input, outputs}`: the layers of the model, its weights
  * (null where they are not known), and `{shape, data}` of the input and of every layer's output.
  */
-
-const pair = (value) => (typeof value === "number" ? [value, value] : value);
-const four = (value) => (typeof value === "number" ? [value, value, value, value] : value);
+import { four, pair } from "softclass/network";
 
 /** What goes into layer number `index`. */
 export const sourceOf = (run, index) => (index === 0 ? run.input : run.outputs[index - 1]);
@@ -50,10 +48,10 @@ export function termsOf(run, index, map, [row, column]) {
   const source = sourceOf(run, index);
   const known = { kind: layer.kind, value };
   if (layer.kind === "conv" && run.arrays)
-    return { ...known, ...convolution(layer, run.arrays, source, map, row, column) };
+    return { ...known, ...convolutionTerms(layer, run.arrays, source, map, row, column) };
   if (layer.kind === "maxpool" || layer.kind === "avgpool")
     return { ...known, patch: pooled(layer, source, map, row, column) };
-  if (layer.kind === "dense" && run.arrays) return { ...known, ...dense(layer, run.arrays, source, map) };
+  if (layer.kind === "dense" && run.arrays) return { ...known, ...denseTerms(layer, run.arrays, source, map) };
   if (layer.kind === "flatten") return { ...known, from: unflattened(source, map) };
   if (["relu", "tanh", "sigmoid", "selu"].includes(layer.kind)) {
     return { ...known, input: source.data[(map * height + row) * width + column] };
@@ -66,7 +64,7 @@ function unflattened(source, at) {
   return [Math.floor(at / (height * width)), Math.floor(at / width) % height, at % width];
 }
 
-function convolution(layer, arrays, source, map, row, column) {
+function convolutionTerms(layer, arrays, source, map, row, column) {
   const { count, height, width } = mapsOf(source);
   const [tall, wide] = pair(layer.kernel);
   const [strideY, strideX] = pair(layer.stride);
@@ -102,7 +100,7 @@ function pooled(layer, source, map, row, column) {
   );
 }
 
-function dense(layer, arrays, source, unit) {
+function denseTerms(layer, arrays, source, unit) {
   const weight = arrays[layer.weight];
   const n = source.data.length;
   const terms = Array.from({ length: n }, (_, at) => {

@@ -60,7 +60,7 @@ export function triangles(place) {
   const fields = new Map();
   const remembered = (look, geometry) => {
     const name = JSON.stringify(geometry);
-    if (fields.get(look)?.name !== name) fields.set(look, { name, field: fieldOf(geometry) });
+    if (fields.get(look)?.name !== name) fields.set(look, { name, field: triangleOf(geometry) });
     return fields.get(look).field;
   };
   const show = (now) => {
@@ -103,7 +103,7 @@ export function triangles(place) {
 }
 
 /** A triangle with its arrows: these depend on the target alone, so they are made once for many moves of a score. */
-function fieldOf({ left, top, side, wanted, look }) {
+function triangleOf({ left, top, side, wanted, look }) {
   const { element: frame, at } = ternary({ left, top, side, names: ["A", "B", "C"] });
   const unit = STRETCH / CELLS / largestFlow(wanted);
   const arrows = grid().map((point) => {

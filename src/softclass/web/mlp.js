@@ -50,7 +50,7 @@ export function createMlp(sizes, activation) {
  * @param {number[]} sizes
  * @returns {number}
  */
-export function countParameters(sizes) {
+function countParameters(sizes) {
   let count = 0;
   for (let l = 1; l < sizes.length; l += 1) count += (sizes[l - 1] + 1) * sizes[l];
   return count;

@@ -132,8 +132,10 @@ function lastBeforeSoftmax(layers) {
 }
 
 const size = (shape) => shape.reduce((product, side) => product * side, 1);
-const pair = (value) => (typeof value === "number" ? [value, value] : value);
-const four = (value) => (typeof value === "number" ? [value, value, value, value] : value);
+/** Two sides of something that may be given as one number, e.g. a stride. */
+export const pair = (value) => (typeof value === "number" ? [value, value] : value);
+/** Four sides of something that may be given as one number: top, left, bottom, right. */
+export const four = (value) => (typeof value === "number" ? [value, value, value, value] : value);
 
 function arrayOf(layer, part, arrays, shape) {
   const found = arrays[layer[part]];
@@ -144,19 +146,19 @@ function arrayOf(layer, part, arrays, shape) {
   return found;
 }
 
-function mapsOf(layer, shape) {
+function mapShape(layer, shape) {
   if (shape.length !== 3) throw new Error(`layer ${layer.name}: ${layer.kind} needs maps, [C, H, W]`);
   return shape;
 }
 
 const STEPS = {
   conv: convolution,
-  maxpool: (layer, _arrays, shape) => pooling(layer, shape, largest),
-  avgpool: (layer, _arrays, shape) => pooling(layer, shape, average),
+  maxpool: (layer, _arrays, shape) => pooling(layer, shape, windowMaximum),
+  avgpool: (layer, _arrays, shape) => pooling(layer, shape, windowMean),
   globalavgpool: (layer, _arrays, shape) => {
-    const [channels, height, width] = mapsOf(layer, shape);
+    const [channels, height, width] = mapShape(layer, shape);
     const whole = { ...layer, size: [height, width], stride: 1 };
-    return { ...pooling(whole, shape, average), shape: [channels, 1, 1] };
+    return { ...pooling(whole, shape, windowMean), shape: [channels, 1, 1] };
   },
   relu: pointwise,
   tanh: pointwise,
@@ -191,7 +193,7 @@ function dense(layer, arrays, shape) {
 }
 
 function convolution(layer, arrays, shape) {
-  const [nIn, height, width] = mapsOf(layer, shape);
+  const [nIn, height, width] = mapShape(layer, shape);
   const [kernelHeight, kernelWidth] = pair(layer.kernel);
   const [strideY, strideX] = pair(layer.stride);
   const [top, left, bottom, right] = four(layer.pad);
@@ -241,7 +243,7 @@ function padded(data, channels, height, width, top, left, paddedHeight, paddedWi
 }
 
 function pooling(layer, shape, summary) {
-  const [channels, height, width] = mapsOf(layer, shape);
+  const [channels, height, width] = mapShape(layer, shape);
   const [sizeY, sizeX] = pair(layer.size);
   const [strideY, strideX] = pair(layer.stride);
   const outHeight = Math.floor((height - sizeY) / strideY) + 1;
@@ -262,7 +264,7 @@ function pooling(layer, shape, summary) {
   return { shape: [channels, outHeight, outWidth], apply };
 }
 
-function largest(data, from, sizeY, sizeX, width) {
+function windowMaximum(data, from, sizeY, sizeX, width) {
   let best = -Infinity;
   for (let y = 0; y < sizeY; y++) {
     for (let x = 0; x < sizeX; x++) best = Math.max(best, data[from + y * width + x]);
@@ -270,7 +272,7 @@ function largest(data, from, sizeY, sizeX, width) {
   return best;
 }
 
-function average(data, from, sizeY, sizeX, width) {
+function windowMean(data, from, sizeY, sizeX, width) {
   let sum = 0;
   for (let y = 0; y < sizeY; y++) {
     for (let x = 0; x < sizeX; x++) sum += data[from + y * width + x];

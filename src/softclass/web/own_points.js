@@ -1,6 +1,7 @@
 /** The points of panel 4: drawn, shipped, out of the user's own table, and those put in by hand. */
 import { fileBox } from "softclass/controls";
 import { CsvError, columnsMeantAsNumbers, isMissing, numberColumns, numbersOf } from "softclass/csv";
+import { element } from "softclass/elements";
 import { ARTICLE, DRAWN, drawnSet, emptySet, tableSet, withAdded } from "softclass/points";
 import { generator } from "softclass/random";
 import { SourceError } from "softclass/source_error";
@@ -41,12 +42,12 @@ async function rawSet({ t, source }, data, n, seed) {
     const axes = [1, 2].map((i) => t("plane.feature", { i }));
     return tableSet("article", { ...ARTICLE, axes }, seed);
   }
-  if (data === "iris") return tableSet("iris", rowsOf(await source.iris()), seed);
+  if (data === "iris") return tableSet("iris", pointsOf(await source.iris()), seed);
   return own.rows === null ? emptySet() : tableSet("own", own.rows, seed);
 }
 
 /** Rows for `tableSet` from two columns of numbers and class numbers, at most MOST_ROWS of them. */
-function rowsOf({ names, points, targets, classes, missing = 0 }) {
+function pointsOf({ names, points, targets, classes, missing = 0 }) {
   const total = targets.length;
   const rows = Array.from({ length: total }, (_, row) => row);
   const kept = total <= MOST_ROWS ? rows : generator(SAMPLE_SEED).permutation(total).slice(0, MOST_ROWS);
@@ -102,13 +103,6 @@ function checked(answer) {
   return answer;
 }
 
-function element(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
-  for (const [at, value] of Object.entries(attributes)) node.setAttribute(at, value);
-  node.append(...children);
-  return node;
-}
-
 /**
  * Take a table: its first two columns of numbers, and as class the last column of anything else that holds as many
  * classes as can be shown, or the last.
@@ -128,7 +122,7 @@ function open(name, table) {
   const [x, y] = columns.filter((column) => column !== label);
   if (y === undefined) throw new SourceError("plane.own.few_numbers", { name, n: columns.length - 1 });
   const chosen = { x, y, label };
-  const rows = rowsOf(checked(columnsOf(table, chosen)));
+  const rows = pointsOf(checked(columnsOf(table, chosen)));
   Object.assign(own, { name, table, columns, labels: table.names, chosen, rows });
 }
 
@@ -166,7 +160,7 @@ export function ownControls(place, changed) {
     attempt(async (isLatest) => {
       const chosen = { ...own.chosen, [part]: event.target.value };
       const answer = own.table === null ? await servedColumns(source, chosen) : columnsOf(own.table, chosen);
-      if (isLatest()) Object.assign(own, { chosen, rows: rowsOf(checked(answer)) });
+      if (isLatest()) Object.assign(own, { chosen, rows: pointsOf(checked(answer)) });
     });
   const list = (part, columns) => {
     const select = element("select", {}, ...columns.map((name) => element("option", { value: name }, name)));
@@ -202,7 +196,7 @@ export function ownControls(place, changed) {
     const { number_columns: columns = [], name } = await source.model();
     if (columns.length < 2) return;
     const [x, y] = columns;
-    const rows = rowsOf(checked(await servedColumns(source, { x, y })));
+    const rows = pointsOf(checked(await servedColumns(source, { x, y })));
     if (own.rows === null) Object.assign(own, { name, columns, chosen: { x, y }, rows });
   }
   show();

@@ -1,6 +1,6 @@
 /** Panel 2: what a mistake costs and how it pushes each score; two losses, five ways to write one of them. */
 import { button, choice, numbers, slider } from "softclass/controls";
-import { element } from "softclass/elements";
+import { element, readingNodes } from "softclass/elements";
 import { figure } from "softclass/figure";
 import { CE, SE, brief, length, triangles } from "softclass/loss_flow";
 import { frac, math, row, sub, sum, sup } from "softclass/formulas";
@@ -37,14 +37,14 @@ function compute(z, T, t, smooth) {
 
 /** Build the panel into place.main. */
 export function view(place) {
-  const readings = element("dl", { class: "readings" });
+  const list = element("dl", { class: "readings" });
   const parts = [pushes(place), triangles(place), ways(place)];
-  place.main.append(inputs(place), readings, ...parts.map((part) => part.element));
+  place.main.append(inputs(place), list, ...parts.map((part) => part.element));
   explain(place);
   let first = true;
   place.watch(["z", "T", "t", "smooth", "dtype"], (z, T, t, smooth, dtype) => {
     const now = compute(z, T, t, smooth);
-    read(place, readings, now);
+    read(place, list, now);
     for (const part of parts) part.show(now, dtype);
     if (!first) place.say(said(place, now));
     first = false;
@@ -95,10 +95,7 @@ function read(place, list, { ce, se, p, target, rival }) {
     [t("loss.push", { loss: t("loss.short.ce") }), brief(place, strong), t("loss.push.of")],
     [t("loss.push", { loss: t("loss.short.se") }), brief(place, weak), weaker(place, strong, weak)],
   ];
-  const made = entries.map(([name, value, detail]) =>
-    element("div", {}, element("dt", {}, name), element("dd", {}, value, element("small", {}, detail))),
-  );
-  list.replaceChildren(...made);
+  list.replaceChildren(...readingNodes(entries));
   const [truth, other] = [letter(target), letter(rival)];
   place.side.notice(
     t("loss.notice.ce", { truth, p: place.percent(p[target]), push: brief(place, ce.gradient[target]) }),

@@ -5,11 +5,11 @@ import { element } from "softclass/elements";
 import { gallery } from "softclass/examples";
 import { figure } from "softclass/figure";
 import { frac, math, sub, text } from "softclass/formulas";
-import { bars, label, linear, svg } from "softclass/plots";
+import { bars, fitted, label, linear, svg, widthOf } from "softclass/plots";
 import { register } from "softclass/text";
 import { words } from "softclass/text_mistakes";
 import { confusion, logLoss, perClass, topPairs } from "softclass/trust";
-import { fitted, nameOf, openTrust, remembered, showReadings, widthOf } from "softclass/trust_bar";
+import { CLASS_BARS, className, openTrust, remembered, showReadings } from "softclass/trust_bar";
 
 register(words);
 export const key = "mistakes";
@@ -18,7 +18,6 @@ export const fields = ["set", "calib", "T", "class", "norm", "cell"];
 const SHOWN = 30; // examples of a cell
 const WORST = 20;
 const PAIRS = 8;
-const CLASS_BARS = 20;
 
 /** Build the panel into place.main. */
 export function view(place) {
@@ -44,7 +43,7 @@ export function view(place) {
 
   // What T does not change is drawn again only when something else changes.
   const drawCounts = remembered((evaluation, test, counts, k, norm, cell) => {
-    const name = (at) => nameOf(place, evaluation, at);
+    const name = (at) => className(place, evaluation, at);
     const best = topPairs(counts, 1)[0];
     parts.grid.show(counts, name, test, norm, cell);
     parts.help.textContent = [t("mistakes.grid.help"), parts.grid.said].filter(Boolean).join(" ");
@@ -55,7 +54,7 @@ export function view(place) {
 
   function draw({ evaluation, test, found, plain, T, k }) {
     const counts = counted(test, plain.predicted);
-    const name = (at) => nameOf(place, evaluation, at);
+    const name = (at) => className(place, evaluation, at);
     const hits = counts.hits.reduce((sum, n) => sum + n, 0);
     showReadings(parts.readings, readings(place, { test, found, counts, hits, T }));
     drawCounts(evaluation, test, counts, k, store.get("norm"), store.get("cell"));

@@ -1,10 +1,12 @@
 /** Panel 4: softmax regression or a small network learns points of the plane, epoch by epoch. */
 import { button, runButtons } from "softclass/controls";
+import { element, readingNodes } from "softclass/elements";
 import { cleaned, setOf } from "softclass/own_points";
 import { ARRIVED, LAST_EPOCH, fieldOf, meanMargin, started, train, unitFields } from "softclass/plane";
 import { comparison, ownPlace, pointControls, topControls, trainingControls } from "softclass/plane_controls";
 import { curvePicture, fieldPicture, headPicture, unitPicture } from "softclass/plane_pictures";
 import { explain } from "softclass/plane_side";
+import { REDRAW, WORK } from "softclass/run";
 import { finished, inSlices } from "softclass/slices";
 import { register } from "softclass/text";
 import { words } from "softclass/text_plane";
@@ -15,19 +17,10 @@ export const fields = ["data", "n", "seed", "points", "hidden", "act", "head", "
 
 const COARSE = 50; // cells a side of the field while the network moves
 const FINE = 100; // and at rest
-const SLICE = 8; // milliseconds of work in a frame on the way to an epoch
-const REDRAW = 100; // milliseconds between two pictures on the way to an epoch
 const READY = 1500; // milliseconds after which the panel counts as opened, even if its epoch is not reached
 
 /** Epochs a second that people can follow: nine at first, faster and faster later. */
 const pace = (epochs) => (epochs + 10) / 1.2;
-
-function element(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
-  for (const [at, value] of Object.entries(attributes)) node.setAttribute(at, value);
-  node.append(...children);
-  return node;
-}
 
 /** Everything that decides a run, from the store. */
 const settingsOf = (store) => ({
@@ -51,7 +44,7 @@ export async function view(place) {
     units: unitPicture(place),
     heads: headPicture(place),
   };
-  const readings = element("dl", { class: "readings five" });
+  const figures = element("dl", { class: "readings five" });
   const status = element("div", { class: "status" }); // spoken by place.say, which keeps to one sentence a second
   const ties = element("ul", { class: "hint ties" });
   const now = { set: null, settings: null, moments: [], moment: null, arrived: null, ended: null, margin: 0 };
@@ -167,11 +160,7 @@ export async function view(place) {
       [t("plane.arrived"), arrived, t("plane.arrived.of")],
       [t("plane.margin"), place.number(now.margin, 2), t("plane.margin.of")],
     ];
-    readings.replaceChildren(
-      ...entries.map(([name, value, detail]) =>
-        element("div", {}, element("dt", {}, name), element("dd", {}, value, element("small", {}, detail))),
-      ),
-    );
+    figures.replaceChildren(...readingNodes(entries));
   }
 
   /** What is under way, below the buttons. */
@@ -202,7 +191,7 @@ export async function view(place) {
         const begin = performance.now();
         run.step(Math.min(count, step - now.moment.epoch));
         const spent = performance.now() - begin;
-        count = spent < SLICE / 2 ? 2 * count : Math.max(1, Math.floor((count * SLICE) / Math.max(spent, SLICE)));
+        count = spent < WORK / 2 ? 2 * count : Math.max(1, Math.floor((count * WORK) / Math.max(spent, WORK)));
         if (now.moment.epoch >= step || run.finished) {
           arrive();
           return;
@@ -258,7 +247,7 @@ export async function view(place) {
     const isEmpty = set.training.targets.length === 0;
     const settings = settingsOf(store);
     Object.assign(now, { set, settings, moment: null, margin: isEmpty ? 0 : meanMargin(set, started(set, settings)) });
-    const results = [readings, ties, ...["loss", "accuracy", "units"].map((name) => pictures[name].element)];
+    const results = [figures, ties, ...["loss", "accuracy", "units"].map((name) => pictures[name].element)];
     for (const part of results) part.hidden = isEmpty;
     pictures.field.open(set);
     pictures.field.tell({ summary: t("plane.field.empty"), columns: [t("plane.field.class")], rows: [] });
@@ -286,7 +275,7 @@ export async function view(place) {
     pictures.field.element,
     element("p", { class: "hint apart" }, t("plane.field.hint")),
     ties,
-    readings,
+    figures,
     element("div", { class: "figures" }, pictures.loss.element, pictures.accuracy.element),
     compared.element,
     pictures.units.element,

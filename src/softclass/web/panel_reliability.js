@@ -17,7 +17,7 @@ import {
   nullBand,
   ofClass,
 } from "softclass/trust";
-import { nameOf, openTrust, remembered, showReadings } from "softclass/trust_bar";
+import { className, openTrust, remembered, showReadings } from "softclass/trust_bar";
 
 register(words);
 export const key = "reliability";
@@ -82,7 +82,7 @@ export async function view(place) {
     parts.lacking.hidden = facts.calibration.n > 0;
     const definition = t(`reliability.ece.${facts.k < 0 ? "top" : "class"}.${how.by}`, {
       bins: how.number,
-      name: facts.k < 0 ? "" : nameOf(place, facts.evaluation, facts.k),
+      name: facts.k < 0 ? "" : className(place, facts.evaluation, facts.k),
     });
     const write = (band) =>
       showReadings(parts.readings, readings(place, { facts, now, before, best, band, definition }));

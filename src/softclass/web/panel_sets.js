@@ -4,22 +4,21 @@ import { element } from "softclass/elements";
 import { gallery } from "softclass/examples";
 import { figure } from "softclass/figure";
 import { frac, math, row, sub } from "softclass/formulas";
-import { bars, label, line, linear, svg, symbol } from "softclass/plots";
+import { bars, fitted, label, line, linear, svg, symbol, widthOf } from "softclass/plots";
 import { coverageBand, members, ownScores, quantile, rank, setScores, sets } from "softclass/prediction_sets";
 import { showSizes } from "softclass/set_sizes";
 import { register } from "softclass/text";
 import { words } from "softclass/text_sets";
 import { atTemperature } from "softclass/trust";
-import { fitted, nameOf, openTrust, remembered, showReadings, widthOf } from "softclass/trust_bar";
+import { CLASS_BARS, className, openTrust, remembered, showReadings } from "softclass/trust_bar";
 
 register(words);
 export const key = "sets";
 export const fields = ["set", "calib", "T", "class", "alpha", "score", "lambda", "kreg"];
 
-const KINDS = ["large", "missed", "empty"];
+const SHOWN_KINDS = ["large", "missed", "empty"];
 const EXAMPLES = 6; // of each kind
 const NAMES = 5; // classes of a set that are named
-const CLASS_BARS = 20;
 
 /** Build the panel into place.main. */
 export function view(place) {
@@ -32,7 +31,7 @@ export function view(place) {
     setScores(rows, found.p, T, method, { penalty, free }),
   );
   const sorted = remembered((rows, scores) => ownScores(rows, scores));
-  const galleries = Object.fromEntries(KINDS.map((kind) => [kind, gallery(place)]));
+  const galleries = Object.fromEntries(SHOWN_KINDS.map((kind) => [kind, gallery(place)]));
   const told = remembered((n) => explain(place, n));
   told(0);
 
@@ -74,7 +73,7 @@ export function view(place) {
     sayEmpty(place, parts, made);
     showBand(place, parts.band, made);
     showSizes(place, parts.histogram, made);
-    showClasses(place, parts.classes, made);
+    showCoverage(place, parts.classes, made);
     showExamples(place, parts.examples, made, galleries);
     told(test.n);
   }
@@ -206,9 +205,9 @@ function showBand(place, made, { made: found, alpha, n }) {
   });
 }
 
-function showClasses(place, made, { made: found, evaluation, k, alpha }) {
+function showCoverage(place, made, { made: found, evaluation, k, alpha }) {
   const { t, percent, integer, number } = place;
-  const name = (at) => nameOf(place, evaluation, at);
+  const name = (at) => className(place, evaluation, at);
   const all = found.byClass.map(({ n, covered, size }, at) => ({
     at,
     n,
@@ -263,7 +262,7 @@ function showClasses(place, made, { made: found, evaluation, k, alpha }) {
 function showExamples(place, room, facts, galleries) {
   const { t } = place;
   const { test, found, made, scores, limit, evaluation, k } = facts;
-  const name = (at) => nameOf(place, evaluation, at);
+  const name = (at) => className(place, evaluation, at);
   const rows = Array.from({ length: test.n }, (_, i) => i).filter((i) => k < 0 || test.targets[i] === k);
   const byLoss = (a, b) => found.loss[b] - found.loss[a] || a - b;
   const kinds = {

@@ -3,7 +3,8 @@ import { checks, choice, runButtons, slider } from "softclass/controls";
 import { element } from "softclass/elements";
 import { createRun } from "softclass/run";
 import { LOOK, countOf, lossFigure, networkFigure, pushFigure } from "softclass/slow_figures";
-import { LOSSES, createRuns, shownLosses } from "softclass/slow_runs";
+import { HEAD_OF } from "softclass/slow_learning";
+import { LOSSES_OF, createRuns, shownLosses } from "softclass/slow_runs";
 import { explain } from "softclass/slow_words";
 import { svg, symbol } from "softclass/plots";
 import { register } from "softclass/text";
@@ -15,7 +16,6 @@ export const fields = ["run", "m", "K", "eta", "loss", "rate", "s", "seed", "ste
 
 const GIVEN = ["run", "m", "K", "eta", "loss", "rate", "s", "seed"];
 const RUNS = ["neuron", "logits", "plane", "network"];
-const HEADS = { ce: "softmax_ce", se: "softmax_se", sigmoid_ce: "sigmoid_ce", sigmoid_se: "sigmoid_se" };
 const SCALES = [1, 10, 30]; // of the networks that were run
 const AT_ONCE = 3; // milliseconds of measuring before the first picture
 const GROWTH = 1.04; // a playing run goes on by one step, or by this factor, a frame
@@ -94,7 +94,7 @@ function inputs(place) {
     const chosen = shownLosses(run, store.get("loss"));
     if (!store.get("loss").some((loss) => chosen.includes(loss))) store.set({ loss: chosen });
     losses.replaceChildren(
-      checks(place, { key: "loss", label: t("slow.losses"), options: options(LOSSES[run], "loss") }),
+      checks(place, { key: "loss", label: t("slow.losses"), options: options(LOSSES_OF[run], "loss") }),
     );
   });
   const run = choice(place, { key: "run", label: t("slow.run"), options: options(RUNS, "run") });
@@ -281,7 +281,7 @@ function precomputed({ place, player, readings, position, room }) {
       if (mine !== turn) return;
       const scales = [...new Set(curves.runs.map((run) => run.start_scale))];
       const near = nearestOf(scales, s);
-      const of = (name) => curves.runs.find((run) => run.start_scale === near && run.head === HEADS[name]);
+      const of = (name) => curves.runs.find((run) => run.start_scale === near && run.head === HEAD_OF[name]);
       shown = shownLosses("network", loss).map((name) => ({ loss: name, ...of(name) }));
       const facts = { scale: near, eta: curves.learning_rate, seeds: curves.seeds.length };
       note.textContent = t(near === s ? "slow.network.of" : "slow.network.near", facts);

@@ -1,6 +1,6 @@
 /** Panel 1: from scores to probabilities; the Jacobian, the triangle, and what short number types make of it. */
 import { button, choice, numbers, slider } from "softclass/controls";
-import { element, readings } from "softclass/elements";
+import { element, readingNodes } from "softclass/elements";
 import { figure } from "softclass/figure";
 import { frac, math, row, sub, sum, sup } from "softclass/formulas";
 import { bars, label, linear } from "softclass/plots";
@@ -101,7 +101,7 @@ function read(place, list, { z, T, p, order }) {
     [t("softmax.entropy"), number(entropy(p), 4, true), t("softmax.entropy.of", { K, most: number(Math.log(K), 4) })],
     [t("softmax.sum"), number(total, 12), t("softmax.sum.of", { K })],
   ];
-  list.replaceChildren(...readings(entries));
+  list.replaceChildren(...readingNodes(entries));
   place.side.notice(
     t("softmax.notice.sum"),
     t("softmax.notice.odds", { first, second, odds: exponential(exponent) }),

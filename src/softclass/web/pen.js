@@ -1,10 +1,11 @@
 /** Strokes of a pen: as pixels, and as a short text for the address. Nothing here knows a page. */
+import { base64Of, bytesOfBase64 } from "softclass/arrays";
 
 /** Sides of the pad and width of its pen, in pixels of the drawing. */
 export const PAD = 280;
 export const BRUSH = 20;
 /** Characters of an address that a drawing may take. */
-export const LONGEST = 8192;
+const LONGEST = 8192;
 const MOST_BYTES = 65_536;
 
 /**
@@ -58,12 +59,9 @@ export function painted(strokes, brush = BRUSH) {
 export async function textOf(strokes) {
   if (strokes.length === 0) return "";
   for (let apart = 1; ; apart *= 2) {
-    const bytes = bytesOf(strokes.map((stroke) => thinned(stroke, apart)));
+    const bytes = bytesOfStrokes(strokes.map((stroke) => thinned(stroke, apart)));
     const packed = await through(bytes, new CompressionStream("deflate-raw"), Infinity);
-    const text = btoa(String.fromCharCode(...packed))
-      .replaceAll("+", "-")
-      .replaceAll("/", "_")
-      .replace(/=+$/, "");
+    const text = base64Of(packed).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
     if (text.length <= LONGEST) return text;
     if (apart > PAD) return textOf(strokes.slice(0, strokes.length >> 1)); // thousands of dots
   }
@@ -77,8 +75,7 @@ export async function textOf(strokes) {
  */
 export async function strokesOf(text) {
   try {
-    const letters = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
-    const packed = Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
+    const packed = bytesOfBase64(text.replaceAll("-", "+").replaceAll("_", "/"));
     return read(await through(packed, new DecompressionStream("deflate-raw"), MOST_BYTES));
   } catch {
     return null;
@@ -98,7 +95,7 @@ function thinned(stroke, apart) {
 }
 
 /** For each stroke the number of its points and the steps between them, seven bits a byte. */
-function bytesOf(strokes) {
+function bytesOfStrokes(strokes) {
   const bytes = [];
   const put = (number) => {
     let rest = number;

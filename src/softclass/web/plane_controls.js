@@ -1,5 +1,6 @@
 /** The controls of panel 4: data, model, training, points by hand, the comparison of losses. */
 import { button, choice, numbers, slider } from "softclass/controls";
+import { element } from "softclass/elements";
 import { HEADS } from "softclass/heads";
 import { ACTIVATIONS } from "softclass/mlp";
 import { BATCH, OPTIMIZERS } from "softclass/optimizers";
@@ -13,13 +14,6 @@ import { letter } from "softclass/text";
 const NEW_UNITS = 8; // units of a hidden layer that is added
 const MOST_ADDED = FIELDS.points.most / 3;
 let made = 0; // inputs with a name
-
-function element(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
-  for (const [at, value] of Object.entries(attributes)) node.setAttribute(at, value);
-  node.append(...children);
-  return node;
-}
 
 const isHidden = (place, key) => place.store.get("hide").includes(key);
 const optionsOf = (place, name, values) => values.map((value) => ({ value, label: place.t(`plane.${name}.${value}`) }));

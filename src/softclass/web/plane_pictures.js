@@ -12,10 +12,10 @@ const ROWS_OF_A_TABLE = 200;
 const WIDE = { "image-rendering": "auto", preserveAspectRatio: "none" };
 
 /** A name that fits beside a mark. */
-const brief = (name) => (name.length > 14 ? `${name.slice(0, 13)}…` : name);
+const shortName = (name) => (name.length > 14 ? `${name.slice(0, 13)}…` : name);
 
 /** Axis ticks as short numbers. */
-const tick = (place) => (value) => place.number(value, 4);
+const shortTick = (place) => (value) => place.number(value, 4);
 
 /**
  * The regions: field, points, names, tie lines.
@@ -66,7 +66,7 @@ export function fieldPicture(place) {
       if (found === null) continue;
       const [right, low] = at(...found);
       const down = targets.length > 30 ? 7 : -12; // few points are not covered by the name
-      points.append(label(brief(set.classes[k]), right, low + down, { anchor: "middle", style: "halo name" }));
+      points.append(label(shortName(set.classes[k]), right, low + down, { anchor: "middle", style: "halo name" }));
     }
   }
   let drawnAt = "";
@@ -78,7 +78,7 @@ export function fieldPicture(place) {
       resized?.();
     }
     const frame = axes({
-      ...scales, width: wide, height, xLabel: set.axes[0], yLabel: "", xTicks: 6, yTicks: 6, format: tick(place),
+      ...scales, width: wide, height, xLabel: set.axes[0], yLabel: "", xTicks: 6, yTicks: 6, format: shortTick(place),
     }); // prettier-ignore
     const turned = { anchor: "middle", style: "muted", rotate: -90 };
     const upright = set.axes[1] === "" ? [] : [label(set.axes[1], 14, height / 2, turned)];
@@ -177,7 +177,7 @@ function namePlaces({ training: { features, targets }, classes }, box) {
 }
 
 /** Every so many of the moments, the last one always among them. */
-function thinned(moments, most) {
+function everyFew(moments, most) {
   const step = Math.max(1, Math.ceil(moments.length / most));
   const kept = moments.filter((_, i) => i % step === 0);
   const last = moments[moments.length - 1];
@@ -198,7 +198,7 @@ export function curvePicture(place, which) {
   const write = which === "loss" ? (value) => number(value, 4) : place.percent;
   const show = (moments, arrived) => {
     const [first, last] = [moments[0], moments[moments.length - 1]];
-    const seen = thinned(moments, POINTS_OF_A_CURVE);
+    const seen = everyFew(moments, POINTS_OF_A_CURVE);
     const isHeld = last[held] !== null;
     const series = isHeld ? [which, held] : [which];
     const values = seen.flatMap((moment) => series.map((name) => moment[name])).filter(Number.isFinite);
@@ -210,7 +210,7 @@ export function curvePicture(place, which) {
     chart.show({
       summary: isHeld ? t("plane.curve.held", { summary, held: write(last[held]) }) : summary,
       columns: [t("plane.epoch"), ...series.map((_, i) => `${title}, ${names[i]}`)],
-      rows: thinned(moments, ROWS_OF_A_TABLE).map((moment) => [moment.epoch, ...series.map((name) => moment[name])]),
+      rows: everyFew(moments, ROWS_OF_A_TABLE).map((moment) => [moment.epoch, ...series.map((name) => moment[name])]),
       marks(width, height) {
         const range = [height - 40, 34];
         const x = linear([0, Math.max(10, last.epoch)], [52, width - 12]);

@@ -339,3 +339,15 @@ export function ternary({ left, top, side, names = ["A", "B", "C"] }) {
   );
   return { element, at, read };
 }
+
+/** About how wide a name is in a picture, `letter` pixels for each of its letters; Chinese characters are wider. */
+export const widthOf = (name, letter = 8) =>
+  [...name].reduce((sum, one) => sum + (one > "\u2e80" ? 13.5 : letter), 0);
+
+/** A name that fits into so many pixels. */
+export function fitted(name, most) {
+  if (widthOf(name) <= most) return name;
+  const letters = [...name];
+  while (letters.length > 1 && widthOf(letters.join("")) > most - 12) letters.pop();
+  return `${letters.join("")}…`;
+}

@@ -8,6 +8,7 @@
  * were not put in by hand; absent, all.
  */
 import { generator } from "softclass/random";
+import { letter } from "softclass/text";
 
 /** Sets that are drawn. */
 export const DRAWN = ["blobs3", "blobs4", "blobs5", "moons", "rings", "spiral"];
@@ -158,8 +159,6 @@ export function boxOf(set) {
   });
   return { x: box[0], y: box[1] };
 }
-
-const letter = (k) => String.fromCharCode(65 + k);
 
 function unitsOf(training, nClasses) {
   const shift = [0, 0];

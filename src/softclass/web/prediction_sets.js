@@ -122,7 +122,7 @@ export function coverageBand(n, alpha) {
 }
 
 /** The number that a draw from Beta(a, b) stays below with this probability; a and b at least 1. */
-export function betaQuantile(share, a, b) {
+function betaQuantile(share, a, b) {
   const scale = logGammaRatio(a, b);
   let [low, high, x] = [0, 1, a / (a + b)];
   for (let turn = 0; turn < 200; turn += 1) {

@@ -1,6 +1,8 @@
 /** Long work in small slices: a generator is driven a few milliseconds a frame. */
-const WORK = 8; // milliseconds of work in a frame
-const REDRAW = 100; // milliseconds between two redraws while running
+/** Milliseconds of work in a frame. */
+export const WORK = 8;
+/** Milliseconds between two redraws while something runs. */
+export const REDRAW = 100;
 
 /**
  * Prepare a run.

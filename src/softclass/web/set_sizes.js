@@ -1,11 +1,10 @@
 /** How many classes the sets of panel 8 have: a bar for each size, or for each range of sizes where there are many. */
-import { label, linear, svg } from "softclass/plots";
-import { widthOf } from "softclass/trust_bar";
+import { label, linear, svg, widthOf } from "softclass/plots";
 
 const COLUMNS = 24; // of the histogram; above so many sizes a column is a range of them
 
 /** Neighbouring sizes together, all ranges equally wide: [{low, high, count, missed}]. */
-export function rangesOf(counts, missed) {
+function rangesOf(counts, missed) {
   const wide = Math.ceil(counts.length / COLUMNS);
   const sum = (values, low) => values.slice(low, low + wide).reduce((total, value) => total + value, 0);
   return Array.from({ length: Math.ceil(counts.length / wide) }, (_, i) => {

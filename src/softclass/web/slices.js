@@ -1,5 +1,5 @@
 /** Generators at once, or a few milliseconds a frame. */
-const SLICE = 8; // milliseconds of work in a frame
+import { WORK } from "softclass/run";
 
 /**
  * Run a generator to its end.
@@ -31,7 +31,7 @@ export function inSlices(steps, { each, done }) {
         return;
       }
       latest = value;
-    } while (performance.now() - begin < SLICE);
+    } while (performance.now() - begin < WORK);
     each?.(latest);
     frame = requestAnimationFrame(slice);
   }

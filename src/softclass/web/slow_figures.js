@@ -1,6 +1,6 @@
 /** The pictures of panel 3: loss against steps with theory below, push against margin, accuracy of networks. */
 import { figure } from "softclass/figure";
-import { STYLES, axes, label, line, linear, log10, svg, symbol } from "softclass/plots";
+import { STYLES, axes, label, line, linear, log10, svg, symbol, widthOf } from "softclass/plots";
 import { pushAt } from "softclass/slow_runs";
 import { raised } from "softclass/text";
 
@@ -8,12 +8,9 @@ import { raised } from "softclass/text";
 export const LOOK = { ce: 0, se: 1, eps: 2, clip: 3, sigmoid_ce: 2, sigmoid_se: 3 };
 
 const LOWEST = 0.03; // losses below are not drawn
+const LETTER = 7.4; // pixels that a letter of a word takes
 const FIRST = 0.6; // where step 0 stands on a logarithmic axis
 const [LEFT, RIGHT, BOTTOM] = [52, 32, 44];
-
-/** Room that words take, in pixels: Chinese characters are twice as wide. */
-const widthOf = (words) =>
-  [...words].reduce((total, letter) => total + (letter.charCodeAt(0) > 0x2e80 ? 13.5 : 7.4), 0);
 
 /** A row, or several, of a piece of line, a symbol and a name for each loss. */
 function legend(names, width) {
@@ -21,7 +18,7 @@ function legend(names, width) {
   let [x, y] = [0, 14];
   for (const [loss, name] of names) {
     const look = LOOK[loss];
-    const room = 44 + widthOf(name);
+    const room = 44 + widthOf(name, LETTER);
     if (x > 0 && x + room > width) [x, y] = [0, y + 22];
     nodes.push(
       line(
@@ -81,7 +78,7 @@ export function lossFigure(place) {
           t(`slow.column.${runs.given.run === "plane" ? "right" : "p"}`, { loss: t(`slow.loss.${loss}`) }),
         ]),
       ],
-      rows: rowsOf(items, last, ({ loss, right }) => [loss, right]),
+      rows: tableRows(items, last, ({ loss, right }) => [loss, right]),
       marks(width, height) {
         const head = legend(named(place, losses), width);
         const x = log10([FIRST, last], [LEFT, width - RIGHT]);
@@ -137,7 +134,7 @@ function reachedMark(place, { loss, trace }, at, i, { width, bottom }) {
   const [x, high] = at(sampleNear(trace, step));
   const y = Math.min(high, bottom);
   const words = place.integer(step);
-  const anchor = x + 5 + 1.2 * widthOf(words) > width ? "end" : "start";
+  const anchor = x + 5 + 1.2 * widthOf(words, LETTER) > width ? "end" : "start";
   return [
     svg("line", {
       class: `line thin stroke c${LOOK[loss]}`,
@@ -154,7 +151,7 @@ function reachedMark(place, { loss, trace }, at, i, { width, bottom }) {
 const sampleNear = (trace, step) => trace.samples.findLast((sample) => sample.step <= step);
 
 /** Rows for a table, about five for ten times as many steps: the step, then what `pick` takes from each run there. */
-function rowsOf(items, last, pick) {
+function tableRows(items, last, pick) {
   const samples = items.map(({ trace }) => trace.samples.filter(({ even }) => even));
   const longest = samples.reduce((best, list) => (list.length > best.length ? list : best));
   const rows = [];
@@ -251,7 +248,7 @@ export function pushFigure(place) {
           xLabel,
           yLabel: t("slow.axis.push"),
           xFormat: (value) => number(value, 1),
-          yFormat: (value) => tick(number, value),
+          yFormat: (value) => powerTick(number, value),
           yTicks: 6,
         });
         const pixels = (points) => points.map(([margin, push]) => [x(margin), push > 0 ? y(inside(push, reach)) : NaN]);
@@ -279,7 +276,7 @@ export function pushFigure(place) {
   return { element: chart.element, show };
 }
 
-const tick = (number, value) =>
+const powerTick = (number, value) =>
   value >= 0.001 && value < 1e4 ? number(value, 3) : `10${raised(Math.round(Math.log10(value)))}`;
 
 /** Columns and rows below the second figure. */
@@ -289,7 +286,7 @@ function tableOf({ t }, { given, items }) {
     const columns = names.flatMap((loss) => [t("slow.column.margin", { loss }), t("slow.column.push", { loss })]);
     return {
       columns: [t("slow.epoch"), ...columns],
-      rows: rowsOf(items, Infinity, ({ margin, push }) => [margin, push]),
+      rows: tableRows(items, Infinity, ({ margin, push }) => [margin, push]),
     };
   }
   const all = Array.from({ length: Math.floor(Math.max(given.m, 4)) + 3 }, (_, i) => i - 2);

@@ -15,10 +15,10 @@ import { generator } from "softclass/random";
 
 /** No run makes more steps than this; in the plane, epochs. */
 export const CAP = 2_000_000;
-export const CAP_EPOCHS = 5000;
+const CAP_EPOCHS = 5000;
 
 /** Learning rates that are tried for "the best of the grid", 2^-4 to 2^14. */
-export const GRID = Array.from({ length: 19 }, (_, i) => 2 ** (i - 4));
+const GRID = Array.from({ length: 19 }, (_, i) => 2 ** (i - 4));
 const CAP_GRID = 200;
 
 /**
@@ -154,7 +154,7 @@ export function logits({ loss, margin, classes, eta }) {
   };
 }
 
-const SIDE = 100; // points of a class
+const EACH = 100; // points of a class
 const SPREAD = 0.6; // their standard deviation
 const ACCURATE = 0.95;
 const CENTRES = [90, 210, 330].map((degrees) => {
@@ -169,10 +169,10 @@ const CENTRES = [90, 210, 330].map((degrees) => {
  */
 export function clouds(seed) {
   const { normal } = generator(seed);
-  const count = CENTRES.length * SIDE;
+  const count = CENTRES.length * EACH;
   const points = { x: new Float64Array(count), y: new Float64Array(count), labels: new Uint8Array(count) };
   for (let i = 0; i < count; i += 1) {
-    const label = Math.floor(i / SIDE);
+    const label = Math.floor(i / EACH);
     points.labels[i] = label;
     points.x[i] = CENTRES[label][0] + SPREAD * normal();
     points.y[i] = CENTRES[label][1] + SPREAD * normal();
@@ -184,7 +184,7 @@ export function clouds(seed) {
 const [BIAS, PUSH, VALUE, RIGHT, LEAD, SIZE] = [6, 9, 18, 19, 20, 21];
 
 /** The heads of the four losses. */
-const HEAD = { ce: "softmax_ce", se: "softmax_se", sigmoid_ce: "sigmoid_ce", sigmoid_se: "sigmoid_se" };
+export const HEAD_OF = { ce: "softmax_ce", se: "softmax_se", sigmoid_ce: "sigmoid_ce", sigmoid_se: "sigmoid_se" };
 
 /**
  * S3: softmax regression on three clouds, full batch, from weights that call every point wrong with confidence.
@@ -201,7 +201,7 @@ export function plane({ loss, scale, eta, seed }) {
     for (let i = 0; i < labels.length; i += 1) {
       const t = labels[i];
       for (let k = 0; k < 3; k += 1) z[k] = state[2 * k] * x[i] + state[2 * k + 1] * y[i] + state[BIAS + k];
-      state[VALUE] += headLoss(HEAD[loss], z, t, g);
+      state[VALUE] += headLoss(HEAD_OF[loss], z, t, g);
       const wrong = Math.max(z[(t + 1) % 3], z[(t + 2) % 3]);
       state[LEAD] += wrong - z[t];
       if (z[t] > wrong || (z[t] === wrong && z.indexOf(wrong) === t)) state[RIGHT] += 1;

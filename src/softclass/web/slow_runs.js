@@ -3,22 +3,22 @@ import { escapeTime, isLeading, logitLine, neuronLine, neuronTime, uniformTime }
 import { bestRate, createTrace, logits, neuron, plane } from "softclass/slow_learning";
 
 /** The losses that an experiment knows, in the order in which they are shown. */
-export const LOSSES = {
+export const LOSSES_OF = {
   neuron: ["ce", "se"],
   logits: ["ce", "se", "eps", "clip"],
   plane: ["ce", "se", "sigmoid_ce", "sigmoid_se"],
   network: ["ce", "se", "sigmoid_ce", "sigmoid_se"],
 };
 
-const SLICE = { neuron: 1000, logits: 500, plane: 5 }; // steps between two looks at the clock
+const STEPS_AT_ONCE = { neuron: 1000, logits: 500, plane: 5 }; // steps between two looks at the clock
 const BEYOND = 1.25; // runs go on a little after the last mark
 const LEAST = 30;
 const SIX = 6; // the mean of a (1 - a) over a in [0, 1] is 1/6
 
 /** The chosen losses that the experiment has; all of them where none of them was chosen. */
 export function shownLosses(run, chosen) {
-  const known = LOSSES[run].filter((loss) => chosen.includes(loss));
-  return known.length > 0 ? known : LOSSES[run].slice(0, 2);
+  const known = LOSSES_OF[run].filter((loss) => chosen.includes(loss));
+  return known.length > 0 ? known : LOSSES_OF[run].slice(0, 2);
 }
 
 const MAKE = {
@@ -82,7 +82,7 @@ export function createRuns(given) {
     }
     for (const { trace } of runs.items) {
       while (trace.reached.includes(null) && !trace.isOver) {
-        trace.advance(SLICE[run]);
+        trace.advance(STEPS_AT_ONCE[run]);
         yield;
       }
     }
@@ -92,7 +92,7 @@ export function createRuns(given) {
     runs.end = Math.min(Math.ceil(Math.max(...last, LEAST) * BEYOND), runs.items[0].trace.cap);
     for (const { trace } of runs.items) {
       while (trace.steps < runs.end && !trace.isOver) {
-        trace.advance(Math.min(SLICE[run], runs.end - trace.steps));
+        trace.advance(Math.min(STEPS_AT_ONCE[run], runs.end - trace.steps));
         yield;
       }
     }

@@ -4,12 +4,12 @@ import { frac, math, row, sqrt, sub, subsup, sup } from "softclass/formulas";
 
 const LIMITS = 5; // what the choice of the loss does not do, each in a sentence or two
 
-const power = (exponent) => sup("e", exponent);
+const ePower = (exponent) => sup("e", exponent);
 const time = (loss) => sub("T", loss);
 const gradient = (name) => sub("g", name);
 
 const classFormula = () => [
-  math(time("SE"), "≈", frac(row(sub("c", "K"), power("m")), row("s", "η"))),
+  math(time("SE"), "≈", frac(row(sub("c", "K"), ePower("m")), row("s", "η"))),
   math(time("CE"), "≈", frac("m", row("2", "s", "η"))),
   math(
     sub("c", "K"),
@@ -36,18 +36,18 @@ const integrals = () => [
     "u",
     ")",
     "=",
-    power("u"),
+    ePower("u"),
     "+",
     "3",
     "u",
     "−",
     "3",
-    power(row("−", "u")),
+    ePower(row("−", "u")),
     "−",
     frac("1", "2"),
-    power(row("−", "2", "u")),
+    ePower(row("−", "2", "u")),
   ),
-  math("G", "(", "u", ")", "=", "u", "−", power(row("−", "u"))),
+  math("G", "(", "u", ")", "=", "u", "−", ePower(row("−", "u"))),
 ];
 
 const FORMULAS = { neuron: neuronFormula, logits: classFormula, plane: pushFormula, network: pushFormula };
@@ -87,7 +87,7 @@ function derivation({ t, side }) {
     t("slow.derive.true"),
     math(sub("g", "t"), "=", "−", "2", sub("p", "t"), sub("L", "SE")),
     t("slow.derive.saturated"),
-    math("‖", gradient("SE"), "‖", "≤", "2", sqrt("2"), "(", "K", "−", "1", ")", power(row("−", "m"))),
+    math("‖", gradient("SE"), "‖", "≤", "2", sqrt("2"), "(", "K", "−", "1", ")", ePower(row("−", "m"))),
     t("slow.derive.even"),
     heading(t("slow.derive.time")),
     t("slow.derive.flow"),
@@ -110,7 +110,7 @@ function derivation({ t, side }) {
       ")",
     ),
     t("slow.derive.ratio"),
-    math(power(row("−", "x")), "=", sup("ρ", "2"), sup(row("(", "2", "−", "ρ", ")"), row("−", "K"))),
+    math(ePower(row("−", "x")), "=", sup("ρ", "2"), sup(row("(", "2", "−", "ρ", ")"), row("−", "K"))),
     math(
       sub("c", "K"),
       "=",

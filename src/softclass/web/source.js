@@ -99,7 +99,7 @@ async function opened(answer) {
 }
 
 /** Remember what a function gave by the name it was asked for; a failure is forgotten, so that one may try again. */
-function remembered(make) {
+function rememberedByName(make) {
   const known = new Map();
   return (name) => {
     if (!known.has(name)) {
@@ -131,7 +131,7 @@ export function createSource() {
   const token = takeToken();
   const added = new Map();
   const inPage = async () => decodeAll(JSON.parse(document.querySelector("#bundle").textContent));
-  const shipped = remembered(kind === "bundle" ? inPage : fetchDemo);
+  const shipped = rememberedByName(kind === "bundle" ? inPage : fetchDemo);
 
   const part = async (name) => {
     const answer = (await shipped(""))[name];
@@ -140,12 +140,12 @@ export function createSource() {
   };
   const answerOf = (name, path) => (kind === "server" ? ask(token, path) : part(name));
 
-  const model = remembered(() => answerOf("model", "model"));
-  const weights = remembered(async () => {
+  const model = rememberedByName(() => answerOf("model", "model"));
+  const weights = rememberedByName(async () => {
     const { has_weights: known } = await model("");
     return known === false ? null : answerOf("weights", "weights");
   });
-  const evaluation = remembered(async (name) => {
+  const evaluation = rememberedByName(async (name) => {
     if (added.has(name)) return opened(added.get(name));
     return opened(await answerOf(`evaluation:${name}`, `evaluation/${encodeURIComponent(name)}`));
   });

@@ -33,7 +33,7 @@ async function overconfident(source) {
 const lossAt = (rows, T) => logLoss(atTemperature(rows, T)).value;
 
 /** The stops: `state` over the initial one, and `numbers(source)`, the values of the sentence `tour.<index>`. */
-export const STOPS = [
+const STOPS = [
   {
     state: { p: "softmax" },
     numbers: () => ({
@@ -139,7 +139,7 @@ export const STOPS = [
 ];
 
 /** The whole state of a stop, in the language and with the controls of now. */
-export function stateOf(index, store) {
+function stateOf(index, store) {
   const { state } = STOPS[index - 1];
   return { ...initial(), lang: store.get("lang"), hide: store.get("hide"), ...state, tour: index };
 }

@@ -9,7 +9,7 @@
 import { generator } from "softclass/random";
 
 /** Bins that a calibration error has where nothing else is said; that of softclass.trust. */
-export const ECE_BINS = 15;
+const ECE_BINS = 15;
 const [LOWEST_BETA, HIGHEST_BETA] = [0.01, 100];
 const MAX_EVALUATIONS = 60;
 

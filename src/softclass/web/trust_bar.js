@@ -8,6 +8,8 @@ import { atTemperature, rowsOf, split } from "softclass/trust";
 
 register(words);
 
+/** Classes that have a bar each; of more, those with most to say. */
+export const CLASS_BARS = 20;
 const SEED = 7; // of the random half when it is first asked for
 const MOST_OPTIONS = 300; // above so many classes a number is typed
 
@@ -38,19 +40,8 @@ export function showReadings(list, readings) {
   );
 }
 
-/** About how wide a name is in a picture; Chinese characters are wider. */
-export const widthOf = (name) => [...name].reduce((sum, one) => sum + (one > "\u2e80" ? 13.5 : 8), 0);
-
-/** A name that fits into so many pixels. */
-export function fitted(name, most) {
-  if (widthOf(name) <= most) return name;
-  const letters = [...name];
-  while (letters.length > 1 && widthOf(letters.join("")) > most - 12) letters.pop();
-  return `${letters.join("")}…`;
-}
-
 /** The name of class k; -1 is a class that the model does not know. */
-export const nameOf = (place, evaluation, k) => (k < 0 ? place.t("trust.unknown_class") : evaluation.classes[k]);
+export const className = (place, evaluation, k) => (k < 0 ? place.t("trust.unknown_class") : evaluation.classes[k]);
 
 /**
  * Put the bar and the room of a trust panel into place.main and keep them up to date.
