@@ -77,6 +77,11 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any], tuple[Any, ..
     ),
 }
 each_function = pytest.mark.parametrize("name", FUNCTIONS)
+# A second derivative or a batch takes a second to compile: the others of the same rules run at night.
+EVERY_RUN = ("softmax", "log_softmax of some classes", "mean loss", "linear loss")
+each_rule = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in EVERY_RUN)) for name in FUNCTIONS]
+)
 
 
 def summed(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -104,7 +109,7 @@ def test_value_and_gradient(name: str, compiled: bool) -> None:
     assert_arrays_close(jax.value_and_grad(summed(theirs), places)(*arrays), found)
 
 
-@each_function
+@each_rule
 def test_hessian_and_forward_mode(name: str) -> None:
     ours, theirs, arrays = FUNCTIONS[name]
     places = tuple(range(len(arrays)))
@@ -116,7 +121,7 @@ def test_hessian_and_forward_mode(name: str) -> None:
     assert_arrays_close(jax.jvp(summed(theirs), arrays, arrays)[1], tangent)
 
 
-@each_function
+@each_rule
 def test_vmap(name: str) -> None:
     ours, theirs, arrays = FUNCTIONS[name]
     places = tuple(range(len(arrays)))

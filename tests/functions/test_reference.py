@@ -45,10 +45,16 @@ def quietly(function: Any, *arguments: Any) -> Any:
 
 
 FAMILY = [case for case in cases("edges") if case["kind"] == "family" and "float32" in case["dtypes"]]
+# JAX compiles every operation anew for every length, a second a case: a fourth of them is enough for every run.
 pairs = [
-    pytest.param(library, case, id=f"{library}-{case['name']}-{case['dtype']}")
+    pytest.param(
+        library,
+        case,
+        id=f"{library}-{case['name']}-{case['dtype']}",
+        marks=[pytest.mark.slow] * (library == "jax" and number % 4 > 0),
+    )
     for library, dtype in ARRAYS
-    for case in rows_of(dtype)
+    for number, case in enumerate(rows_of(dtype))
 ]
 
 

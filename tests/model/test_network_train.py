@@ -318,7 +318,9 @@ def whole(tmp_path_factory):
     return run
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM]
+)
 def test_an_interrupted_run_goes_on_to_the_same_bytes(whole, tmp_path, number):
     cut = start("output", tmp_path / "cut")
     folder = InterruptedRun(tmp_path / "cut").folder
