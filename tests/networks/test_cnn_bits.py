@@ -170,7 +170,7 @@ def test_rows_at_once_change_no_bit(name: str, micro_rows: int) -> None:
 
 
 def test_a_step_takes_the_gradient_that_is_told_of_its_batch() -> None:
-    """The first moment after a step is a tenth of the gradient, also of a weight whose gradient comes after the lanes."""
+    """The first moment after a step is a tenth of it, also for a weight whose gradient comes after the lanes."""
     hidden = (FullyConnected(128), Relu(), FullyConnected(10))
     network = Architecture(Pixels(28, 28), (Convolution(16, 3, "same"), *POOLED, Flatten(), *hidden))
     rows, engine = rows_of(network), NativeEngine(network, seed=3, n_threads=2)
