@@ -149,11 +149,10 @@ class PointRows {
 
 void compact_pass(nb::handle row_starts, nb::handle columns, nb::handle values, nb::handle targets,
                   nb::handle row_weights, nb::handle weight, nb::handle bias, nb::handle weight_tangent,
-                  nb::handle bias_tangent, nb::handle lanes, bool with_margin, nb::handle curvature, nb::handle chances,
+                  nb::handle bias_tangent, nb::handle sums, bool with_margin, nb::handle curvature, nb::handle chances,
                   bool is_wide, int threads) {
   PointRows rows(row_starts, columns, values, targets, row_weights, weight, bias, is_wide);
-  const Array sums(lanes, Array::write);
-  const Held v(held(weight_tangent, Array::read)), vb(held(bias_tangent, Array::read)),
+  const Held total(held(sums, Array::write)), v(held(weight_tangent, Array::read)), vb(held(bias_tangent, Array::read)),
       by_row(held(curvature, Array::write)), by_class(held(chances, Array::write));
   CompactPass& call = rows.call;
   call.weight_tangent =
@@ -163,12 +162,9 @@ void compact_pass(nb::handle row_starts, nb::handle columns, nb::handle values, 
   call.with_margin = with_margin;
   call.curvature = numbers<double>(by_row, Element::float64, call.n_rows, "curvature must be (N,), float64");
   call.chances = numbers<float>(by_class, Element::float32, call.n_outputs * call.n_rows, "chances must be (R, N), float32");
-  const int64_t length = compact_lane(call.n_features, call.n_outputs);
-  require(sums.rank() == 2 && sums.shape()[0] > 0 && sums.shape()[1] == length,
-          "lanes must be (lanes, regression_compact_lane(D, R))");
-  call.n_lanes = sums.shape()[0];
-  call.lanes =
-      reinterpret_cast<double*>(contiguous(sums, Element::float64, call.n_lanes * length, "lanes must be float64"));
+  call.sums = numbers<double>(total, Element::float64, compact_numbers(call.n_features, call.n_outputs),
+                              "sums must have regression_compact_numbers(D, R) of float64");
+  require(!call.sums == (call.curvature || call.chances), "either sums, or curvature or chances");
   call.threads = threads;
   const Unlocked unlocked(call.row_starts[call.n_rows]);
   require_memory(chosen_compact_kernels().pass(call));
@@ -194,8 +190,8 @@ void compact_hessian(nb::handle row_starts, nb::handle columns, nb::handle value
 }  // namespace
 
 void bind_regression_compact(nb::module_& m) {
-  m.def("regression_compact_lane", [](int64_t n_features, int64_t n_outputs) {
-    return compact_lane(n_features, n_outputs);
+  m.def("regression_compact_numbers", [](int64_t n_features, int64_t n_outputs) {
+    return compact_numbers(n_features, n_outputs);
   }, "n_features"_a, "n_outputs"_a);
   m.def("regression_compact_make", &compact_make, "features"_a, "rest"_a, "factor"_a, "counts"_a.none(),
         "row_starts"_a.none(), "columns"_a.none(), "values"_a.none(), "threads"_a = 0);
@@ -204,7 +200,7 @@ void bind_regression_compact(nb::module_& m) {
   m.def("regression_compact_expand", &compact_expand, "row_starts"_a, "columns"_a, "values"_a, "base"_a, "rows"_a,
         "out"_a, "threads"_a = 0);
   m.def("regression_compact_pass", &compact_pass, "row_starts"_a, "columns"_a, "values"_a, "targets"_a,
-        "row_weights"_a.none(), "weight"_a, "bias"_a, "weight_tangent"_a.none(), "bias_tangent"_a.none(), "lanes"_a,
+        "row_weights"_a.none(), "weight"_a, "bias"_a, "weight_tangent"_a.none(), "bias_tangent"_a.none(), "sums"_a.none(),
         "with_margin"_a, "curvature"_a.none(), "chances"_a.none(), "is_wide"_a = false, "threads"_a = 0);
   m.def("regression_compact_hessian", &compact_hessian, "row_starts"_a, "columns"_a, "values"_a, "targets"_a,
         "row_weights"_a.none(), "weight"_a, "bias"_a, "shift"_a, "least"_a, "sums"_a, "is_wide"_a = false, "threads"_a = 0);

@@ -8,6 +8,7 @@ namespace SOFTCLASS_TARGET {
 namespace {
 
 constexpr int64_t part_rows = 48;  // rows whose logits are turned into residuals together
+constexpr int64_t adding_numbers = 2048;  // of a lane, that one thread adds up at a time
 constexpr int64_t small_pass = 50000;  // entries that one thread has gone through before another wakes
 
 // One for the columns that are kept, zero for those that are left out.
@@ -201,7 +202,7 @@ class CompactChunk {
 
   void run(int64_t begin, int64_t end, double* lane) {
     const int64_t D = call_.n_features;
-    double* const by_bias = lane + D * step;
+    double* const by_bias = lane ? lane + D * step : nullptr;
     for (int64_t first = begin; first < end; first += part_rows)
       make_residuals(first, least(part_rows, end - first), t_.residuals + (first - begin) * step, by_bias);
     if (call_.curvature || call_.chances) return;
@@ -311,11 +312,37 @@ class CompactChunk {
   const CompactScratch<Real>& t_;
 };
 
+void begin_lane(double* lane, int64_t count) {
+  fill(lane, count - 1, 0.0);
+  lane[count - 1] = infinity<double>;
+}
+
+// Sums of lanes, the first ones of `length` numbers, in order; of the last number the smallest.
+void add_lanes(const double* lanes, int64_t n_lanes, int64_t length, int64_t count, double* sums, int threads) {
+  if (n_lanes == 0) return begin_lane(sums, count);
+  parallel((count + adding_numbers - 1) / adding_numbers, threads, [&](int64_t task) {
+    const int64_t begin = task * adding_numbers, size = least(adding_numbers, count - begin);
+    double* const out = sums + begin;
+    memcpy(out, lanes + begin, size_t(size) * sizeof(double));
+    for (int64_t l = 1; l < n_lanes; ++l) {
+      const double* const lane = lanes + l * length + begin;
+      for (int64_t i = 0; i < size; ++i) out[i] += lane[i];
+    }
+  });
+  double margin = infinity<double>;
+  for (int64_t l = 0; l < n_lanes; ++l)
+    if (lanes[l * length + count - 1] < margin) margin = lanes[l * length + count - 1];
+  sums[count - 1] = margin;
+}
+
 template <class Real, int64_t step>
 bool run_pass(const CompactPass& call) {
   const int64_t D = call.n_features, R = call.n_outputs;
   const bool has_tangent = call.weight_tangent;
+  const int64_t n_chunks = (call.n_rows + compact_chunk_rows - 1) / compact_chunk_rows;
+  const int64_t n_lanes = call.sums ? compact_lanes : n_chunks, length = rounded_up(compact_numbers(D, R), 8);
   Pieces count(nullptr);
+  if (call.sums) count.take<double>(n_lanes * length);
   for (int i = 0; i < 1 + has_tangent; ++i) {
     count.take<Real>(D * step);
     count.take<Real>(step);
@@ -323,6 +350,7 @@ bool run_pass(const CompactPass& call) {
   void* const memory = scratch(1, count.bytes());
   if (!memory) return false;
   Pieces pieces(memory);
+  double* const lanes = call.sums ? pieces.take<double>(n_lanes * length) : nullptr;
   const auto spread_out = [&](const double* from, const double* from_bias, Real*& weight, Real*& bias) {
     weight = pieces.take<Real>(D * step);
     bias = pieces.take<Real>(step);
@@ -332,11 +360,10 @@ bool run_pass(const CompactPass& call) {
   Real *weight, *bias, *tangent = nullptr, *bias_tangent = nullptr;
   spread_out(call.weight, call.bias, weight, bias);
   if (has_tangent) spread_out(call.weight_tangent, call.bias_tangent, tangent, bias_tangent);
-  const int64_t n_chunks = (call.n_rows + compact_chunk_rows - 1) / compact_chunk_rows;
   const int64_t wanted = call.threads > 0 ? call.threads : thread_count();
   const bool is_small = call.row_starts[call.n_rows] < small_pass;
   // A lane a task where there are threads: one that is held up keeps no half of the rows waiting.
-  const int64_t n_tasks = is_small || wanted == 1 ? 1 : least(n_chunks, call.n_lanes);
+  const int64_t n_tasks = is_small || wanted == 1 ? 1 : least(n_chunks, n_lanes);
   volatile bool is_well = true;
   parallel(n_tasks, int(wanted), [&](int64_t task) {
     Pieces sizing(nullptr);
@@ -350,11 +377,15 @@ bool run_pass(const CompactPass& call) {
     const CompactScratch<Real> t = compact_scratch<Real>(D, step, has_tangent, own_pieces);
     fill(t.sums, D * step, Real(0));
     CompactChunk<Real, step> chunk(call, weight, tangent, bias, bias_tangent, t);
-    for (int64_t c = 0; c < n_chunks; ++c)
-      if (c % call.n_lanes % n_tasks == task)
-        chunk.run(c * compact_chunk_rows, least((c + 1) * compact_chunk_rows, call.n_rows),
-                  call.lanes + c % call.n_lanes * compact_lane(D, R));
+    for (int64_t l = task; l < n_lanes; l += n_tasks) {
+      double* const lane = lanes ? lanes + l * length : nullptr;
+      if (lane) begin_lane(lane, compact_numbers(D, R));
+      for (int64_t c = l; c < n_chunks; c += n_lanes)
+        chunk.run(c * compact_chunk_rows, least((c + 1) * compact_chunk_rows, call.n_rows), lane);
+    }
   });
+  if (is_well && call.sums)
+    add_lanes(lanes, least(n_chunks, n_lanes), length, compact_numbers(D, R), call.sums, is_small ? 1 : int(wanted));
   return is_well;
 }
 
@@ -428,7 +459,6 @@ bool hessian(const CompactHessian& call) {
     block.targets += first;
     if (block.row_weights) block.row_weights += first;
     block.chances = chances;
-    block.n_lanes = (block.n_rows + compact_chunk_rows - 1) / compact_chunk_rows;  // as many tasks
     if (!pass(block)) return false;
     for_pairs([&](int64_t k, int64_t l, double* sums) { add_pair(call, block, k, l, sums); });
   }

@@ -2,7 +2,8 @@
 // Only the others are kept, as (x - rest) factor in float32, so a pass reads and multiplies a part of a dense copy.
 //
 // Entries of a row come in whole units, with zeros behind the last. Rows go through in chunks of compact_chunk_rows;
-// chunk c adds to lane c mod n_lanes, in order, so that no bit depends on the threads.
+// chunk c adds to lane c mod compact_lanes, in order, and lanes are added up in order, so that no bit depends on the
+// threads.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +14,13 @@ namespace softclass {
 
 constexpr int64_t compact_unit = 4;         // entries
 constexpr int64_t compact_chunk_rows = 480;  // whole panels of every target
+constexpr int64_t compact_lanes = 16;
 constexpr int64_t compact_most_features = 65536;
 constexpr int64_t compact_most_outputs = 32;
 
 // Numbers from a feature to the next in weights and sums, a number a class.
 static constexpr int64_t compact_step(int64_t n_outputs) { return n_outputs <= 16 ? 16 : 32; }
-static constexpr int64_t compact_lane(int64_t n_features, int64_t n_outputs) {
+static constexpr int64_t compact_numbers(int64_t n_features, int64_t n_outputs) {
   return (n_features + 1) * compact_step(n_outputs) + 2;
 }
 
@@ -77,8 +79,7 @@ struct CompactPass {
   bool is_wide;       // arithmetic in double, whatever the entries are: large logits that cancel
   double* curvature;  // (N,): 1 - sum of the squared probabilities; then nothing else is made. Null: none
   float* chances;     // R x N, class by class: the probabilities; then nothing else is made. Null: none
-  double* lanes;      // n_lanes x (D x step by weight, step by bias, loss, margin); margins begin at infinity
-  int64_t n_lanes;
+  double* sums;       // D x step by weight, step by bias, loss, margin: written; null where nothing is summed
   int threads;
 };
 
@@ -86,7 +87,7 @@ struct CompactPass {
 // costs the products of the row's entries, and far from the border of two classes there is none: where rows are
 // classified well, few of the N R (R - 1) / 2 are left.
 struct CompactHessian {
-  CompactPass pass;     // rows and point; a row's own weight is in a, and there are no lanes
+  CompactPass pass;     // rows and point; a row's own weight is in a, and there are no sums
   const double* shift;  // (D,): what an entry is more than the scaled number
   double least;
   double* sums;  // hessian_pairs(R) x hessian_length(R, C), written

@@ -248,12 +248,14 @@ def test_large_rows_that_rest_are_kept_compact_and_the_fit_is_the_same(monkeypat
 def test_arrays_that_do_not_fit_are_refused():
     features, targets, rest, mean, factor, point, _ = made(10, 4, 3)
     rows = kept(features, rest, mean, factor)
-    lanes = np.zeros((1, cpu.regression_compact_lane(4, 3)))
+    sums = np.empty(cpu.regression_compact_numbers(4, 3))
     call = (rows.row_starts, rows.columns, rows.values, targets, None, *point, None, None)
-    with pytest.raises(ValueError, match="regression_compact_lane"):
-        cpu.regression_compact_pass(*call, lanes[:, 1:].copy(), False, None, None)
+    with pytest.raises(ValueError, match="regression_compact_numbers"):
+        cpu.regression_compact_pass(*call, sums[1:].copy(), False, None, None)
+    with pytest.raises(ValueError, match="either sums"):
+        cpu.regression_compact_pass(*call, sums, False, np.empty(10), None)
     with pytest.raises(ValueError, match="R 3 to 32"):
-        cpu.regression_compact_pass(*call[:5], point[0][:2], point[1][:2], None, None, lanes, False, None, None)
+        cpu.regression_compact_pass(*call[:5], point[0][:2], point[1][:2], None, None, sums, False, None, None)
     with pytest.raises(ValueError, match="either counts"):
         cpu.regression_compact_make(features, rest, factor, None, None, None, None)
     out = np.empty((1, 4), np.float32)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from softclass.estimators.dense_pass import FEWEST_LANES, Array, LossSums, Targets
+from softclass.estimators.dense_pass import Array, LossSums, Targets
 from softclass.kernels import cpu
 
 CLASSES = range(3, 33)
@@ -247,7 +247,7 @@ class CompactPass:
     def curvatures(self, weight: Array, bias: Array) -> Array:
         """Return one minus the sum of the squared probabilities of each row."""
         found = np.empty(self.rows.n_rows)
-        self._call(weight, bias, (None, None), self._lanes(len(bias), 1), False, curvature=found)
+        self._call(weight, bias, (None, None), None, False, curvature=found)
         return found
 
     def bias_curvature(self, weight: Array, bias: Array) -> Array:
@@ -258,16 +258,11 @@ class CompactPass:
             weights = None if self.weights is None else self.weights[piece]
             part = replace(self, rows=self.rows.between(piece), targets=self.targets[piece], weights=weights)
             chances = np.empty((len(bias), part.rows.n_rows), np.float32)
-            part._call(weight, bias, (None, None), part._lanes(len(bias), FEWEST_LANES), False, chances=chances)
+            part._call(weight, bias, (None, None), None, False, chances=chances)
             wide = chances.astype(np.float64)
             weighted = wide if weights is None else wide * weights
             found += np.diag(weighted.sum(axis=1)) - weighted @ wide.T
         return found
-
-    def _lanes(self, n_outputs: int, n_lanes: int) -> Array:
-        lanes = np.zeros((n_lanes, int(cpu.regression_compact_lane(len(self.rows.shift), n_outputs))))
-        lanes[:, -1] = np.inf
-        return lanes
 
     def _sums(
         self,
@@ -280,16 +275,16 @@ class CompactPass:
         tangent: tuple[Array | None, Array | None] = None, None
         if weight_direction is not None and bias_direction is not None:
             tangent = np.ascontiguousarray(weight_direction), bias_direction - weight_direction @ self.rows.shift
-        lanes = self._lanes(len(bias), FEWEST_LANES)
-        self._call(weight, bias, tangent, lanes, with_margin)
-        return lanes.sum(axis=0), float(lanes[:, -1].min())
+        total = np.empty(int(cpu.regression_compact_numbers(len(self.rows.shift), len(bias))))
+        self._call(weight, bias, tangent, total, with_margin)
+        return total, float(total[-1])
 
     def _call(
         self,
         weight: Array,
         bias: Array,
         tangent: tuple[Array | None, Array | None],
-        lanes: Array,
+        sums: Array | None,
         with_margin: bool,
         *,
         curvature: Array | None = None,
@@ -304,7 +299,7 @@ class CompactPass:
             np.ascontiguousarray(weight),
             bias - weight @ self.rows.shift,
             *tangent,
-            lanes,
+            sums,
             with_margin,
             curvature,
             chances,

@@ -13,6 +13,7 @@ from scipy import linalg
 from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.parallel import Workers
 from softclass.estimators.scaling import Array
+from softclass.estimators.unlocked_lapack import factorise, invert_factored
 from softclass.kernels import cpu
 
 Apply = Callable[[Array], Array]
@@ -141,7 +142,6 @@ def heavy_block_inverse(
     root = extended * np.sqrt(loss.weights / loss.weights.sum()).astype(extended.dtype)[:, None]
     common = root.T @ root
     chances = loss.probabilities(loss.features.blocks[0], theta).T[heavy]
-    potri = linalg.get_lapack_funcs("potri", (common,))
     inverses = np.empty((len(heavy), *common.shape), dtype=np.float32)
 
     def invert(place: int) -> None:
@@ -159,8 +159,8 @@ def heavy_block_inverse(
         diagonal = hessian.diagonal() + shrink * (floor + 0.9 * whole) * full
         np.fill_diagonal(hessian, diagonal * (1 + DIAGONAL_SHARE) + 1e-7 * diagonal.max() + penalty)
         factor, scale = _unit_factor(hessian)
-        upper = np.triu(potri(factor.T, lower=0)[0])
-        inverse = upper + np.triu(upper, 1).T
+        invert_factored(factor)
+        inverse = np.tril(factor) + np.tril(factor, -1).T
         inverses[place] = inverse / scale / scale[:, None]
 
     list(loss.workers.map(invert, range(len(heavy))))
@@ -190,17 +190,17 @@ def _unit_factor(block: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray
 def _solved(fill: Callable[[int], npt.NDArray[Any]], blocks: npt.NDArray[Any], workers: Workers) -> Apply:
     """Return the solves with large blocks, (rows, columns, columns); `fill` makes one, and factors take their place.
 
-    By a kernel of ours: what SciPy offers of BLAS keeps Python's lock, so that two threads that solve take three times
-    as long as one.
+    Solved by a kernel of ours: what SciPy offers of BLAS keeps Python's lock, so that two threads that solve take three
+    times as long as one.
     """
     roots = np.empty(blocks.shape[:2])
 
-    def factorise(row: int) -> None:
+    def replace_by_factor(row: int) -> None:
         factor, roots[row] = _unit_factor(fill(row))
         if not np.may_share_memory(factor, blocks):
             blocks[row] = factor
 
-    list(workers.map(factorise, range(len(blocks))))
+    list(workers.map(replace_by_factor, range(len(blocks))))
 
     def apply(gradients: Array) -> Array:
         right = np.ascontiguousarray(gradients)
@@ -263,14 +263,11 @@ def _factor(hessian: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
     The matrix gives its memory to it: new pages would cost as much as the factorisation.
     """
-    potrf = linalg.get_lapack_funcs("potrf", (hessian,))
     diagonal = hessian.diagonal().copy()
     damping = 0.0
     for _ in range(8):
-        upper, failure = potrf(hessian.T, lower=0, clean=0, overwrite_a=1)  # of columns, as LAPACK has them
-        if not failure:
-            factor: npt.NDArray[Any] = upper.T
-            return factor
+        if factorise(hessian):
+            return hessian
         damping = max(damping * 100, float(np.finfo(hessian.dtype).eps))
         above = np.triu(hessian, 1)  # the half that was not written
         hessian = above + above.T

@@ -155,7 +155,7 @@ def regression_pass(
     lanes: _Values,  # (lanes, R (D + 1) + 2), added to: by weight, by bias, loss, smallest margin
     first_chunk: int,
     with_margin: bool,
-    curvature: _Values | None,  # (N,): then nothing else is made
+    curvature: _Values | None,  # (N,): then nothing else is made, and there are no sums
     threads: int = 0,
 ) -> None: ...
 def regression_hessian(
@@ -188,7 +188,7 @@ def regression_moments(
 def regression_scale(
     features: npt.NDArray[Any], shift: _Values, factor: _Values, out: npt.NDArray[Any], threads: int = 0
 ) -> None: ...
-def regression_compact_lane(n_features: int, n_outputs: int) -> int: ...
+def regression_compact_numbers(n_features: int, n_outputs: int) -> int: ...
 def regression_compact_make(
     features: npt.NDArray[Any],
     rest: _Values,
@@ -226,9 +226,9 @@ def regression_compact_pass(
     bias: _Values,
     weight_tangent: _Values | None,
     bias_tangent: _Values | None,
-    lanes: _Values,
+    sums: _Values | None,  # (regression_compact_numbers(D, R),), written
     with_margin: bool,
-    curvature: _Values | None,  # (N,): then nothing else is made
+    curvature: _Values | None,  # (N,): then nothing else is made, and there are no sums
     chances: npt.NDArray[np.float32] | None,  # (R, N), the probabilities: then nothing else is made
     is_wide: bool = False,  # arithmetic in float64
     threads: int = 0,
