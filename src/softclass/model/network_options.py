@@ -176,7 +176,7 @@ def _check_network(given: Mapping[str, Any], task: str) -> None:
         check_torch(f"--architecture {given['architecture']}", "train")
     if given["device"] not in ("auto", "cpu"):
         check_torch(f"a network with --device {given['device']}", "train")
-        from softclass.networks.torch import usable_device
+        from softclass.networks.torch_device import usable_device
 
         usable_device(given["device"], "train")
 

@@ -2,26 +2,25 @@
 
 Start weights, orders, mirrored and moved images, dropout and lost codes are the same draws as the native engine's, and
 the arithmetic of AdamW is the same, so that both engines tell the same story up to rounding. Batches are gathered from
-the arrays themselves: no loader stands between.
+the arrays themselves: no loader stands between. On a GPU a group of steps is begun before the host asks what came of
+them; if one was not finite, they are done again, one by one, up to that one.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from softclass.errors import DeviceError, MissingExtraError, ShapeError
+from softclass.errors import MissingExtraError, ShapeError
 from softclass.functions.cross_entropy import cross_entropy
 from softclass.networks.architecture import Architecture, Hidden, Stage, is_statistic
-from softclass.networks.augmentation import ROUNDS, augmented, draws
-from softclass.networks.engine import EngineState, Float32, Int64, Plan, Rows, StepReport
+from softclass.networks.engine import EngineState, Float32, Int64, Plan, Rows, StepConstants, StepReport
 from softclass.networks.engine_checks import check_parameters, check_smoothing
 from softclass.networks.fitted_layers import NORM_EPSILON
 from softclass.networks.layers import Columns, Periodic, Relu, Scale, Selu, Sigmoid, Tanh
@@ -41,17 +40,20 @@ except ModuleNotFoundError as _reason:
 from torch import Tensor
 from torch.nn import functional
 
+from softclass.networks.torch_device import computing_on, usable_device
+from softclass.networks.torch_rows import Batch, Chosen, TorchRows, threshold
+
 WHERE = "TorchEngine"
 RUN_SECONDS = 0.05  # then a run comes back, so that Ctrl-C, limits and checkpoints are seen
 LOGIT_ROWS, LOGIT_BYTES = 1024, 2**28  # rows whose maps are in memory at once; of the largest maps among them
-UNKNOWN_STREAM, DROPOUT_STREAM = 3, 8
+MOST_AT_ONCE = 128  # steps that a GPU is given before the host asks for their losses
+DROPOUT_STREAM = 8
 WAVE_RATE, SCALE_RATE, NTK_BIAS_RATE = 0.1, 6.0, 0.1  # factors of RealMLP-TD
 # Smaller numbers count as 0: without gradient a moment would never get there, and subnormal numbers are slow.
 LEAST_GRADIENT, LEAST_FIRST_MOMENT, LEAST_SECOND_MOMENT = 1e-17, 1e-30, 1e-36
 LEAST_POWER = 1e-300
 STATISTIC_MOMENTUM = 0.1  # share of the batch in the running means of a normalisation
 LOSS_UNIT = 2.0**-24  # of the sums of a report
-_LOW = 0xFFFFFFFF
 _ACTIVATIONS: dict[type[Any], Any] = {
     Relu: functional.relu,
     Tanh: torch.tanh,
@@ -68,20 +70,21 @@ class _Group(NamedTuple):
     decays: bool
 
 
-class _Batch(NamedTuple):
-    """What comes in, and what should come out, of the rows of a step."""
-
-    inputs: tuple[Tensor, ...]
-    targets: Tensor
-    weight: Tensor | None
-
-
 class _Outcome(NamedTuple):
-    """Logits and losses of the rows of a step, and the gradients of the step at all parameters."""
+    """Losses and hits of the rows of a step, and the gradients of the step at all parameters."""
 
-    logits: Tensor
     losses: Tensor
+    hits: Tensor
     gradients: tuple[Tensor, ...]
+
+
+class _Step(NamedTuple):
+    """What a step brought: sums of weight times loss, of weight, of the weight of hits; the length of the gradient."""
+
+    loss: float
+    weight: float
+    correct: float
+    length: float
 
 
 class TorchEngine:
@@ -99,8 +102,9 @@ class TorchEngine:
     label_smoothing : float, default=0.0
         Share of every target that is spread evenly over the classes. It spoils the probabilities.
     device : str, default="cpu"
-        Where it is computed: "cpu", "cuda", "cuda:1", "mps". On a GPU, convolutions have the precision that PyTorch
-        gives them there.
+        Where it is computed: "cpu", "cuda", "cuda:1", "mps". On a GPU, products have the precision that PyTorch gives
+        them there: of convolutions on "cuda" that is TF32 (10 bits behind the point) unless
+        `torch.backends.cudnn.allow_tf32` says otherwise, of all others float32. Sums of reports are made on the host.
 
     Attributes
     ----------
@@ -115,6 +119,8 @@ class TorchEngine:
         SC141, if `label_smoothing` lies outside [0, 1).
     DeviceError
         SC602, if PyTorch cannot use the device.
+    TooLargeError
+        SC606, here and in every method, if the memory of the device does not suffice.
 
     Examples
     --------
@@ -155,20 +161,20 @@ class TorchEngine:
         for kind in sorted(set(kinds.values())):
             alike = [places[name] for name in self._stored if kinds[name] == kind]
             self._groups.append(_Group(slice(alike[0].start, alike[-1].stop), *kind))
-        self._parameters, self._first, self._second = (
-            torch.zeros(size, dtype=torch.float32, device=self.device) for _ in range(3)
-        )
-        self._views = [
-            {name: buffer[places[name]].view(shape) for name, shape in shapes.items()}
-            for buffer in (self._parameters, self._first, self._second)
-        ]
+        self._places = places
+        with self._settings():
+            self._buffers = [torch.zeros(size, dtype=torch.float32, device=self.device) for _ in range(3)]
+        self._parameters, self._first, self._second = self._buffers
+        self._views = {name: self._parameters[places[name]].view(shape) for name, shape in shapes.items()}
         # They share the memory of the parameters; the buffer is updated whole.
-        self._leaves = {name: self._views[0][name].detach().requires_grad_() for name in self._stored}
+        self._leaves = {name: self._views[name].detach().requires_grad_() for name in self._stored}
         self._statistics = self._parameters[self._groups[-1].place.stop :]
         widest = max((4 * stage.maps * stage.places for stage in architecture.stages), default=1)
         self._logit_rows = max(1, min(LOGIT_ROWS, LOGIT_BYTES // widest))
         self._steps, self._beta_products = 0, (1.0, 1.0)
+        self._at_once = 1  # steps of a group; on the CPU it stays so
         self._checked: Rows | None = None
+        self._rows: TorchRows | None = None
 
     def initialise(self) -> None:
         """Set start weights, which follow from architecture and seed alone, and zero moments."""
@@ -196,31 +202,32 @@ class TorchEngine:
         """
         self._check(rows)
         began = time.monotonic()
-        epoch_start = first_step // plan.steps_per_epoch * plan.steps_per_epoch
         constants = plan.constants(first_step, last_step)
         loss_sum = weight_sum = correct = norm = 0.0
+        step, is_finite = first_step, True
         with self._settings():
-            for step in range(first_step, last_step):
-                at = step - first_step
-                place = (step - epoch_start) * plan.batch
-                indices = np.array(order[place : place + plan.batch], dtype=np.int64)
-                epoch = plan.epoch_of(step)
-                masks = self._drawn_masks(indices, epoch, float(constants.dropout[at]))
-                found = self._gradients(self._batch(rows, indices, plan, epoch), masks, self._views[0])
-                sums = _sums(found, rows, indices)
-                if not math.isfinite(sums[0]):
-                    return StepReport(step, loss_sum, weight_sum, correct, norm, False)
-                length = self._update(found.gradients, float(constants.rate[at]), float(constants.decay[at]), plan)
-                if not math.isfinite(length):
-                    return StepReport(step, loss_sum, weight_sum, correct, norm, False)
-                norm = max(norm, length)
-                loss_sum, weight_sum, correct = loss_sum + sums[0], weight_sum + sums[1], correct + sums[2]
+            while step < last_step and is_finite:
+                count = min(self._at_once, last_step - step)
+                before = self._copy() if count > 1 else None
+                group_began = time.monotonic()
+                done = self._group_of_steps(rows, order, step, count, plan, _part(constants, step - first_step, count))
+                is_finite = all(math.isfinite(one.loss) and math.isfinite(one.length) for one in done)
+                if before is not None and not is_finite:
+                    self._take_back(before)
+                    self._at_once, is_finite = 1, True
+                    continue
+                for one in done if is_finite else done[:-1]:
+                    loss_sum, weight_sum, correct = loss_sum + one.loss, weight_sum + one.weight, correct + one.correct
+                    norm = max(norm, one.length)
+                step += count if is_finite else 0
+                if self.device.type != "cpu":
+                    self._at_once = _next_group(count, time.monotonic() - group_began)
                 if time.monotonic() - began >= RUN_SECONDS:
-                    last_step = step + 1
                     break
-        # A running mean that is not finite stays so: one look behind all steps is enough.
-        is_finite = bool(torch.isfinite(self._statistics).all())
-        return StepReport(last_step if is_finite else last_step - 1, loss_sum, weight_sum, correct, norm, is_finite)
+            # A running mean that is not finite stays so: one look behind all steps is enough.
+            if is_finite and len(self._statistics) and not bool(torch.isfinite(self._statistics).all()):
+                is_finite, step = False, step - 1
+        return StepReport(step, loss_sum, weight_sum, correct, norm, is_finite)
 
     def logits(self, rows: Rows, indices: Int64 | None = None) -> Float32:
         """
@@ -242,9 +249,12 @@ class TorchEngine:
         chosen = np.arange(count_rows(rows)) if indices is None else np.asarray(indices, dtype=np.int64)
         logits = np.empty((len(chosen), self.architecture.n_classes), dtype=np.float32)
         with self._settings(), torch.no_grad():
+            # Rows that are asked for once an epoch are not worth the memory of a device.
+            held = self._rows_of(rows) if rows is self._checked else TorchRows(rows, self.device, self.seed, keep=False)
             for begin in range(0, len(chosen), self._logit_rows):
-                block = chosen[begin : begin + self._logit_rows]
-                logits[begin : begin + len(block)] = self._forward(self._inputs(rows, block), {}, None).cpu().numpy()
+                block = held.chosen(chosen[begin : begin + self._logit_rows])
+                found = self._forward(held.inputs(block), {}, None)
+                logits[begin : begin + len(block.here)] = found.cpu().numpy()
         return logits
 
     def loss_and_gradients(
@@ -272,22 +282,23 @@ class TorchEngine:
         self._check(rows)
         chosen = np.asarray(indices, dtype=np.int64)
         masks = {} if dropout_masks is None else self._given_masks(dropout_masks, len(chosen))
-        followed = {name: view.clone() for name, view in self._views[0].items() if is_statistic(name)}
+        followed = {name: view.clone() for name, view in self._views.items() if is_statistic(name)}
         with self._settings():
-            found = self._gradients(self._batch(rows, chosen), masks, followed)
-            loss, _, _ = _sums(found, rows, chosen)
+            held = self._rows_of(rows)
+            found = self._gradients(held.batch(held.chosen(chosen)), masks, followed)
+            loss, _, _ = _sums(found.losses.cpu().numpy(), found.hits.cpu().numpy(), rows, chosen)
         gradients = dict(zip(self._stored, found.gradients, strict=True))
         names = [name for name in self.architecture.parameter_shapes if name in gradients]
         return loss / len(chosen), {name: _copied(gradients[name]) for name in names}
 
     def parameters(self) -> dict[str, Float32]:
         """Return copies of the parameters, under the names and in the shapes of `Architecture.parameter_shapes`."""
-        return {name: _copied(view) for name, view in self._views[0].items()}
+        return self._named(self._parameters)
 
     def state(self) -> EngineState:
         """Return copies of all that is needed to go on, with this engine or another."""
-        parts = [{name: _copied(view) for name, view in views.items()} for views in self._views]
-        return EngineState(parts[0], parts[1], parts[2], self._steps, *self._beta_products)
+        parameters, first, second = map(self._named, self._buffers)
+        return EngineState(parameters, first, second, self._steps, *self._beta_products)
 
     def load_state(self, state: EngineState) -> None:
         """
@@ -306,10 +317,27 @@ class TorchEngine:
         parts = (state.parameters, state.first_moments, state.second_moments)
         for values in parts:
             check_parameters(self.architecture, values, WHERE)
-        for views, values in zip(self._views, parts, strict=True):
+        for buffer, values in zip(self._buffers, parts, strict=True):
+            numbers = np.empty(len(buffer), dtype=np.float32)
             for name, value in values.items():
-                views[name].copy_(torch.from_numpy(np.array(value, dtype=np.float32)))
+                numbers[self._places[name]] = np.ravel(value)
+            buffer.copy_(torch.from_numpy(numbers))
         self._steps, self._beta_products = state.step, (state.beta1_product, state.beta2_product)
+
+    def _named(self, buffer: Tensor) -> dict[str, Float32]:
+        """Return copies of what lies in a buffer, by name, in one copy from the device."""
+        numbers = buffer.cpu().numpy()
+        shapes = self.architecture.parameter_shapes
+        return {name: numbers[self._places[name]].reshape(shape).copy() for name, shape in shapes.items()}
+
+    def _copy(self) -> tuple[list[Tensor], int, tuple[float, float]]:
+        """Return what steps change, copied where it lies."""
+        return [buffer.clone() for buffer in self._buffers], self._steps, self._beta_products
+
+    def _take_back(self, copied: tuple[list[Tensor], int, tuple[float, float]]) -> None:
+        buffers, self._steps, self._beta_products = copied
+        for buffer, numbers in zip(self._buffers, buffers, strict=True):
+            buffer.copy_(numbers)
 
     # ---- what comes in
 
@@ -319,50 +347,21 @@ class TorchEngine:
             check_rows(self.architecture, rows, with_targets=with_targets)
             self._checked = rows if with_targets else None
 
-    def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
-        """Return an array, which is not shared with anybody, on the device."""
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+    def _rows_of(self, rows: Rows) -> TorchRows:
+        """Return rows on the device; those that are trained on stay there."""
+        if self._rows is None or self._rows.rows is not rows:
+            self._rows = None  # so that its memory is free
+            self._rows = TorchRows(rows, self.device, self.seed)
+        return self._rows
 
-    def _batch(self, rows: Rows, indices: Int64, plan: Plan | None = None, epoch: int = 0) -> _Batch:
-        """Return rows as a step takes them; without a plan nothing is drawn."""
-        targets = rows.targets[indices].astype(np.float32 if rows.targets.ndim == 2 else np.int64)
-        weight = None if rows.weight is None else self._tensor(rows.weight[indices].astype(np.float32))
-        return _Batch(self._inputs(rows, indices, plan, epoch), self._tensor(targets), weight)
-
-    def _inputs(self, rows: Rows, indices: Int64, plan: Plan | None = None, epoch: int = 0) -> tuple[Tensor, ...]:
-        """Return normalised images of shape (n, channels, height, width), channels last in memory; or columns."""
-        if rows.pixels is not None:
-            pixels = rows.pixels[indices]
-            if plan is not None and (plan.flip or plan.shift):
-                pixels = augmented(pixels, *draws(self.seed, epoch, indices, flip=plan.flip, shift=plan.shift))
-            images = self._tensor(pixels).float()
-            if rows.offset is not None:
-                images = images - self._tensor(rows.offset.astype(np.float32))
-            if rows.scale is not None:
-                images = images * self._tensor(rows.scale.astype(np.float32))
-            return (images.permute(0, 3, 1, 2),)
-        none = np.zeros((len(indices), 0), dtype=np.float32)
-        numbers = self._tensor(none if rows.numbers is None else rows.numbers[indices].astype(np.float32))
-        if rows.codes is None or not rows.codes.shape[1]:
-            return (numbers,)
-        codes = self._tensor(rows.codes[indices].astype(np.int64))
-        if plan is not None and plan.unknown > 0:
-            pieces = self._pieces(indices, codes.shape[1], epoch, UNKNOWN_STREAM)
-            codes = torch.where(pieces >= _threshold(plan.unknown), codes, 1)
-        return numbers, codes
-
-    def _pieces(self, indices: Int64, count: int, epoch: int, stream: int) -> Tensor:
-        """Return so many 16-bit draws of each row: the halves of a word, the low one first."""
-        return philox_words(self.seed, self._tensor(indices), -(-count // 8), epoch, stream)[:, :count]
-
-    def _drawn_masks(self, indices: Int64, epoch: int, dropout: float) -> dict[int, Tensor]:
+    def _drawn_masks(self, held: TorchRows, chosen: Chosen, epoch: int, dropout: float) -> dict[int, Tensor]:
         """Return, by layer, what its inputs are multiplied by."""
         masks: dict[int, Tensor] = {}
         for number, layer in enumerate(self.architecture.hidden):
             rate = layer.dropout * dropout
             if rate > 0:
-                pieces = self._pieces(indices, layer.n_in, epoch, DROPOUT_STREAM + number)
-                masks[number] = (pieces >= _threshold(rate)).float() * (1 / (1 - rate))
+                pieces = held.pieces(chosen, layer.n_in, epoch, DROPOUT_STREAM + number)
+                masks[number] = (pieces >= threshold(rate)).float() * (1 / (1 - rate))
         return masks
 
     def _given_masks(self, masks: Sequence[npt.NDArray[np.bool_]], count: int) -> dict[int, Tensor]:
@@ -372,11 +371,47 @@ class TorchEngine:
             rule = f"`dropout_masks` must have the shapes {expected}; got {[mask.shape for mask in masks]}"
             raise ShapeError("SC101", rule, where=WHERE)
         return {
-            number: self._tensor(mask.astype(np.float32)) * (1 / (1 - layer.dropout))
+            number: torch.from_numpy(mask.astype(np.float32)).to(self.device) * (1 / (1 - layer.dropout))
             for (number, layer), mask in zip(wanted.items(), masks, strict=True)
         }
 
     # ---- forward, backward, update
+
+    def _group_of_steps(
+        self, rows: Rows, order: Int64, first: int, count: int, plan: Plan, constants: StepConstants
+    ) -> list[_Step]:
+        """Do steps of one epoch and return what they brought; of a single one, nothing is updated if it is not finite.
+
+        The host asks the device once, behind all of them.
+        """
+        held, epoch = self._rows_of(rows), plan.epoch_of(first)
+        begin = first % plan.steps_per_epoch * plan.batch
+        whole = held.chosen(order[begin : begin + count * plan.batch])
+        batches = [
+            Chosen(*(part[place : place + plan.batch] for part in whole))
+            for place in range(0, len(whole.here), plan.batch)
+        ]
+        found: list[_Outcome] = []
+        lengths: list[Tensor] = []
+        sums: list[tuple[float, float, float]] = []
+        for at, chosen in enumerate(batches):
+            masks = self._drawn_masks(held, chosen, epoch, float(constants.dropout[at]))
+            one = self._gradients(held.batch(chosen, plan, epoch), masks, self._views)
+            found.append(one._replace(gradients=()))
+            if count == 1:
+                sums = self._sums(found, rows, batches)
+                if not math.isfinite(sums[0][0]):
+                    return [_Step(*sums[0], 0.0)]
+            lengths.append(self._update(one.gradients, float(constants.rate[at]), float(constants.decay[at]), plan))
+        sums = sums or self._sums(found, rows, batches)
+        return [_Step(*three, length) for three, length in zip(sums, torch.stack(lengths).tolist(), strict=True)]
+
+    def _sums(self, found: list[_Outcome], rows: Rows, batches: list[Chosen]) -> list[tuple[float, float, float]]:
+        """Return what `_sums` does for each step."""
+        losses, hits = (torch.cat([getattr(one, name) for one in found]).cpu().numpy() for name in ("losses", "hits"))
+        ends = np.cumsum([len(chosen.here) for chosen in batches])[:-1]
+        parts = zip(np.split(losses, ends), np.split(hits, ends), batches, strict=True)
+        return [_sums(of_rows, are_hits, rows, chosen.here) for of_rows, are_hits, chosen in parts]
 
     def _forward(
         self, inputs: tuple[Tensor, ...], masks: dict[int, Tensor], followed: Mapping[str, Tensor] | None
@@ -403,7 +438,7 @@ class TorchEngine:
         weight, bias = self._leaves[f"{name}.weight"].permute(3, 2, 0, 1), self._leaves[f"{name}.bias"]
         a = functional.conv2d(x, weight, None if stage.normalised else bias)
         if stage.normalised:
-            kept = self._views[0] if followed is None else followed
+            kept = self._views if followed is None else followed
             a = functional.batch_norm(
                 a, kept[f"{name}.mean"], kept[f"{name}.variance"], self._leaves[f"{name}.factor"], bias,
                 training=followed is not None, momentum=STATISTIC_MOMENTUM, eps=NORM_EPSILON,
@@ -430,15 +465,17 @@ class TorchEngine:
         inputs = torch.cat(parts, dim=1)
         return inputs * p["scale.weight"] if architecture.has(Scale) else inputs
 
-    def _gradients(self, batch: _Batch, masks: dict[int, Tensor], followed: Mapping[str, Tensor]) -> _Outcome:
+    def _gradients(self, batch: Batch, masks: dict[int, Tensor], followed: Mapping[str, Tensor]) -> _Outcome:
         """Return what a step brings; gradients are in stored order, those of the sum of weight times loss by count."""
         logits = self._forward(batch.inputs, masks, followed)
         losses = cross_entropy(logits, batch.targets, reduction="none", label_smoothing=self.label_smoothing)
         weighted = losses if batch.weight is None else losses * batch.weight
         leaves = [self._leaves[name] for name in self._stored]
-        return _Outcome(logits.detach(), losses.detach(), torch.autograd.grad(weighted.sum() / len(losses), leaves))
+        labels = batch.targets if batch.targets.ndim == 1 else batch.targets.argmax(dim=1)
+        hits = logits.detach().argmax(dim=1) == labels
+        return _Outcome(losses.detach(), hits, torch.autograd.grad(weighted.sum() / len(losses), leaves))
 
-    def _update(self, gradients: tuple[Tensor, ...], rate: float, decay: float, plan: Plan) -> float:
+    def _update(self, gradients: tuple[Tensor, ...], rate: float, decay: float, plan: Plan) -> Tensor:
         """Do a step of AdamW (Loshchilov and Hutter, 2019); return the length of the gradient."""
         beta1_power, beta2_power = (
             _next_power(power, beta) for power, beta in zip(self._beta_products, (plan.beta1, plan.beta2), strict=True)
@@ -459,57 +496,10 @@ class TorchEngine:
                 w.mul_(1 - pace * (decay if group.decays else 0.0))
                 w.addcdiv_(m, divisor, value=-pace / (1 - beta1_power))
             wide = gradient if self.device.type == "mps" else gradient.double()  # it has no float64
-            return float(wide.square().sum().sqrt())
+            return wide.square().sum().sqrt()
 
-    @contextmanager
-    def _settings(self) -> Iterator[None]:
-        """Set PyTorch's threads and deterministic algorithms, and give back what there was."""
-        threads, is_deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-        warns_only = torch.is_deterministic_algorithms_warn_only_enabled()
-        fills = torch.utils.deterministic.fill_uninitialized_memory
-        if self.n_threads is not None:
-            torch.set_num_threads(self.n_threads)
-        torch.use_deterministic_algorithms(True, warn_only=self.device.type != "cpu")
-        torch.utils.deterministic.fill_uninitialized_memory = False  # it would write every new map twice
-        try:
-            yield
-        finally:
-            torch.utils.deterministic.fill_uninitialized_memory = fills
-            torch.use_deterministic_algorithms(is_deterministic, warn_only=warns_only)
-            torch.set_num_threads(threads)
-
-
-def philox_words(seed: int, rows: Tensor, n_blocks: int, epoch: int, stream: int) -> Tensor:
-    """
-    Return what `augmentation.philox` draws, on the device of `rows`, in halves of words.
-
-    Parameters
-    ----------
-    seed : int
-        Key, in [0, 2**64).
-    rows : int64 tensor of shape (n,)
-        Second words of the counters.
-    n_blocks : int
-        First words are 0 to `n_blocks` - 1.
-    epoch, stream : int
-        Third and fourth word.
-
-    Returns
-    -------
-    int64 tensor of shape (n, 8 * n_blocks)
-        Numbers in [0, 2**16); of each word the low half comes first.
-    """
-    a = torch.arange(n_blocks, device=rows.device).expand(len(rows), -1)
-    b = rows.unsqueeze(1).expand_as(a)
-    c, d = torch.full_like(a, epoch), torch.full_like(a, stream)
-    key0, key1 = seed & _LOW, seed >> 32
-    for _ in range(ROUNDS):
-        # Products of 64 bits: the sign is their highest bit, and the shift would copy it.
-        x, y = a * 0xD2511F53, c * 0xCD9E8D57
-        a, b, c, d = (y >> 32 & _LOW) ^ b ^ key0, y & _LOW, (x >> 32 & _LOW) ^ d ^ key1, x & _LOW
-        key0, key1 = (key0 + 0x9E3779B9) & _LOW, (key1 + 0xBB67AE85) & _LOW
-    words = torch.stack([a, b, c, d], dim=-1)
-    return torch.stack([words & 0xFFFF, words >> 16], dim=-1).reshape(len(rows), -1)
+    def _settings(self) -> AbstractContextManager[None]:
+        return computing_on(self.device, self.n_threads, WHERE)
 
 
 def largest_of_windows(a: Tensor) -> Tensor:
@@ -545,14 +535,23 @@ def _dense(x: Tensor, weight: Tensor, bias: Tensor, layer: Hidden) -> Tensor:
     return z if layer.activation is None else _ACTIVATIONS[type(layer.activation)](z)
 
 
-def _sums(found: _Outcome, rows: Rows, indices: Int64) -> tuple[float, float, float]:
+def _sums(losses: Float32, hits: npt.NDArray[np.bool_], rows: Rows, indices: Int64) -> tuple[float, float, float]:
     """Return sums of weight times loss, of weight, and of the weight of hits."""
-    losses = found.losses.cpu().numpy().astype(np.float64)
-    targets = rows.targets[indices]
-    labels = targets if targets.ndim == 1 else targets.argmax(axis=1)
-    hits = found.logits.cpu().numpy().argmax(axis=1) == labels
     weight = np.ones(len(indices)) if rows.weight is None else rows.weight[indices].astype(np.float64)
-    return _rounded(losses @ weight), _rounded(weight.sum()), _rounded(weight[hits].sum())
+    loss = float(losses.astype(np.float64) @ weight)
+    return _rounded(loss), _rounded(weight.sum()), _rounded(weight[hits].sum())
+
+
+def _part(constants: StepConstants, begin: int, count: int) -> StepConstants:
+    of = slice(begin, begin + count)
+    return StepConstants(constants.rate[of], constants.decay[of], constants.dropout[of])
+
+
+def _next_group(count: int, seconds: float) -> int:
+    """Return how many steps to begin together, so that they take no longer than a run."""
+    if seconds > RUN_SECONDS:
+        return max(1, count // 2)
+    return min(2 * count, MOST_AT_ONCE) if seconds < RUN_SECONDS / 3 else count
 
 
 def _rounded(x: float) -> float:
@@ -572,11 +571,6 @@ def _decays(name: str) -> bool:
     return not name.endswith((".bias", ".phase", ".factor")) and name != "scale.weight"
 
 
-def _threshold(probability: float) -> int:
-    """Of 16-bit pieces: one below it says "drop"."""
-    return min(max(math.floor(probability * 65536 + 0.5), 0), 65536)
-
-
 def _next_power(power: float, beta: float) -> float:
     return power * beta if power * beta >= LEAST_POWER else 0.0
 
@@ -584,16 +578,3 @@ def _next_power(power: float, beta: float) -> float:
 def _copied(tensor: Tensor) -> Float32:
     copied: Float32 = tensor.detach().cpu().numpy().copy()
     return copied
-
-
-def usable_device(name: str, where: str) -> Any:
-    """Return a device, or raise SC602 with the name of who asked if PyTorch cannot use it here."""
-    try:
-        device = torch.device(name)
-        if device.type == "cuda":  # cuBLAS repeats its results only with this, read when it is first used
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as reason:  # PyTorch without CUDA asserts
-        rule = f"`device` must be one that PyTorch can use on this machine; got {name!r}"
-        raise DeviceError("SC602", rule, where=where, hint='"cpu" works everywhere') from reason
-    return device
