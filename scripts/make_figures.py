@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 import softclass
-from softclass.report.plot import Axis, Plot, picture, power_of_ten
+from softclass.report.plot import Axis, Plot, picture_file, power_of_ten
 from softclass.report.svg import shape
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "concepts" / "images"
@@ -33,7 +33,7 @@ def softmax_of_three() -> str:
     moved = np.linspace(-6, 8, 141)
     p = softclass.softmax(np.stack([moved, np.ones(141), np.zeros(141)], axis=1))
     plot = Plot(Axis(-6, 8, 60, 690), Axis(0, 1, 330, 50))
-    return picture(
+    return picture_file(
         400,
         "Softmax of three logits while the first one moves",
         "As the first logit grows from −6 to 8, its probability rises from almost 0 to almost 1 along an S. The other "
@@ -57,7 +57,7 @@ def temperature() -> str:
     p = np.stack([softclass.softmax([2.0, 1.0, 0.1], temperature=float(t)) for t in temperatures])
     at_one = np.asarray(softclass.softmax([2.0, 1.0, 0.1]))
     plot = Plot(Axis(0.05, 50, 60, 690, log=True), Axis(0, 1, 330, 50))
-    return picture(
+    return picture_file(
         400,
         "Temperature: the same logits from a hard choice to a tie",
         "The probabilities of the logits 2, 1 and 0.1 over the temperature on a logarithmic axis. Towards 0 the first "
@@ -90,7 +90,7 @@ def smooth_maximum() -> str:
     kinds = {0.25: "third", 1.0: "key", 2.0: "other"}
     smooth = {t: t * np.asarray(softclass.logsumexp(pairs / t)) for t in kinds}
     above = ", ".join(f"{smooth[t][80]:.2f} for T = {t:g}" for t in kinds)
-    return picture(
+    return picture_file(
         400,
         "Log-sum-exp is a maximum with a rounded corner",
         "The maximum of x and 0 has a corner at 0. T times logsumexp of both, divided by T, lies above it and comes "
@@ -125,7 +125,7 @@ def loss_and_gradient() -> str:
     squared = 0.5 * (wrong**2).sum(axis=1)
     x = Axis(-10, 40, 70, 690)
     loss_plot, push_plot = Plot(x, Axis(0, 42, 250, 50)), Plot(x, Axis(1e-10, 4, 560, 310, log=True))
-    return picture(
+    return picture_file(
         630,
         "Three losses and what they push with, over the size of the mistake",
         "Above: cross-entropy from logits grows by one nat for each nat of lead of the wrong class; log of p plus 1e-9 "
@@ -183,7 +183,7 @@ def label_smoothing() -> str:
         plot.words(11, 1.2, "ε = 0.1", "name other", 0, -6),
         plot.words(7.6, 2.4, "ε = 0.3", "name third", 0, -8),
     ]
-    return picture(
+    return picture_file(
         400,
         "Label smoothing gives the lead a best size",
         "The loss over the lead of the target among ten classes. Without smoothing it falls for ever. With a tenth of "
@@ -221,7 +221,7 @@ def error_in_ulps() -> str:
     ours = [worst_ulps(logits, softclass.softmax(logits)) for logits in rows]
     usual = [worst_ulps(logits, usual_softmax(logits)) for logits in rows]
     plot = Plot(Axis(0, 80, 60, 690), Axis(0.5, 128, 330, 50, log=True))
-    return picture(
+    return picture_file(
         400,
         "Where the digits of an ordinary softmax go",
         "The worst error of float32 probabilities, in units in the last place, over the spread of 1,000 logits. The "
@@ -263,7 +263,7 @@ def small_losses() -> str:
     last = int(np.flatnonzero(usual)[-1])
     plot = Plot(Axis(8, 26, 70, 690), Axis(1e-11, 1e-3, 330, 50, log=True))
     end = float(lead[last]), float(usual[last])
-    return picture(
+    return picture_file(
         400,
         "Small losses need log1p",
         "The loss of a right answer over its lead, in float32, on a logarithmic axis. Computed with log1p it falls "

@@ -158,3 +158,45 @@ def test_a_room_hands_no_names_on(path: Path) -> None:
 @each_file
 def test_every_file_says_what_it_is(path: Path) -> None:
     assert re.match(r'(#.*\n)*r?"""[^"]', path.read_text(encoding="utf-8"))
+
+
+# What every command is called is what it does: `softclass train` calls `train`.
+COMMANDS = {("train", "cli/train.py"), ("evaluate", "cli/evaluate.py")}
+
+
+def _defined(path: Path) -> list[ast.FunctionDef | ast.ClassDef]:
+    """The functions and classes of a file, without those inside others."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return [node for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+
+
+def _has_a_reason(path: Path, name: str, formulas: set[str]) -> bool:
+    """Whether a name may stand elsewhere too: private, a command, or a formula as the door or a library has it."""
+    is_twin = path.parent.name == "functions" and (name in formulas or path.name.startswith("_"))
+    return is_twin or name.startswith("_") or (name, _name(path)) in COMMANDS
+
+
+def test_a_public_name_means_one_thing() -> None:
+    """Two definitions of one name are one function, or one of them has the wrong name."""
+    formulas = {node.name for node in _defined(ROOT / "functions" / "reference.py")}
+    where: dict[str, list[str]] = {}
+    for path, name in [(each, node.name) for each in SOURCES for node in _defined(each)]:
+        where.setdefault(name, []).extend([] if _has_a_reason(path, name, formulas) else [_name(path)])
+
+    assert {name: files for name, files in where.items() if len(files) > 1} == {}
+
+
+def _body(node: ast.FunctionDef | ast.ClassDef) -> str:
+    """What a function does, without its name and its docstring."""
+    has_docstring = ast.get_docstring(node) is not None
+    return ast.dump(ast.Module(node.body[has_docstring:], []))
+
+
+def test_no_function_is_written_twice() -> None:
+    """Of some length: two lines that are alike in two rooms cost less than an import between them."""
+    written: dict[str, list[str]] = {}
+    for path in (path for path in SOURCES if not path.name.startswith("_")):
+        for node in _defined(path):
+            written.setdefault(_body(node), []).append(f"{_name(path)}: {node.name}")
+
+    assert [names for body, names in written.items() if len(names) > 1 and len(body) > 250] == []

@@ -38,7 +38,7 @@ def is_traced(value: object) -> bool:
     return jax is not None and isinstance(value, jax.core.Tracer)
 
 
-def namespace_of(array: Any) -> Any:
+def _module_of(array: Any) -> Any:
     """Return the module of functions for an array: numpy, torch, jax.numpy, or what the array names."""
     library = library_of(array)
     if library == "numpy":
@@ -78,7 +78,7 @@ def own_dtype(array: Any, name: str) -> Any:
         return None if loaded is None else np.dtype(loaded.bfloat16)
     if library in ("numpy", "jax"):
         return own_dtype(np.empty(0), name) if name == "bfloat16" else np.dtype(name)
-    return getattr(namespace_of(array), name, None)
+    return getattr(_module_of(array), name, None)
 
 
 def device_of(array: Any) -> Any:

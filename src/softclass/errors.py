@@ -286,6 +286,17 @@ def first_few(texts: Sequence[str], limit: int = 12) -> str:
     return ", ".join(texts[:limit]) + more
 
 
+def first_quoted(names: Sequence[str], limit: int = 12) -> str:
+    """Return the first few names that came from outside, each in quotation marks, and how many more there are.
+
+    Examples
+    --------
+    >>> first_quoted(["a", "b\\n", "c"], 2)
+    '"a", "b\\\\u000a" and 1 more'
+    """
+    return first_few([f'"{shown(name)}"' for name in names], limit)
+
+
 def _escaped(character: str) -> str:
     # C* are control, format (bidi, zero width), surrogate, private and unassigned; Zl and Zp break lines.
     if unicodedata.category(character)[0] != "C" and unicodedata.category(character) not in ("Zl", "Zp"):

@@ -10,7 +10,7 @@ import pytest
 import softclass
 from softclass.cli.configuration import known_options
 from softclass.cli.output import Screen
-from softclass.cli.summary import Summary, certificate_lines
+from softclass.cli.summary import TrainingSummary, certificate_lines
 from softclass.cli.train import next_run
 from softclass.errors import TableError
 
@@ -178,7 +178,7 @@ def test_folds_are_told(capsys):
     Path("metrics.json").write_text(
         json.dumps({"cross_validation": {"folds": 5, "n": 9, "accuracy": 0.75, "ece": 0.1}})
     )
-    Summary(Screen(environment={}))("wrote", {"path": Path(), "files": {"model.onnx": 1}, "seconds": 1.0})
+    TrainingSummary(Screen(environment={}))("wrote", {"path": Path(), "files": {"model.onnx": 1}, "seconds": 1.0})
 
     assert capsys.readouterr().out.startswith(
         "folds    5 folds: accuracy 0.750 · log loss - · Brier -\n         ECE 0.100\n"

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from asserts import assert_bit_equal
-from softclass.data.dates import format_of, seconds_of
+from softclass.data.dates import date_format_of, seconds_of
 from softclass.errors import UsageError
 
 UTC = datetime.UTC
@@ -45,7 +45,7 @@ def seconds(*moment: int, zone: datetime.tzinfo = UTC) -> float:
     ],
 )
 def test_the_format_is_found(words: list[str], date_format: str | None) -> None:
-    assert format_of(pa.array(words, pa.string())) == date_format
+    assert date_format_of(pa.array(words, pa.string())) == date_format
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from asserts import assert_bit_equal
-from softclass.data.decode import Decoded, Header, Refusal, decode, decode_open, limits, read_header
+from softclass.data.decode import Decoded, Header, ImageFault, decode, decode_open, limits, read_header
 from softclass.data.image_set import ImageSpec
 
 RNG = np.random.default_rng(0)
@@ -36,10 +36,10 @@ def read(content: bytes, spec: ImageSpec = COLOUR) -> Decoded:
     return found
 
 
-def refusal(content: bytes, spec: ImageSpec = COLOUR) -> Refusal:
+def refusal(content: bytes, spec: ImageSpec = COLOUR) -> ImageFault:
     with limits():
         found = decode(io.BytesIO(content), spec)
-    assert isinstance(found, Refusal)
+    assert isinstance(found, ImageFault)
     return found
 
 
@@ -455,7 +455,7 @@ def test_header_with_too_many_pixels_is_refused():
     with limits():
         found = read_header(io.BytesIO(png(2**16, 2**16, 8, 0, b"")))
 
-    assert isinstance(found, Refusal)
+    assert isinstance(found, ImageFault)
     assert found.code == "SC342"
 
 
@@ -538,5 +538,5 @@ def test_any_damage_gives_pixels_or_a_refusal(kind, data):
         found = decode(io.BytesIO(bytes(content)), COLOUR)
         size = read_header(io.BytesIO(bytes(content)))
 
-    assert isinstance(found, Decoded | Refusal)
-    assert isinstance(size, Header | Refusal)
+    assert isinstance(found, Decoded | ImageFault)
+    assert isinstance(size, Header | ImageFault)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from softclass.data.decode import Decoded, Refusal, decode, limits
+from softclass.data.decode import Decoded, ImageFault, decode, limits
 from softclass.data.image_set import ImageSpec
 
 SPEC = ImageSpec(32, 32, 1)
@@ -31,7 +31,7 @@ def test_damage_is_refused_and_printed_nowhere(compression, capfd):
     with limits():
         found = decode(tiff(compression, damaged=True), SPEC)
 
-    assert isinstance(found, Refusal)
+    assert isinstance(found, ImageFault)
     assert found.reason == "damaged"
     assert capfd.readouterr() == ("", "")
 

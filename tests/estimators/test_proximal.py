@@ -16,7 +16,7 @@ from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.proximal import Penalty, loss_hessians, minimum_of_model
 from softclass.estimators.scaling import column_moments, scale_features
 from softclass.estimators.softmax_regression import SoftmaxRegression
-from softclass.estimators.streaming import read_batches
+from softclass.estimators.streaming import read_once
 
 
 def problem(rows: int, columns: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -188,7 +188,7 @@ def test_sparse_rows_give_the_dense_answer():
 def test_batches_on_disk_have_the_bits_of_memory(ratio, has_room, monkeypatch):
     X, y = problem(30_000, 12, 4)
     if not has_room:
-        monkeypatch.setattr(growing_classifier, "read_batches", partial(read_batches, room=0))
+        monkeypatch.setattr(growing_classifier, "read_once", partial(read_once, room=0))
 
     whole = SoftmaxRegression(C=1e-3, l1_ratio=ratio).fit(X, y)
     batches = [(X[first : first + 999], y[first : first + 999]) for first in range(0, len(y), 999)]

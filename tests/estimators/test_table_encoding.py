@@ -7,7 +7,8 @@ import pytest
 from sklearn.base import BaseEstimator
 
 from asserts import assert_bit_equal, assert_close
-from softclass.estimators.network_fitting import allowed_threads, seed_of, validation_rows
+from softclass.estimators.network_fitting import allowed_threads, validation_rows
+from softclass.estimators.random_state import seed_of
 from softclass.estimators.table_encoding import TableCells, fit_encoding, read_cells, text_places
 from softclass.networks.layers import Columns
 

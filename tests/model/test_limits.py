@@ -7,7 +7,7 @@ import re
 import pytest
 
 from softclass.errors import CheckFailedError, TooLargeError, UsageError
-from softclass.model.limits import check_fail_under, check_memory, parse_limits
+from softclass.model.limits import check_fail_under, check_features_fit, parse_limits
 
 METRICS = {"accuracy": 0.9, "log_loss": 0.3, "ece": None, "classes": ["a"]}
 
@@ -56,8 +56,8 @@ def test_limits_of_python_callers_are_numbers(limit: object) -> None:
 
 def test_a_million_classes_of_many_features_are_refused_before_the_work() -> None:
     with pytest.raises(TooLargeError, match=re.escape("[SC606] big.csv: needs ")):
-        check_memory(1000, 100_000, 1_000_000, "big.csv")
+        check_features_fit(1000, 100_000, 1_000_000, "big.csv")
 
 
 def test_ordinary_sizes_pass() -> None:
-    check_memory(400_000, 120, 23, "kdd")
+    check_features_fit(400_000, 120, 23, "kdd")

@@ -241,9 +241,9 @@ def test_large_pictures_become_smaller() -> None:
         pixels=np.zeros((1, 100, 60, 3), np.uint8),
     )  # fmt: skip
 
-    from softclass.report.thumbnails import reduced
+    from softclass.report.thumbnails import shrunk
 
-    assert reduced(bounded(found, Notes()).pixels, 64).shape == (1, 64, 38, 3)
+    assert shrunk(bounded(found, Notes()).pixels, 64).shape == (1, 64, 38, 3)
 
 
 @pytest.mark.parametrize("layout", ["columns", "matrix"])

@@ -14,7 +14,7 @@ from softclass.data.conform import encode_columns
 from softclass.data.table import ReadOptions, read_table
 from softclass.errors import Notes
 from softclass.server.limits import Refusal
-from softclass.server.requests import one_of, read_image, read_json, read_row
+from softclass.server.requests import image_of_request, one_member, read_json, read_row
 
 TABLE = make_table().manifest
 GREY = make_images(1).manifest
@@ -71,11 +71,11 @@ PIXELS = np.arange(30, dtype=np.uint8).reshape(6, 5, 1)
 
 
 def test_an_image_is_read() -> None:
-    np.testing.assert_array_equal(read_image(array(PIXELS), GREY), PIXELS[None])
+    np.testing.assert_array_equal(image_of_request(array(PIXELS), GREY), PIXELS[None])
 
 
 def test_a_grey_image_may_have_two_axes() -> None:
-    np.testing.assert_array_equal(read_image(array(PIXELS[..., 0]), GREY), PIXELS[None])
+    np.testing.assert_array_equal(image_of_request(array(PIXELS[..., 0]), GREY), PIXELS[None])
 
 
 @pytest.mark.parametrize(
@@ -101,13 +101,13 @@ def test_a_grey_image_may_have_two_axes() -> None:
     ids=lambda value: str(value)[:30],
 )
 def test_what_is_no_image_of_the_model_is_refused(found: Any, where: str) -> None:
-    error = refusal(read_image, found, GREY)
+    error = refusal(image_of_request, found, GREY)
 
     assert (error.status, error.where) == (422, where)
 
 
 def test_a_coloured_model_takes_no_grey_image() -> None:
-    assert refusal(read_image, array(PIXELS), RGB).where == "image.shape"
+    assert refusal(image_of_request, array(PIXELS), RGB).where == "image.shape"
 
 
 ROW = {
@@ -166,4 +166,4 @@ def test_the_nearest_column_is_named() -> None:
 
 @pytest.mark.parametrize("found", [None, 1, [], {}, {"rows": 1}, {"row": 1, "image": 2}], ids=str)
 def test_a_body_has_one_member(found: Any) -> None:
-    assert refusal(one_of, found, ("row",)).status == 422
+    assert refusal(one_member, found, ("row",)).status == 422

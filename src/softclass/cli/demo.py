@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from softclass.cli.evaluation_text import evaluation_lines
-from softclass.cli.layout import share, shown_path, table_lines
+from softclass.cli.layout import quoted_path, share, table_lines
 from softclass.cli.options import Common, option
 from softclass.cli.output import Screen
 from softclass.cli.train import folder_of
@@ -59,18 +59,18 @@ def demo(
     for one in found:
         screen.result(f"  {Path(one['report']).absolute().as_uri()}")
     screen.result(screen.out.paint("== try next", "label"))
-    run = shown_path(Path(output, DEMOS[0][0]))
+    run = quoted_path(Path(output, DEMOS[0][0]))
     screen.result(f"  softclass inspect {run}")
     screen.result(f"  softclass report {run} --lang zh --open")
     screen.result("  softclass train your-table.csv --target your-column")
 
 
 def _train(path: Path, file: str, target: str | None, common: Common, screen: Screen) -> Any:
-    from softclass.cli.summary import Summary
+    from softclass.cli.summary import TrainingSummary
     from softclass.data import samples
     from softclass.model.train import train
 
-    screen.result(f"$ softclass train {file}{f' --target {target}' if target else ''} -o {shown_path(path)}")
+    screen.result(f"$ softclass train {file}{f' --target {target}' if target else ''} -o {quoted_path(path)}")
     with folder_of(path):
         return train(
             str(samples.path(file)),
@@ -80,14 +80,14 @@ def _train(path: Path, file: str, target: str | None, common: Common, screen: Sc
             overwrite=path.exists(),
             strict=common.strict,
             threads=common.threads,
-            progress=Summary(screen),
+            progress=TrainingSummary(screen),
         )
 
 
 def _predict(model: Any, path: Path, file: str, screen: Screen) -> None:
     from softclass.data import samples
 
-    screen.result(f"$ softclass predict {shown_path(path)} {file} | head -{ROWS_SHOWN + 1}")
+    screen.result(f"$ softclass predict {quoted_path(path)} {file} | head -{ROWS_SHOWN + 1}")
     block = next(iter(model.predict_batches(str(samples.path(file)), batch_rows=ROWS_SHOWN, notes=Notes())))
     columns = block.column_names[:6]
     rows = [[_cell(value) for value in row.values()] for row in block.select(columns).to_pylist()]
@@ -99,7 +99,7 @@ def _predict(model: Any, path: Path, file: str, screen: Screen) -> None:
 def _evaluate(model: Any, path: Path, file: str, screen: Screen) -> None:
     from softclass.data import samples
 
-    screen.result(f"$ softclass evaluate {shown_path(path)} {file}     (all rows; most of them were learnt from)")
+    screen.result(f"$ softclass evaluate {quoted_path(path)} {file}     (all rows; most of them were learnt from)")
     facts = model.evaluate(str(samples.path(file)), notes=Notes()).to_dict()
     for line in evaluation_lines({**facts, "per_class": None}, screen.out.width):
         screen.result(f"  {line}")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, BinaryIO
 from cyclopts import Group, Parameter
 
 from softclass.cli.evaluation_text import class_table, evaluation_lines
-from softclass.cli.layout import figure, jsonable, share, table_lines
+from softclass.cli.layout import jsonable, plain_figure, share, table_lines
 from softclass.cli.options import Common, Reading, flag, option
 from softclass.cli.output import LABEL_WIDTH, Screen
 from softclass.cli.predict import format_of, given_data, inputs_of, write_blocks
@@ -105,8 +105,8 @@ def _by_table(groups: Mapping[str, Mapping[str, Any]]) -> list[str]:
                 (shown(name, 40) or '""') + (" (few)" if figures.get("few") else ""),
                 f"{figures['n']:,}",
                 share(figures.get("accuracy")),
-                figure(figures.get("log_loss")),
-                figure(figures.get("brier")),
+                plain_figure(figures.get("log_loss")),
+                plain_figure(figures.get("brier")),
                 share(figures.get("ece")),
             ]
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from softclass.cli.layout import counted, figure, share, table_lines
+from softclass.cli.layout import counted, plain_figure, share, table_lines
 from softclass.errors import shown
 
 RECALLS_LISTED = 10
@@ -32,13 +32,13 @@ def evaluation_lines(facts: Mapping[str, Any], width: int) -> list[str]:
     ['accuracy 0.900 · log loss 0.25 · Brier 0.1', 'ECE 0.050']
     """
     intervals = facts.get("intervals") or {}
-    loss = f"log loss {figure(facts.get('log_loss'))}{_interval(intervals.get('log_loss'), figure)}"
+    loss = f"log loss {plain_figure(facts.get('log_loss'))}{_interval(intervals.get('log_loss'), plain_figure)}"
     if facts.get("log_loss") is None and facts.get("log_loss_known_rows") is not None:
-        loss = f"log loss of the known classes {figure(facts['log_loss_known_rows'])}"
+        loss = f"log loss of the known classes {plain_figure(facts['log_loss_known_rows'])}"
     if facts.get("log_loss_prior") is not None:
-        loss += f", prior {figure(facts['log_loss_prior'])}"
+        loss += f", prior {plain_figure(facts['log_loss_prior'])}"
     first = f"accuracy {share(facts.get('accuracy'))}{_interval(intervals.get('accuracy'), share)} · {loss}"
-    lines = [f"{first} · Brier {figure(facts.get('brier'))}", _calibration_line(facts)]
+    lines = [f"{first} · Brier {plain_figure(facts.get('brier'))}", _calibration_line(facts)]
     unknown = facts.get("unknown_class_rows")
     if unknown:
         lines.append(f"{counted(unknown, 'row')} with a label that the model does not know: counted as wrong")
@@ -58,7 +58,7 @@ def class_table(facts: Mapping[str, Any]) -> list[str]:
                 share(figures.get("precision")),
                 share(figures.get("recall")),
                 share(figures.get("f1")),
-                figure(figures.get("log_loss")),
+                plain_figure(figures.get("log_loss")),
             ]
         )
     return table_lines(rows, right=range(1, 6))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from softclass.cli.layout import shown_path, size
+from softclass.cli.layout import quoted_path, size
 from softclass.cli.options import Common, flag, off, option
 from softclass.cli.output import Screen
 from softclass.errors import Notes, UsageError
@@ -108,7 +108,7 @@ def _explored(model: str, data: str | None, threads: int | None, screen: Screen)
 
 
 def _with_data(model: str) -> str:
-    return f"{WHERE} {shown_path(Path(model))} --data FILE"
+    return f"{WHERE} {quoted_path(Path(model))} --data FILE"
 
 
 def _serve(explored: Explored | None, language: str | None, port: int, browser: bool, screen: Screen) -> None:
@@ -152,5 +152,5 @@ def _write(
     page = exported_page(bundle, language).encode("utf-8", "replace")
     path = atomic_write(export, lambda file: file.write(page), overwrite=overwrite, inputs=inputs)
     screen.document({"export": str(path), "bytes": len(page), "holds": contents_of(bundle)})
-    screen.labelled("wrote", f"{shown_path(path)}   {size(len(page))}")
+    screen.labelled("wrote", f"{quoted_path(path)}   {size(len(page))}")
     screen.labelled("holds", contents_of(bundle))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from softclass.cli.evaluation_text import evaluation_lines
-from softclass.cli.layout import figure, jsonable, shown_path, size
+from softclass.cli.layout import jsonable, plain_figure, quoted_path, size
 from softclass.cli.options import Common, Reading, flag, option
 from softclass.cli.output import LABEL_WIDTH, Screen
 from softclass.cli.summary import calibration_words, class_words, column_lines, image_words
@@ -87,7 +87,7 @@ def _inspect_model(path: str, screen: Screen, *, schema: bool, card: bool, verif
         return
     screen.document({**facts, "digest": model.digest})
     file = Path(path, MODEL_FILE) if Path(path).is_dir() else Path(path)
-    screen.labelled("file", f"{shown_path(file)} · {size(file.stat().st_size)} · sha256 {model.digest}")
+    screen.labelled("file", f"{quoted_path(file)} · {size(file.stat().st_size)} · sha256 {model.digest}")
     names = [label.name for label in manifest.classes]
     listed = ", ".join(shown(name, 30) for name in names[:CLASSES_LISTED])
     rest = f", … {len(names):,} in all" if len(names) > CLASSES_LISTED else ""
@@ -188,5 +188,7 @@ def _inspect_table(
             screen.labelled("target", "none by its name; --target NAME to say which")
         else:
             names = ", ".join(shown(label.name, 30) for label in found.classes[:CLASSES_LISTED])
-            screen.labelled("target", f"{shown(found.target)} · {figure(float(len(found.classes)))} classes: {names}")
+            screen.labelled(
+                "target", f"{shown(found.target)} · {plain_figure(float(len(found.classes)))} classes: {names}"
+            )
     _columns(found, None, screen)

@@ -105,12 +105,12 @@ def share(value: float | None) -> str:
     return "almost 1"
 
 
-def figure(value: float | None) -> str:
+def plain_figure(value: float | None) -> str:
     """Return a measured number with three significant digits.
 
     Examples
     --------
-    >>> figure(0.04912), figure(1234.5), figure(1.0549), figure(None)
+    >>> plain_figure(0.04912), plain_figure(1234.5), plain_figure(1.0549), plain_figure(None)
     ('0.0491', '1,234', '1.05', '-')
     """
     if value is None:
@@ -149,12 +149,12 @@ def size(n_bytes: int) -> str:
     return f"{amount:.1f} TB"
 
 
-def shown_path(path: str | os.PathLike[str]) -> str:
+def quoted_path(path: str | os.PathLike[str]) -> str:
     """Return a path as a shell would take it.
 
     Examples
     --------
-    >>> shown_path("my runs/model.onnx")
+    >>> quoted_path("my runs/model.onnx")
     "'my runs/model.onnx'"
     """
     return shlex.quote(shown(os.fspath(path), 10_000))

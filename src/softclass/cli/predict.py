@@ -8,7 +8,7 @@ from typing import Annotated, Any, BinaryIO, Literal
 
 from cyclopts import Group, Parameter
 
-from softclass.cli.layout import shown_path
+from softclass.cli.layout import quoted_path
 from softclass.cli.options import Common, Reading, flag, off, option
 from softclass.cli.output import Screen
 from softclass.errors import Notes, UsageError, shown
@@ -95,7 +95,7 @@ def predict(
 
         path = Path(str(output)).with_suffix(".rejects.csv")
         write_rejects(path, rejects, overwrite=overwrite)
-        screen.remark(f"the rows left out are in {shown_path(path)}")
+        screen.remark(f"the rows left out are in {quoted_path(path)}")
     for note in notes:
         screen.note(note)
 

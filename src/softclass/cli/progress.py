@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from softclass.cli.layout import duration, figure, jsonable
+from softclass.cli.layout import duration, jsonable, plain_figure
 from softclass.cli.output import Screen
 
 if TYPE_CHECKING:
@@ -61,9 +61,8 @@ class Progress:
             done, total = facts.get("done", 0), facts.get("total")
             self._show(event, f"{facts['name']:<10}", _counted(done, total), done, total)
         elif event == "iteration":
-            text = (
-                f"iteration {facts['iteration']} · loss {figure(facts['loss'])} · gradient {facts['gradient_norm']:.1e}"
-            )
+            loss, gradient = plain_figure(facts["loss"]), f"{facts['gradient_norm']:.1e}"
+            text = f"iteration {facts['iteration']} · loss {loss} · gradient {gradient}"
             self._show(event, "fitting   ", text, None, None)
         elif event == "epoch":
             loss = facts["validation_log_loss_scaled"]
@@ -165,11 +164,11 @@ def epoch_words(facts: Mapping[str, Any]) -> str:
     ...              "validation_accuracy": 0.85, "is_best": True, "seconds": 1.5})
     'epoch 2 of 6 · loss 0.5 · validation 0.4, accuracy 0.85, best so far · 6.0 s left'
     """
-    words = f"epoch {facts['epoch']} of {facts['epochs']} · loss {figure(facts['train_loss'])}"
+    words = f"epoch {facts['epoch']} of {facts['epochs']} · loss {plain_figure(facts['train_loss'])}"
     if facts["validation_log_loss_scaled"] is not None:
         best = ", best so far" if facts["is_best"] else ""
-        words += f" · validation {figure(facts['validation_log_loss_scaled'])}"
-        words += f", accuracy {figure(facts['validation_accuracy'])}{best}"
+        words += f" · validation {plain_figure(facts['validation_log_loss_scaled'])}"
+        words += f", accuracy {plain_figure(facts['validation_accuracy'])}{best}"
     left = (facts["epochs"] - facts["epoch"]) * facts["seconds"]
     return f"{words} · {duration(left)} left" if left else words
 

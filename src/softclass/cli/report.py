@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from softclass.cli.layout import shown_path, size
+from softclass.cli.layout import quoted_path, size
 from softclass.cli.options import Common, flag, off, option
 from softclass.cli.output import Screen
 from softclass.errors import Notes, UsageError
@@ -47,7 +47,7 @@ def report(
     for note in notes:
         screen.note(note)
     screen.document({"report": str(path)})
-    screen.labelled("wrote", f"{shown_path(path)}   {size(path.stat().st_size)}")
+    screen.labelled("wrote", f"{quoted_path(path)}   {size(path.stat().st_size)}")
     if open:
         import webbrowser
 
@@ -63,5 +63,5 @@ def _of_run(model: str) -> Path:
         "SC207",
         "a model outside its run directory needs --output",
         where=WHERE,
-        hint=f"{WHERE} {shown_path(path)} -o report.html",
+        hint=f"{WHERE} {quoted_path(path)} -o report.html",
     )

@@ -8,11 +8,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from softclass.cli.layout import jsonable, shown_path, table_lines
+from softclass.cli.layout import jsonable, quoted_path, table_lines
 from softclass.cli.output import Screen
 from softclass.cli.slow_experiments import SEEDS, Experiment, cell, digits, experiments
 from softclass.cli.train import folder_of
-from softclass.data.files import atomic_directory, atomic_write
+from softclass.data.files import atomic_directory, atomic_write_text
 from softclass.functions.slow_learning import median_curves
 from softclass.report.slow_figures import figures
 
@@ -45,15 +45,15 @@ def show_slow_learning(folder: Path, n_threads: int | None, screen: Screen) -> N
         for experiment in experiments(curves, n_threads or 1):
             found[experiment.key] = experiment.to_dict()
             _show(experiment, screen)
-            _write(place / f"{experiment.key}.csv", _csv(experiment))
+            atomic_write_text(place / f"{experiment.key}.csv", _csv(experiment))
         drawn = figures(curves)
         for name, text in drawn.items():
-            _write(place / f"{name}.svg", text)
+            atomic_write_text(place / f"{name}.svg", text)
         numbers = {"experiments": found, "curves": curves}
-        _write(place / NUMBERS, json.dumps(jsonable(numbers), indent=1, ensure_ascii=False) + "\n")
+        atomic_write_text(place / NUMBERS, json.dumps(jsonable(numbers), indent=1, ensure_ascii=False) + "\n")
     screen.document(jsonable({"folder": str(folder), "figures": [f"{name}.svg" for name in drawn], **numbers}))
     screen.result(screen.out.paint("== written", "label"))
-    screen.result(f"  {len(found)} tables, {len(drawn)} figures and {NUMBERS} in {shown_path(folder)}")
+    screen.result(f"  {len(found)} tables, {len(drawn)} figures and {NUMBERS} in {quoted_path(folder)}")
     screen.result("  the derivation: docs/concepts/slow-learning.md")
 
 
@@ -81,7 +81,3 @@ def _csv(experiment: Experiment) -> str:
     writer.writerow(experiment.columns)
     writer.writerows([["never" if value is None else value for value in row] for row in experiment.rows])
     return text.getvalue()
-
-
-def _write(path: Path, text: str) -> None:
-    atomic_write(path, lambda file: file.write(text.encode("utf-8")))

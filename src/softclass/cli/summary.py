@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from softclass.cli.evaluation_text import evaluation_lines
-from softclass.cli.layout import cells, counted, duration, figure, jsonable, padded, shown_path, size, wrapped
+from softclass.cli.layout import cells, counted, duration, jsonable, padded, plain_figure, quoted_path, size, wrapped
 from softclass.cli.output import LABEL_WIDTH, Screen
 from softclass.errors import shown
 from softclass.model.run_files import MODEL_FILE
@@ -18,7 +18,7 @@ CLASSES_LISTED = 6
 EXAMPLES_LISTED = 6
 
 
-class Summary:
+class TrainingSummary:
     """Listens to the events of a training and writes the summary.
 
     Parameters
@@ -106,15 +106,15 @@ class Summary:
     def _say_candidate(self, *, kind: str, log_loss: float, accuracy: float, seconds: float, rows: int) -> None:
         self.screen.labelled(
             "tried",
-            f"{kind}: log loss {figure(log_loss)}, accuracy {figure(accuracy)} on {rows:,} validation rows · "
-            f"{duration(seconds)}",
+            f"{kind}: log loss {plain_figure(log_loss)}, accuracy {plain_figure(accuracy)} "
+            f"on {rows:,} validation rows · {duration(seconds)}",
         )
 
     def _say_choice(self, *, chosen: str, reason: str, **facts: Any) -> None:
         self.screen.labelled("chosen", f"{chosen}: {reason}")
 
     def _say_saved(self, *, run: Any, folder: Any) -> None:
-        self.screen.remark(f"saved in {shown_path(folder)}; softclass train --resume {shown_path(run)} goes on")
+        self.screen.remark(f"saved in {quoted_path(folder)}; softclass train --resume {quoted_path(run)} goes on")
 
     def _say_fit(self, **facts: Any) -> None:
         if "epochs" in facts:
@@ -128,7 +128,7 @@ class Summary:
             words += ", then no better one for a while"
         loss, accuracy = facts.get("validation_log_loss_scaled"), facts.get("validation_accuracy")
         if loss is not None and accuracy is not None:
-            words += f" · validation log loss {figure(loss)}, accuracy {figure(accuracy)}"
+            words += f" · validation log loss {plain_figure(loss)}, accuracy {plain_figure(accuracy)}"
         self.screen.labelled("fit", f"{words} · {duration(seconds)}")
 
     def _say_softmax_fit(self, *, C: float, iterations: int, converged: bool, seconds: float, **facts: Any) -> None:
@@ -161,7 +161,7 @@ class Summary:
             f"{name} {size(files[name])}" if name == MODEL_FILE else name
             for name in sorted(files, key=lambda name: (name != MODEL_FILE, name))
         ]
-        run = shown_path(path)
+        run = quoted_path(path)
         self.screen.labelled("wrote", f"{run}   {' · '.join(listed)}   {duration(seconds)}")
         images = self.facts.get("data", {}).get("task") == "images"
         self.screen.labelled("next", f"softclass predict {run} {'new-images/' if images else 'new.csv'}")
@@ -259,10 +259,10 @@ def calibration_words(temperature: Any) -> str:
     reason = f" ({temperature.reason})" if temperature.reason else ""
     if temperature.method == "none":
         return f"calibration: none{reason}"
-    words = f"temperature {figure(temperature.temperature)}"
+    words = f"temperature {plain_figure(temperature.temperature)}"
     losses = temperature.candidates
     if "none" in losses and "temperature" in losses:
-        words += f" · log loss {figure(losses['none'])} → {figure(losses['temperature'])}"
+        words += f" · log loss {plain_figure(losses['none'])} → {plain_figure(losses['temperature'])}"
     return f"{words} on {temperature.n:,} rows{reason}"
 
 
@@ -290,4 +290,4 @@ def _day(seconds: float) -> str:
     try:
         return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)).date().isoformat()
     except OverflowError:
-        return figure(seconds)
+        return plain_figure(seconds)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Group, Parameter
 
 from softclass.cli.configuration import known_options
-from softclass.cli.layout import shown_path
+from softclass.cli.layout import quoted_path
 from softclass.cli.options import TABLES, Common, flag, off, option
 from softclass.cli.output import Screen
 from softclass.errors import PathError, UsageError
@@ -203,9 +203,9 @@ def run_training(
     if options["output"] is None and not options["dry_run"]:
         options["output"] = next_run(data[0])
 
-    from softclass.cli.summary import Summary
+    from softclass.cli.summary import TrainingSummary
 
-    summary = Summary(screen)
+    summary = TrainingSummary(screen)
     source = data[0] if len(data) == 1 else list(data)
     arguments = {name: value for name, value in options.items() if name != "dry_run"}
     arguments |= {"strict": common.strict, "threads": common.threads, "progress": summary}
@@ -233,7 +233,7 @@ def folder_of(output: Path) -> Iterator[None]:
     except OSError as error:
         for folder in reversed(made):
             folder.rmdir()
-        where = shown_path(output.parent)
+        where = quoted_path(output.parent)
         raise PathError("SC604", f"cannot be made: {error.strerror}", where=where) from error
     try:
         yield

@@ -27,7 +27,7 @@ _IDX_NAME = re.compile(r"idx[1-5][-._]ubyte(\.gz)?$|\.idx(\.gz)?$")
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class ArrayImages:
     """Images of one array, with their labels."""
 
     name: str
@@ -78,7 +78,7 @@ def labels_beside(path: Path) -> Path | None:
     return None
 
 
-def read_blocks(paths: Sequence[Path], notes: Notes, *, labelled: bool | None) -> list[Block]:
+def read_blocks(paths: Sequence[Path], notes: Notes, *, labelled: bool | None) -> list[ArrayImages]:
     """Return the arrays of images in files, paired with their labels.
 
     Raises
@@ -96,7 +96,8 @@ def read_blocks(paths: Sequence[Path], notes: Notes, *, labelled: bool | None) -
         raise ImageError("SC345", "must hold images; found none", where=where)
     if labelled is False:
         return [
-            Block(name.text, as_pixels(array, name.text, notes), None, "string", name.part) for name, array in images
+            ArrayImages(name.text, as_pixels(array, name.text, notes), None, "string", name.part)
+            for name, array in images
         ]
     blocks = [_pair(name, array, labels, where, notes, labelled=bool(labelled)) for name, array in images]
     _check_roles(blocks, where)
@@ -156,7 +157,7 @@ def _pair(
     notes: Notes,
     *,
     labelled: bool,
-) -> Block:
+) -> ArrayImages:
     """Images with the labels whose name has the same words."""
     pixels = as_pixels(array, name.text, notes)
     fitting = [(other, values) for other, values in labels if other.stem == name.stem]
@@ -170,7 +171,7 @@ def _pair(
                 where=where,
                 hint="Put the labels beside it under the same name with labels in the place of images",
             )
-        return Block(name.text, pixels, None, "string", name.part)
+        return ArrayImages(name.text, pixels, None, "string", name.part)
     other, values = fitting[0]
     texts, label_type = as_labels(values, other.text)
     if len(texts) != len(pixels):
@@ -180,10 +181,10 @@ def _pair(
             f'and {len(texts):,} labels in "{shown(other.text)}"',
             where=where,
         )
-    return Block(name.text, pixels, texts, label_type, name.part)
+    return ArrayImages(name.text, pixels, texts, label_type, name.part)
 
 
-def _check_roles(blocks: list[Block], where: str) -> None:
+def _check_roles(blocks: list[ArrayImages], where: str) -> None:
     """Refuse two arrays for one part: nobody can tell which one is meant."""
     parts: dict[str, str] = {}
     for block in blocks:

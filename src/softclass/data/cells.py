@@ -308,7 +308,7 @@ def find_date_format(column: pa.ChunkedArray, *, missing: frozenset[str]) -> str
     """
     trimmed = pc.utf8_trim_whitespace(column)
     words, _ = _distinct_words(trimmed.filter(pc.invert(_is_missing(trimmed, missing))))
-    return dates.format_of(words)
+    return dates.date_format_of(words)
 
 
 def text_to_seconds(column: pa.ChunkedArray, *, date_format: str, missing: frozenset[str]) -> Judged:

@@ -15,7 +15,7 @@ from softclass.data import cells
 from softclass.data.column import Column, Schema, shell_word
 from softclass.data.dialect import Dialect
 from softclass.data.table import Table
-from softclass.errors import Notes, TableError, first_few, nearest, shown
+from softclass.errors import Notes, TableError, first_few, first_quoted, nearest, shown
 
 # Read in a boolean column beside the pair of training: what frames and other programs make of truth values.
 _FURTHER_PAIRS = (("true", "false"), ("1", "0"))
@@ -105,13 +105,13 @@ def _check_names(table: Table, schema: Schema, notes: Notes) -> None:
             renamed = " ".join(f'"{shown(found)}"' for found in list(close.values())[:1])
             pairs = ",".join(f"{found}={name}" for name, found in close.items())
             hint = f"Rename {renamed}, or pass --rename {shell_word(pairs)}"
-        listed = first_few([f'"{shown(name)}"' for name in missing])
+        listed = first_quoted(missing)
         word = f"column {listed} is" if len(missing) == 1 else f"columns {listed} are"
         raise TableError("SC321", f"{word} missing; found {_listed(table)}", where=shown(table.name), hint=hint)
     known = {schema.target, *schema.ids, *(dropped.name for dropped in schema.dropped)}
     unknown = [name for name in extra if name not in known]
     if unknown:
-        listed = first_few([f'"{shown(name)}"' for name in unknown])
+        listed = first_quoted(unknown)
         word = "column is" if len(unknown) == 1 else "columns are"
         # The number stands in the text, since batches of one table would add it up.
         notes.add("SC801", f"{len(unknown):,} {word} not used: {listed}")

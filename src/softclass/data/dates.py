@@ -34,7 +34,7 @@ _TIME = (
 )
 
 
-def format_of(words: pa.Array) -> str | None:
+def date_format_of(words: pa.Array) -> str | None:
     """
     Return how all the words are written as dates.
 
@@ -51,9 +51,11 @@ def format_of(words: pa.Array) -> str | None:
 
     Examples
     --------
-    >>> format_of(pa.array(["2024-02-29", "2024-03-01 12:30"])), format_of(pa.array(["1/2/2024", "13/2/2024"]))
-    ('iso', '%d/%m/%Y')
-    >>> format_of(pa.array(["1/2/2024"])), format_of(pa.array(["2024-02-30"])) is None
+    >>> date_format_of(pa.array(["2024-02-29", "2024-03-01 12:30"]))
+    'iso'
+    >>> date_format_of(pa.array(["1/2/2024", "13/2/2024"]))
+    '%d/%m/%Y'
+    >>> date_format_of(pa.array(["1/2/2024"])), date_format_of(pa.array(["2024-02-30"])) is None
     ('unclear', True)
     """
     if not len(words):

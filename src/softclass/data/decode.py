@@ -55,7 +55,7 @@ _GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"
 
 
 @dataclass(frozen=True)
-class Refusal:
+class ImageFault:
     """Why a file gave no pixels."""
 
     code: str
@@ -95,11 +95,11 @@ class Decoded:
     is_progressive: bool = False
 
 
-_NOT_AN_IMAGE = Refusal("SC341", "not an image", is_image=False)
-_EMPTY = Refusal("SC341", "empty", is_image=False)
-_CUT_OFF = Refusal("SC341", "cut off before its end")
-_DAMAGED = Refusal("SC341", "damaged")
-TOO_LARGE = Refusal("SC342", f"larger than {MAX_PIXELS:,} pixels")
+_NOT_AN_IMAGE = ImageFault("SC341", "not an image", is_image=False)
+_EMPTY = ImageFault("SC341", "empty", is_image=False)
+_CUT_OFF = ImageFault("SC341", "cut off before its end")
+_DAMAGED = ImageFault("SC341", "damaged")
+TOO_LARGE = ImageFault("SC342", f"larger than {MAX_PIXELS:,} pixels")
 
 
 class _PixelTypeError(ValueError):
@@ -142,7 +142,7 @@ limits = _Limits()
 _tiff_errors = TiffErrors(_imaging.__file__)
 
 
-def read_header(file: BinaryIO) -> Header | Refusal:
+def read_header(file: BinaryIO) -> Header | ImageFault:
     """Return size and mode of an image without decoding it; to be called inside ``limits()``."""
     try:
         with Image.open(file, formats=FORMATS) as image:
@@ -156,13 +156,13 @@ def read_header(file: BinaryIO) -> Header | Refusal:
         return _refusal(error, file)
 
 
-def decode(file: BinaryIO, spec: ImageSpec) -> Decoded | Refusal:
+def decode(file: BinaryIO, spec: ImageSpec) -> Decoded | ImageFault:
     """Return the pixels of an image file as a model of `spec` sees them; to be called inside ``limits()``."""
     result = _decode(file, spec)
     return _without_end_marker(file, spec) if result is _CUT_OFF else result
 
 
-def _decode(file: BinaryIO, spec: ImageSpec) -> Decoded | Refusal:
+def _decode(file: BinaryIO, spec: ImageSpec) -> Decoded | ImageFault:
     complaints = _tiff_errors.count()
     try:
         with Image.open(file, formats=FORMATS) as image:
@@ -172,7 +172,7 @@ def _decode(file: BinaryIO, spec: ImageSpec) -> Decoded | Refusal:
         return _refusal(error, file)
 
 
-def _without_end_marker(file: BinaryIO, spec: ImageSpec) -> Decoded | Refusal:
+def _without_end_marker(file: BinaryIO, spec: ImageSpec) -> Decoded | ImageFault:
     """Accept a JPEG that lacks nothing but its end: its pixels must not depend on what is put after the cut."""
     file.seek(0)
     content = file.read().rstrip(b"\xff")  # half of a marker would turn the filling into data
@@ -183,7 +183,7 @@ def _without_end_marker(file: BinaryIO, spec: ImageSpec) -> Decoded | Refusal:
         # Random codes: a missing piece of the picture comes out differently each time.
         filling = hashlib.shake_256(bytes([seed])).digest(256).replace(b"\xff", b"\xfe")
         result = _decode(io.BytesIO(content + filling + b"\xff\xd9"), spec)
-        if isinstance(result, Refusal) or result.is_progressive:
+        if isinstance(result, ImageFault) or result.is_progressive:
             return _CUT_OFF  # a progressive one may have lost whole scans and still look complete
         first = first or result
         if not np.array_equal(first.pixels, result.pixels):
@@ -191,7 +191,7 @@ def _without_end_marker(file: BinaryIO, spec: ImageSpec) -> Decoded | Refusal:
     return first or _CUT_OFF
 
 
-def decode_open(image: Image.Image, spec: ImageSpec) -> Decoded | Refusal:
+def decode_open(image: Image.Image, spec: ImageSpec) -> Decoded | ImageFault:
     """Return the pixels of an image that somebody opened or made in Python, by the same rules."""
     try:
         return to_pixels(image, spec)
@@ -235,12 +235,12 @@ def conform(pixels: npt.NDArray[np.uint8], spec: ImageSpec) -> npt.NDArray[np.ui
     return np.asarray(sized, dtype=np.uint8).reshape(spec.shape)
 
 
-def _refusal(error: Exception, file: BinaryIO | None) -> Refusal:
+def _refusal(error: Exception, file: BinaryIO | None) -> ImageFault:
     """What an exception of Pillow means in our words."""
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return TOO_LARGE
     if isinstance(error, _PixelTypeError):
-        return Refusal("SC344", str(error))
+        return ImageFault("SC344", str(error))
     if isinstance(error, UnidentifiedImageError) and file is not None:
         file.seek(0)
         head = file.read(HEAD_BYTES)

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from softclass._typing import Pixels
-from softclass.data.decode import Decoded, Header, Refusal, conform, decode, decode_open, limits, read_header
+from softclass.data.decode import Decoded, Header, ImageFault, conform, decode, decode_open, limits, read_header
 from softclass.data.folders import ImageFile, Listing
 from softclass.data.image_set import ImageOptions, ImageSpec, default_size
 from softclass.errors import ImageError, Notes, TooLargeError, shown
@@ -52,7 +52,7 @@ class Tally:
     good: int = 0
     counts: dict[str, int] = field(default_factory=dict)
 
-    def refuse(self, name: str, refusal: Refusal) -> None:
+    def refuse(self, name: str, refusal: ImageFault) -> None:
         """Count a file that gave no pixels; raises at once where that is an error."""
         if self.strict or refusal.code == "SC344":
             raise refusal.as_error(shown(name))
@@ -61,7 +61,7 @@ class Tally:
 
     def skip(self, name: str, reason: str) -> None:
         """Count a file that was not even opened."""
-        self.refuse(name, Refusal("SC341", reason, is_image=False))
+        self.refuse(name, ImageFault("SC341", reason, is_image=False))
 
     def accept(self, decoded: Decoded) -> None:
         """Count what was done to an image."""
@@ -157,7 +157,7 @@ def read_files(
     keep_colour = spec is not None or options.channels is not None
     if spec is None:
         files, spec = _find_spec(files, options, tally, notes, labelled=labelled)
-    check_memory(len(files), spec, tally.where)
+    check_pixels_fit(len(files), spec, tally.where)
     pixels = np.empty((len(files), *spec.shape), dtype=np.uint8)
     read: list[ImageFile] = []
     sizes: list[tuple[int, int]] = []
@@ -165,7 +165,7 @@ def read_files(
     for file, result in _decoded(files, spec, progress):
         if isinstance(result, Decoded) and labelled and file.label is None:
             result = _OUTSIDE
-        if isinstance(result, Refusal):
+        if isinstance(result, ImageFault):
             tally.refuse(file.name, result)
             continue
         tally.accept(result)
@@ -183,7 +183,7 @@ def read_files(
     return Read(pixels, read, spec)
 
 
-def read_batches(
+def read_file_batches(
     files: Sequence[ImageFile], spec: ImageSpec, tally: Tally, *, batch_rows: int, labelled: bool
 ) -> Iterator[tuple[Read, list[tuple[str, str]]]]:
     """Decode files into arrays of at most `batch_rows`, with the files that were skipped on the way."""
@@ -196,7 +196,7 @@ def read_batches(
 
 
 _NO_OPTIONS = ImageOptions()
-_OUTSIDE = Refusal("SC341", "outside the class folders", is_image=False)
+_OUTSIDE = ImageFault("SC341", "outside the class folders", is_image=False)
 
 
 def _find_spec(
@@ -208,7 +208,7 @@ def _find_spec(
     for file, result in _each(files, _header_of, None):
         if isinstance(result, Header) and labelled and file.label is None:
             result = _OUTSIDE
-        if isinstance(result, Refusal):
+        if isinstance(result, ImageFault):
             tally.refuse(file.name, result)
         else:
             good.append(file)
@@ -245,7 +245,7 @@ def conform_all(pixels: Pixels, spec: ImageSpec) -> Pixels:
     return out
 
 
-def check_memory(n_images: int, spec: ImageSpec, where: str) -> None:
+def check_pixels_fit(n_images: int, spec: ImageSpec, where: str) -> None:
     """Refuse, before it is begun, what cannot fit into the machine."""
     wanted, there = n_images * spec.height * spec.width * spec.channels, memory_bytes()
     if wanted > there:
@@ -278,7 +278,7 @@ def worker_count() -> int:
 
 def _decoded(
     files: Sequence[ImageFile], spec: ImageSpec, progress: Progress | None
-) -> Iterator[tuple[ImageFile, Decoded | Refusal]]:
+) -> Iterator[tuple[ImageFile, Decoded | ImageFault]]:
     return _each(files, partial(_pixels_of, spec=spec), progress)
 
 
@@ -296,7 +296,7 @@ def _each(
                 progress(start + len(block), len(files))
 
 
-def _header_of(file: ImageFile) -> Header | Refusal:
+def _header_of(file: ImageFile) -> Header | ImageFault:
     if isinstance(file.store, OpenedImages):
         image = file.store.images[int(file.key.removeprefix("index "))]
         return _header_of_opened(image)
@@ -307,13 +307,13 @@ def _header_of(file: ImageFile) -> Header | Refusal:
         return _unreadable(error)
 
 
-def _header_of_opened(image: Any) -> Header | Refusal:
+def _header_of_opened(image: Any) -> Header | ImageFault:
     """Decoded at once: an image in memory has no header to read cheaply."""
     decoded = decode_open(image, ImageSpec(1, 1, 3, "stretch"))
-    return decoded if isinstance(decoded, Refusal) else Header(decoded.height, decoded.width, decoded.is_grey)
+    return decoded if isinstance(decoded, ImageFault) else Header(decoded.height, decoded.width, decoded.is_grey)
 
 
-def _pixels_of(file: ImageFile, spec: ImageSpec) -> Decoded | Refusal:
+def _pixels_of(file: ImageFile, spec: ImageSpec) -> Decoded | ImageFault:
     if isinstance(file.store, OpenedImages):
         return decode_open(file.store.images[int(file.key.removeprefix("index "))], spec)
     try:
@@ -323,6 +323,6 @@ def _pixels_of(file: ImageFile, spec: ImageSpec) -> Decoded | Refusal:
         return _unreadable(error)
 
 
-def _unreadable(error: OSError) -> Refusal:
+def _unreadable(error: OSError) -> ImageFault:
     """Our own words where a store gave them, else one phrase for what the system says."""
-    return Refusal("SC341", "may not be read" if error.errno else str(error), is_image=False)
+    return ImageFault("SC341", "may not be read" if error.errno else str(error), is_image=False)

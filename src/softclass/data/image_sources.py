@@ -14,7 +14,7 @@ import numpy as np
 
 from softclass.data.archives import Archive
 from softclass.data.array_images import (
-    Block,
+    ArrayImages,
     array_files,
     as_labels,
     as_pixels,
@@ -36,7 +36,7 @@ from softclass.data.folders import (
 from softclass.data.image_lists import is_image_list, read_image_list
 from softclass.data.image_set import ImageOptions
 from softclass.data.signatures import looks_like_idx, looks_like_image, looks_like_npy, looks_like_zip
-from softclass.errors import DTypeError, ImageError, Notes, ShapeError, TableError, UsageError, first_few, shown
+from softclass.errors import DTypeError, ImageError, Notes, ShapeError, TableError, UsageError, first_quoted, shown
 
 _HEAD_BYTES = 1024  # a gzip header may carry a long file name before the first compressed byte
 
@@ -95,7 +95,7 @@ class Arrays:
     """A source made of whole arrays."""
 
     name: str
-    blocks: list[Block]
+    blocks: list[ArrayImages]
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +158,7 @@ def _find_in_memory(source: Any, notes: Notes, labelled: bool | None, targets: A
     if isinstance(source, np.ndarray):
         pixels = as_pixels(source, name, notes)
         texts, label_type = labels if labels is not None else (None, "string")
-        return Arrays(name, [Block("", pixels, texts, label_type, "")])
+        return Arrays(name, [ArrayImages("", pixels, texts, label_type, "")])
     from softclass.data.image_files import OpenedImages
 
     store = OpenedImages(source)
@@ -254,7 +254,7 @@ def _find_files(
         files.extend(unlabelled_files(store_of_singles, store_of_singles.list()))
         found_labels = False
     if empty:
-        first = first_few([f'"{shown(folder)}"' for folder in empty], 10)
+        first = first_quoted(empty, 10)
         what = "folder without images is no class" if len(empty) == 1 else "folders without images are no classes"
         notes.add("SC836", f"{what}: {first}", count=len(empty))
     if not found_labels:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softclass._typing import Pixels
-from softclass.data.array_images import Block
+from softclass.data.array_images import ArrayImages
 from softclass.data.folders import ImageFile
 from softclass.data.image_set import ImageOptions, ImageSet, ImageSpec, default_size
 from softclass.data.image_sources import Arrays, Files, find_images, is_image_source, names_images
@@ -130,7 +130,7 @@ def read_image_batches(
     >>> [len(batch) for batch in read_image_batches(images, ImageSpec(8, 8, 1), Notes(), batch_rows=2)]
     [2, 2, 1]
     """
-    from softclass.data.image_files import Tally, read_batches
+    from softclass.data.image_files import Tally, read_file_batches
 
     with ExitStack() as stack:
         found = find_images(source, ImageOptions(), notes, labelled, None, stack)
@@ -142,7 +142,9 @@ def read_image_batches(
         tally = Tally(shown(found.name), strict=False)
         for name, reason in found.skipped:
             tally.skip(name, reason)
-        for read, skipped in read_batches(found.files, spec, tally, batch_rows=batch_rows, labelled=found.labelled):
+        for read, skipped in read_file_batches(
+            found.files, spec, tally, batch_rows=batch_rows, labelled=found.labelled
+        ):
             if read.files or skipped:
                 yield _image_set(found, read.pixels, read.files, spec, skipped)
         tally.finish(notes)
@@ -207,7 +209,7 @@ def _read_arrays(found: Arrays, options: ImageOptions, notes: Notes, spec: Image
     )
 
 
-def _array_spec(blocks: Sequence[Block], options: ImageOptions, notes: Notes) -> ImageSpec:
+def _array_spec(blocks: Sequence[ArrayImages], options: ImageOptions, notes: Notes) -> ImageSpec:
     """Size and channels of the model's input from arrays, by the rules for files."""
     fitted = [block for block in blocks if block.part in ("", "fit")] or blocks
     heights = [block.pixels.shape[1] for block in fitted for _ in range(len(block.pixels))]

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from softclass._typing import Features, Pixels
+from softclass.data.preprocessing import Preprocessing
 
 _BLOCK_BYTES = 2**16  # of images summed at once: they stay within a second-level cache as 32-bit numbers
 
@@ -54,6 +55,9 @@ class PixelPreprocessing:
     def from_dict(cls, facts: Mapping[str, Sequence[float]]) -> PixelPreprocessing:
         """Rebuild from `to_dict`."""
         return cls(tuple(map(float, facts["mean"])), tuple(map(float, facts["std"])))
+
+
+Constants = Preprocessing | PixelPreprocessing  # what a graph begins with
 
 
 def fit_pixel_preprocessing(pixels: Pixels, rows: npt.NDArray[np.integer[Any]]) -> PixelPreprocessing:

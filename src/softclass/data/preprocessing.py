@@ -174,7 +174,7 @@ class Preprocessing:
     @property
     def n_features(self) -> int:
         """Number of features, D."""
-        return sum(n_features_of(step) for step in self.steps)
+        return sum(n_features_of_step(step) for step in self.steps)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -198,7 +198,7 @@ class Preprocessing:
                     block[np.arange(len(cells)), first + numbers] = 1.0
                 else:
                     _write_numbers(step, cells, block, first, self.smooth)
-                first += n_features_of(step)
+                first += n_features_of_step(step)
         return features
 
     def feeds(self, columns: Columns) -> dict[str, npt.NDArray[Any]]:
@@ -403,7 +403,7 @@ def _hash_of(text: str) -> int:
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
-def n_features_of(step: Step) -> int:
+def n_features_of_step(step: Step) -> int:
     """
     Return how many features a step makes.
 
@@ -419,7 +419,7 @@ def n_features_of(step: Step) -> int:
 
     Examples
     --------
-    >>> n_features_of(CategoryStep("sex", ("female", "male"), 0, 0))
+    >>> n_features_of_step(CategoryStep("sex", ("female", "male"), 0, 0))
     4
     """
     if isinstance(step, CategoryStep):

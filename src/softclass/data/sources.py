@@ -15,7 +15,7 @@ from softclass.data.blocks import Block, Reader
 from softclass.data.csv import CsvReader
 from softclass.data.dialect import ReadOptions
 from softclass.data.files import STANDARD_INPUT, open_binary, open_standard_input
-from softclass.errors import MachineError, Notes, TableError, UsageError, first_few, shown
+from softclass.errors import MachineError, Notes, TableError, UsageError, first_quoted, shown
 
 _FOREIGN = (  # files that are often taken for tables, and what to do
     (b"PK\x03\x04", "an Excel workbook or a zip archive", "Save it as CSV"),
@@ -40,6 +40,7 @@ _IMAGES = (
     b"\0\0\x08", b"\0\0\x09", b"\0\0\x0b", b"\0\0\x0c", b"\0\0\x0d", b"\0\0\x0e",
 )  # fmt: skip
 _HEAD_BYTES = 16
+_NAMED = 3  # columns of each kind in a message
 _FORMATS = ("csv", "arrow", "parquet")
 
 
@@ -209,8 +210,8 @@ def _check_same(first: Reader, other: Reader) -> None:
     lacking = [name for name in wanted if name not in found]
     besides = [name for name in found if name not in wanted]
     if lacking or besides:
-        parts = [f"lacks {_listed(lacking)}"] if lacking else []
-        parts += [f"has {_listed(besides)} besides"] if besides else []
+        parts = [f"lacks {first_quoted(lacking, _NAMED)}"] if lacking else []
+        parts += [f"has {first_quoted(besides, _NAMED)} besides"] if besides else []
         message = f"must have the columns of {first.name}; it {' and '.join(parts)}"
         raise TableError("SC321", message, where=other.name)
     if first.is_text != other.is_text:
@@ -221,7 +222,3 @@ def _check_same(first: Reader, other: Reader) -> None:
         if marks[0] != marks[1]:
             message = f'numbers must be written as in {first.name}; the decimal mark is not "{marks[0][0]}"'
             raise TableError("SC309", message, where=other.name, hint="Pass --decimal if it is the same in all files")
-
-
-def _listed(names: list[str]) -> str:
-    return first_few([f'"{shown(name)}"' for name in names], 3)

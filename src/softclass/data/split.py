@@ -428,7 +428,7 @@ def _check_empty(found: dict[str, Rows], options: SplitOptions) -> None:
             raise DataError("SC371", message, hint=f"Pass a larger share, or --{name} 0 for no {name} part")
 
 
-def _listed(class_names: Sequence[str], indices: Rows, counts: Rows | None = None) -> str:
+def _classes_listed(class_names: Sequence[str], indices: Rows, counts: Rows | None = None) -> str:
     """Name the first few classes, with their counts, and say how many more there are."""
     texts = [f'"{shown(class_names[i])}"' + (f" {counts[i]}" if counts is not None else "") for i in indices]
     return first_few(texts, _NAMES_SHOWN)
@@ -438,7 +438,7 @@ def _note_rare(targets: Rows, rare: Rows, class_names: Sequence[str], notes: Not
     """Tell of the classes that stay in the fit part."""
     counts = np.bincount(targets[targets >= 0], minlength=len(class_names))
     verb = "class has" if len(rare) == 1 else "classes have"
-    listed = _listed(class_names, rare[np.argsort(counts[rare], kind="stable")], counts)
+    listed = _classes_listed(class_names, rare[np.argsort(counts[rare], kind="stable")], counts)
     text = f"{verb} fewer rows than there are parts and stay{'s' * (len(rare) == 1)} in the fit part: {listed}"
     notes.add("SC804", text, count=len(rare))
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from softclass.data import cells
 from softclass.data.column import Label, Schema, SchemaOptions, shell_word
 from softclass.data.table import Table
-from softclass.errors import Notes, TableError, first_few, nearest, shown
+from softclass.errors import Notes, TableError, first_few, first_quoted, nearest, shown
 
 TARGET_NAMES = frozenset({"target", "label", "class", "y", "species", "category", "类别", "标签"})
 MAX_FRACTIONAL_LABELS, MAX_INTEGER_LABELS = 20, 1000
@@ -59,7 +59,7 @@ def find_target(table: Table, target: str | None, options: SchemaOptions) -> str
         hint = f"Did you mean {' or '.join(close)}?" if close else "--target NAME names the column of the labels"
         if not close and len(table.columns) == 1 and table.is_text:
             hint = "If this is several columns, pass --delimiter with the character between them"
-        message = f'target column "{shown(target)}" is missing; found {_listed(list(table.columns))}'
+        message = f'target column "{shown(target)}" is missing; found {first_quoted(list(table.columns))}'
         raise TableError("SC311", message, where=shown(table.name), hint=hint)
     excluded = {*options.drop, *options.id, *options.reserved}
     candidates = [name for name in table.columns if name not in excluded]
@@ -69,8 +69,8 @@ def find_target(table: Table, target: str | None, options: SchemaOptions) -> str
     if not options.needs_target and not usual:
         return None
     few = [name for name in candidates if 2 <= _distinct_count(table.columns[name]) <= _FEW_VALUES]
-    found = f"several look like it: {_listed(usual)}" if usual else "no column has a usual name for it"
-    listed = f"; columns with few distinct values: {_listed(few)}" if few and not usual else ""
+    found = f"several look like it: {first_quoted(usual)}" if usual else "no column has a usual name for it"
+    listed = f"; columns with few distinct values: {first_quoted(few)}" if few and not usual else ""
     message = f"the target column must be named; {found}{listed}"
     words = [name for name in few if _has_words(table.columns[name])]  # classes are seldom numbers
     example = (usual or words or few or candidates or ["NAME"])[-1]
@@ -210,7 +210,7 @@ def encode_targets(table: Table, schema: Schema, notes: Notes) -> Codes:
     targets = known[codes] if len(codes) else codes
     unknown = int((targets < 0).sum())
     if unknown:
-        names = _listed([label for label in labels if label not in numbers])
+        names = first_quoted([label for label in labels if label not in numbers])
         notes.add("SC810", f"rows of classes that the model does not know: {names}", column=name, count=unknown)
     return targets
 
@@ -296,8 +296,3 @@ def _unlabelled(table: Table, missing: npt.NDArray[np.int64]) -> str:
     places = ", ".join(table.place(int(row)) for row in missing[:_SHOWN])
     more = f" and {len(missing) - _SHOWN:,} more" if len(missing) > _SHOWN else ""
     return f"every row needs a label; {len(missing):,} of {table.n_rows:,} are empty: {places}{more}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Name the first few, and say how many more there are."""
-    return first_few([f'"{shown(name)}"' for name in names])

@@ -29,6 +29,25 @@ _WRITE_FLAGS = (
 )  # fmt: skip
 
 
+def atomic_write_text(path: str | Path, text: str, *, overwrite: bool = True) -> Path:
+    """
+    Write a text as UTF-8, by `atomic_write`; bytes of a name that are no UTF-8 stand in it as they were read.
+
+    Parameters
+    ----------
+    path, overwrite
+        As for `atomic_write`.
+    text : str
+        The whole content.
+
+    Returns
+    -------
+    Path
+        `path`.
+    """
+    return atomic_write(path, lambda file: file.write(text.encode("utf-8", "surrogatepass")), overwrite=overwrite)
+
+
 def atomic_write(
     path: str | Path,
     write: Callable[[BinaryIO], object],
@@ -125,7 +144,7 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False, is_ours: Call
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as root:
     ...     with atomic_directory(Path(root) / "run", is_ours=lambda folder: False) as folder:
-    ...         _ = (folder / "a.txt").write_text("abc")
+    ...         _ = (folder / "a.txt").atomic_write_text("abc")
     ...     [file.name for file in (Path(root) / "run").iterdir()]
     ['a.txt']
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -20,10 +19,11 @@ from softclass.estimators.inference import Evidence
 from softclass.estimators.line_search import Progress
 from softclass.estimators.linear_classifier import AbstractLinearClassifier, feature_dtypes
 from softclass.estimators.online import SORTED, OnlineState, refuse_partial_fit, remembers
+from softclass.estimators.random_state import seed_of
 from softclass.estimators.remarks import Separation
 from softclass.estimators.row_weights import row_weights
 from softclass.estimators.scaling import Array
-from softclass.estimators.streaming import known_targets, read_batches
+from softclass.estimators.streaming import known_targets, read_once
 
 
 class AbstractGrowingClassifier(AbstractLinearClassifier):
@@ -124,7 +124,7 @@ class AbstractGrowingClassifier(AbstractLinearClassifier):
         array([-0.685699,  0.388585,  0.297114])
         """
         before = getattr(self, "classes_", None) if self.warm_start else None
-        with read_batches(batches, self._checked, classes) as read:
+        with read_once(batches, self._checked, classes) as read:
             kept = read.features, read.classes, read.targets, read.sample_weight
             return self._fit_encoded(*kept, before, progress, deadline)
 
@@ -202,12 +202,3 @@ class AbstractGrowingClassifier(AbstractLinearClassifier):
         with np.errstate(over="ignore", invalid="ignore"):
             X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], dtype=feature_dtypes(X), reset=is_first)
         return X, y
-
-
-def seed_of(random_state: Any) -> int:
-    """Return a seed from what scikit-learn takes as one; None means 0, so that fits repeat."""
-    if random_state is None:
-        return 0
-    if isinstance(random_state, Integral):
-        return int(random_state)
-    return int(random_state.randint(2**31 - 1))

@@ -18,7 +18,7 @@ from scipy import linalg, sparse, special, stats
 
 from softclass.errors import InputError, OptionError, shown
 from softclass.estimators.findings import Findings, Information, regular_part
-from softclass.estimators.information import Rows, information_of
+from softclass.estimators.information import FittedRows, information_of
 from softclass.estimators.scaling import BLOCK_BYTES, Array
 from softclass.estimators.summary_table import Coefficient, ColumnTest, Summary
 
@@ -126,7 +126,7 @@ def summarise(
     reference: int | None,
     covariance: str,
     coverage: float,
-    rows: Rows | None,
+    rows: FittedRows | None,
     converged: bool,
 ) -> Summary:
     """Return the table of an estimator; `weight` and `bias` have one row a class."""
@@ -210,7 +210,7 @@ def _map(information: Information, n_columns: int) -> Array:
     return matrix
 
 
-def _with_information(evidence: Evidence, rows: Rows | None, weight: Array, bias: Array) -> Evidence:
+def _with_information(evidence: Evidence, rows: FittedRows | None, weight: Array, bias: Array) -> Evidence:
     """Return the evidence with the information that a large fit does not keep."""
     findings = evidence.findings
     if findings is None or findings.information is not None:
@@ -222,7 +222,7 @@ def _with_information(evidence: Evidence, rows: Rows | None, weight: Array, bias
 
 
 def _covariance(
-    evidence: Evidence, coding: Coding, covariance: str, rows: Rows | None, weight: Array, bias: Array
+    evidence: Evidence, coding: Coding, covariance: str, rows: FittedRows | None, weight: Array, bias: Array
 ) -> Array | None:
     """Return the covariance of the contrasts, of shape (contrasts, columns, contrasts, columns)."""
     findings = evidence.findings
@@ -286,7 +286,7 @@ def _with_infinities(evidence: Evidence, contrast: Array, estimates: Array, blan
     return np.where(infinite & steep, np.copysign(np.inf, slopes), estimates)
 
 
-def blocks_of(rows: Rows, weight: Array, bias: Array) -> Iterator[tuple[slice, Array, Array]]:
+def blocks_of(rows: FittedRows, weight: Array, bias: Array) -> Iterator[tuple[slice, Array, Array]]:
     """Yield the rows of blocks, their features in float64, and their logits."""
     n, d = rows.features.shape
     size = max(16, BLOCK_BYTES // (8 * d + 24 * len(weight)))
@@ -297,7 +297,7 @@ def blocks_of(rows: Rows, weight: Array, bias: Array) -> Iterator[tuple[slice, A
         yield slice(first, first + len(dense)), dense, dense @ weight.T + bias
 
 
-def _check_same(evidence: Evidence, rows: Rows, weight: Array, bias: Array) -> None:
+def _check_same(evidence: Evidence, rows: FittedRows, weight: Array, bias: Array) -> None:
     """Refuse rows that are not those of the fit."""
     found = 0.0
     for span, _, logits in blocks_of(rows, weight, bias):
@@ -314,7 +314,7 @@ def _check_same(evidence: Evidence, rows: Rows, weight: Array, bias: Array) -> N
         )
 
 
-def _meat(evidence: Evidence, information: Information, rows: Rows, weight: Array, bias: Array) -> Array:
+def _meat(evidence: Evidence, information: Information, rows: FittedRows, weight: Array, bias: Array) -> Array:
     """Return the sum of the outer products of the scores, summed within clusters first."""
     n_known = int(evidence.known.sum())
     k, c = (1 if n_known == 2 else n_known), len(information.kept) + information.intercept
@@ -322,7 +322,7 @@ def _meat(evidence: Evidence, information: Information, rows: Rows, weight: Arra
     clusters = rows.clusters
     if clusters is not None:
         order = np.argsort(clusters, kind="stable")
-        rows = Rows(rows.features[order], rows.targets[order], rows.weights[order], clusters[order])
+        rows = FittedRows(rows.features[order], rows.targets[order], rows.weights[order], clusters[order])
     place = np.cumsum(evidence.known) - 1
     meat, rest, last = np.zeros((k * c, k * c)), np.zeros(k * c), None
     for span, features, logits in blocks_of(rows, weight, bias):
@@ -398,7 +398,7 @@ def _whole(
     covariance: str,
     coverage: float,
     converged: bool,
-    rows: Rows | None,
+    rows: FittedRows | None,
 ) -> Summary:
     notes = [PENALISED] if evidence.penalised else []
     notes += sorted({one.reason for one in table if one.reason and one.reason != PENALISED})

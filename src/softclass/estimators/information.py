@@ -19,7 +19,7 @@ MOST_PARAMETERS = 6000  # four matrices of a third of a gigabyte, and minutes
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class FittedRows:
     """The rows of a fit, given again: features, class indices, weights, and the number of the cluster of each."""
 
     features: Any
@@ -29,7 +29,13 @@ class Rows:
 
 
 def information_of(
-    rows: Rows | None, findings: Findings, known: npt.NDArray[np.bool_], weight: Array, bias: Array, *, intercept: bool
+    rows: FittedRows | None,
+    findings: Findings,
+    known: npt.NDArray[np.bool_],
+    weight: Array,
+    bias: Array,
+    *,
+    intercept: bool,
 ) -> Information:
     """Return the curvature of the mean loss at `weight` and `bias`, which have one row a class.
 

@@ -19,14 +19,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_consistent_length, check_is_fitted
 
 from softclass.errors import DataWarning, UsageError, shown
-from softclass.estimators.network_fitting import (
-    Watch,
-    allowed_threads,
-    fit_network,
-    network_of,
-    seed_of,
-    validation_rows,
-)
+from softclass.estimators.network_fitting import Watch, allowed_threads, fit_network, network_of, validation_rows
+from softclass.estimators.random_state import seed_of
 from softclass.estimators.row_weights import row_weights
 from softclass.functions.softmax import log_softmax, softmax
 from softclass.networks.architecture import Architecture

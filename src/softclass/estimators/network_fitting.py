@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -251,30 +250,6 @@ def allowed_threads(n_jobs: int | None) -> int:
     if n_jobs is None or n_jobs > 0:
         return n_jobs or 0
     return max(1, (os.cpu_count() or 1) + 1 + n_jobs)
-
-
-def seed_of(random_state: Any) -> int:
-    """
-    Return the seed that scikit-learn's `random_state` stands for.
-
-    Parameters
-    ----------
-    random_state : int, RandomState instance or None
-        None means 0: fits repeat.
-
-    Returns
-    -------
-    int
-        Not negative.
-
-    Examples
-    --------
-    >>> seed_of(None), seed_of(7)
-    (0, 7)
-    """
-    if random_state is None:
-        return 0
-    return int(random_state) if isinstance(random_state, Integral) else int(random_state.randint(2**31 - 1))
 
 
 def validation_rows(targets: npt.NDArray[Any], share: float, seed: int) -> npt.NDArray[np.bool_]:

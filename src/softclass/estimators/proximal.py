@@ -106,7 +106,7 @@ class Place:
 
 
 @dataclass(eq=False)
-class Model:
+class HessianModel:
     """The Hessian of the loss in some coordinates, in one block or in one for each class.
 
     Attributes
@@ -158,7 +158,7 @@ class ProximalNewton:
     def __init__(self, loss: LinearLoss, rng: np.random.Generator) -> None:
         self.loss = loss
         self.rng = rng
-        self.model: Model | None = None
+        self.model: HessianModel | None = None
         self.damping = 0.0
         self.care = 1  # times as many rows for a model, after models that misled
         self.stiffness = start_curvature(loss)
@@ -236,7 +236,7 @@ class ProximalNewton:
         loss = _with_penalty(self.loss, penalty.ridge)
         return duality_gap(loss, found.theta, smooth, found.gradient, penalty.l1 if penalty.l1.any() else None)
 
-    def _may_keep(self, model: Model, here: Place, l1: Array) -> bool:
+    def _may_keep(self, model: HessianModel, here: Place, l1: Array) -> bool:
         """Whether the model holds all that may move, and a new one of all rows would not be cheap."""
         needed = (here.theta != 0) | _violators(here, l1)
         p = here.theta.size if here.theta.size <= WHOLE_MODEL else np.count_nonzero(needed)
@@ -245,7 +245,7 @@ class ProximalNewton:
             return False
         return model.covers(needed)
 
-    def _made(self, here: Place, l1: Array, ridge: Array, before: Array | None) -> Model:
+    def _made(self, here: Place, l1: Array, ridge: Array, before: Array | None) -> HessianModel:
         """Return the model of the coordinates that are not zero or may leave it."""
         wanted = np.ones(l1.shape, dtype=bool)
         if wanted.size > WHOLE_MODEL:
@@ -271,15 +271,17 @@ class ProximalNewton:
                 parts.append(mine)
         widest = max(len(part) for part in parts)
         size = self.care * max(LEAST_ROWS, (SAMPLE_ROWS if len(parts) == 1 else BLOCK_ROWS) * widest)
-        if len(parts[0]) == here.theta.size and not sparse.issparse(self.loss.features.blocks[0]):
+        if len(parts[0]) == here.theta.size and not self.loss.is_sparse:
             is_all = 2 * size >= len(self.loss.targets)
             rows = self.loss if is_all else self.loss.curved_sample(here.theta, size, self.rng)
-            return Model(parts, [whole_hessian(self.loss, rows, here.theta)])
+            return HessianModel(parts, [whole_hessian(self.loss, rows, here.theta)])
         size = min(size, max(LEAST_ROWS, BLOCK_BYTES * 16 // max(len(places), 1)))
-        return Model(parts, loss_hessians(self.loss, here.theta, parts, *sampled_rows(self.loss, size, self.rng)))
+        return HessianModel(
+            parts, loss_hessians(self.loss, here.theta, parts, *sampled_rows(self.loss, size, self.rng))
+        )
 
     def _step(
-        self, model: Model, here: Place, penalty: Penalty, l1: Array, ridge: Array, tolerance: float
+        self, model: HessianModel, here: Place, penalty: Penalty, l1: Array, ridge: Array, tolerance: float
     ) -> tuple[Array, float, float]:
         """Return the step to the minimum of the model, its promise of first order, and the model's own gain."""
         flat, gradient, bounds, bends = here.theta.ravel(), here.gradient.ravel(), l1.ravel(), ridge.ravel()
@@ -317,7 +319,7 @@ class ProximalNewton:
 
     def _learn(
         self,
-        model: Model,
+        model: HessianModel,
         here: Place,
         step: Array,
         found: tuple[Place, float],
@@ -369,7 +371,7 @@ def proximal(loss: LinearLoss, start: Array, limits: Limits, l1: Array, rng: np.
     bare = _with_penalty(loss, np.zeros_like(loss.penalty))
     size = max(LEAST_ROWS, STAGE_ROWS * start.size)
     is_cold = not np.any(loss.split(start)[0])
-    if is_cold and not sparse.issparse(loss.features.blocks[0]) and size * STAGE_GAIN <= len(loss.targets):
+    if is_cold and not loss.is_sparse and size * STAGE_GAIN <= len(loss.targets):
         stage = ProximalNewton(bare.subset(*sampled_rows(loss, size, rng)), rng)
         rough = replace(limits, tolerance=STAGE_TOLERANCE, polish=False, progress=None, history=None)
         start = stage.minimise(start, penalty, rough).theta

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from softclass.errors import first_few, shown
+from softclass.errors import first_quoted, shown
 from softclass.estimators.column_rank import ColumnRank
 from softclass.estimators.findings import Findings
 from softclass.estimators.scaling import Array
@@ -90,8 +90,8 @@ def _separated(direction: Direction) -> list[int]:
     return []
 
 
-def _quoted(texts: tuple[str, ...]) -> str:
-    return first_few([f'"{shown(text)}"' for text in texts], MOST_NAMES)
+def _named(texts: tuple[str, ...]) -> str:
+    return first_quoted(texts, MOST_NAMES)
 
 
 def separation_message(found: Separation, passes: int) -> str:
@@ -103,15 +103,15 @@ def separation_message(found: Separation, passes: int) -> str:
             f'[SC846] {WHERE}: column "{shown(column)}" never occurs with class "{shown(label)}"{more} (quasi-complete'
             " separation): its coefficient tends to -inf; summary() leaves it blank. Set C, or merge the category"
         )
-    by = f" by {_quoted(found.columns)}" if found.columns else ""
+    by = f" by {_named(found.columns)}" if found.columns else ""
     if found.kind == "complete":
-        which = "all classes are" if len(found.classes) > 2 else f"classes {_quoted(found.classes)} are"
+        which = "all classes are" if len(found.classes) > 2 else f"classes {_named(found.classes)} are"
         proof = f"complete: every row has margin > {found.margin:.2g}" if found.margin > 0 else "complete"
         who = f"{which} separated from each other{by} ({proof} after {passes:,} passes)"
     elif len(found.classes) == 1:
-        who = f"class {_quoted(found.classes)} is separated from the others{by} (quasi-complete: the others are not)"
+        who = f"class {_named(found.classes)} is separated from the others{by} (quasi-complete: the others are not)"
     else:
-        who = f"rows of the classes {_quoted(found.classes)} are separated{by} (quasi-complete: not all rows are)"
+        who = f"rows of the classes {_named(found.classes)} are separated{by} (quasi-complete: not all rows are)"
     return (
         f"[SC846] {WHERE}: {who}, so with C=inf coefficients grow without end. Set C (C=1.0 is the default)."
         " separation_.direction holds the separating weights"
@@ -131,7 +131,7 @@ def rank_message(rank: ColumnRank, constant: npt.NDArray[np.bool_], names: list[
     used = np.abs(rank.terms).max(axis=0) > 0
     involved = tuple(names[j] for j in (*rank.dependent, *rank.kept[used]))
     return (
-        f"[SC849] {WHERE}: columns {_quoted(involved)} are linearly dependent (rank {len(rank.kept)} of {varying}):"
+        f"[SC849] {WHERE}: columns {_named(involved)} are linearly dependent (rank {len(rank.kept)} of {varying}):"
         f" {'; '.join(sums)}{more}. Predictions are unaffected; the shortest of all equivalent weights are taken"
     )
 

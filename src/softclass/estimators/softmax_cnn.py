@@ -12,8 +12,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from softclass.errors import OptionError, UsageError
 from softclass.estimators.image_augmentation import AUGMENTATIONS, asked_augmentation, chosen_augmentation
 from softclass.estimators.network_classifier import SHARED_CONSTRAINTS, AbstractNetworkClassifier
-from softclass.estimators.network_fitting import allowed_threads, seed_of
+from softclass.estimators.network_fitting import allowed_threads
 from softclass.estimators.pixel_encoding import PixelEncoding, fit_pixels, read_pixels
+from softclass.estimators.random_state import seed_of
 from softclass.networks.architecture import Architecture
 from softclass.networks.engine import Plan, Rows
 from softclass.networks.engine_checks import check_torch

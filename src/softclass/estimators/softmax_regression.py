@@ -20,12 +20,13 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 from softclass.errors import InputError, RankWarning, SeparationWarning, shown
 from softclass.estimators.certificate import Certificate
 from softclass.estimators.foreign_parameters import refuse, refusing
-from softclass.estimators.growing_classifier import AbstractGrowingClassifier, seed_of
+from softclass.estimators.growing_classifier import AbstractGrowingClassifier
 from softclass.estimators.inference import Evidence, reference_place, summarise
-from softclass.estimators.information import Rows
+from softclass.estimators.information import FittedRows
 from softclass.estimators.known_classes import solve_known, start_from
 from softclass.estimators.line_search import Limits, Progress
 from softclass.estimators.linear_classifier import feature_dtypes
+from softclass.estimators.random_state import seed_of
 from softclass.estimators.remarks import (
     convergence_message,
     rank_message,
@@ -445,14 +446,14 @@ class SoftmaxRegression(AbstractGrowingClassifier):
             covariance=covariance, coverage=coverage, rows=rows, converged=self.converged_,
         )  # fmt: skip
 
-    def _rows_again(self, X: Any, y: Any, sample_weight: Any, clusters: Any) -> Rows:
+    def _rows_again(self, X: Any, y: Any, sample_weight: Any, clusters: Any) -> FittedRows:
         """Return the rows of the fit as `summary` takes them."""
         X = validate_data(self, X, accept_sparse="csr", dtype=feature_dtypes(X), reset=False)
         targets = known_targets(np.asarray(y), self.classes_)
         weights = row_weights(self.class_weight, self.classes_, targets, targets, sample_weight)
         check_consistent_length(X, targets, clusters)
         codes = None if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
-        return Rows(X, targets, weights, codes)
+        return FittedRows(X, targets, weights, codes)
 
 
 def _threads(n_jobs: int | None) -> int | None:

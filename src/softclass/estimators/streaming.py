@@ -88,7 +88,7 @@ def known_targets(labels: npt.NDArray[Any], classes: npt.NDArray[Any], again: An
 
 
 @contextmanager
-def read_batches(batches: Any, check: Check, classes: Any = None, room: int | None = None) -> Iterator[ReadBatches]:
+def read_once(batches: Any, check: Check, classes: Any = None, room: int | None = None) -> Iterator[ReadBatches]:
     """
     Read all batches once, and give what was read until the end of the context.
 

@@ -180,7 +180,7 @@ def _dense_change(
     u = _dense_direction(x, weight, directions, weighed)
     scale = formula.scale(TORCH, weighed, options.reduction)
     slope = formula.gradient(TORCH, logits, weighed, -1, options.label_smoothing, scale)
-    product = formula.hessian_product(TORCH, logits, u, weighed, -1, options.label_smoothing, options.reduction)
+    product = formula.loss_hvp(TORCH, logits, u, weighed, -1, options.label_smoothing, options.reduction)
     by_row = (slope * u).sum(-1)
     factor = upstream.unsqueeze(-1) if options.reduction == "none" else upstream
     slope, product = (slope * factor).to(x.dtype), (product * factor).to(x.dtype)

@@ -144,7 +144,7 @@ def as_same_type(where: str, name: str, value: Any, first_name: str, first: Any)
     """Return another array of floats in the library and dtype of the first; integers count as the default float."""
     array = as_companion(where, name, value, first_name, first)
     check_number_type(where, name, array, NUMBERS)
-    wanted, came = result_type(first), result_type(array)
+    wanted, came = result_type_name(first), result_type_name(array)
     if wanted == came:
         return array
     raise DTypeError(
@@ -185,7 +185,7 @@ def check_linear_axes(where: str, features: Any, weight: Any) -> None:
     )
 
 
-def result_type(logits: Any) -> str:
+def result_type_name(logits: Any) -> str:
     """Return the name of the float type of results with one element a logit."""
     if not is_integer(logits):
         return dtype_name(logits.dtype)
@@ -367,7 +367,7 @@ def check_out(where: str, out: Any, logits: Any, dtype: Any) -> None:
         raise OptionError("SC141", f"`out` must be an array; got {shown(type(out).__name__)}", where=where)
     as_companion(where, "out", out, "logits", logits)
     check_shape(where, "out", out, tuple(logits.shape), "have the shape of `logits`")
-    wanted, came = result_type(logits) if dtype is None else dtype_name(dtype), dtype_name(out.dtype)
+    wanted, came = result_type_name(logits) if dtype is None else dtype_name(dtype), dtype_name(out.dtype)
     if wanted != came:
         raise DTypeError(
             "SC111",

@@ -15,8 +15,8 @@ from softclass.functions.namespaces import (
     arange,
     constant,
     default_float,
+    holds_integers,
     index_type,
-    is_integer,
     namespace_of,
     wide_float,
 )
@@ -59,7 +59,7 @@ class Weighed(NamedTuple):
 def computed(array: Any, dtype: Any) -> Any:
     """Return the array in the type it is computed in: float64 for float64, else float32; integers as the default."""
     xp = namespace_of(array)
-    own = default_float(xp) if is_integer(xp, array) else array.dtype
+    own = default_float(xp) if holds_integers(xp, array) else array.dtype
     is_double = xp.float64 in (own, dtype)
     return xp.astype(array, xp.float64 if is_double else xp.float32)
 
@@ -69,7 +69,7 @@ def result_type(array: Any, dtype: Any) -> Any:
     xp = namespace_of(array)
     if dtype is not None:
         return dtype
-    return default_float(xp) if is_integer(xp, array) else array.dtype
+    return default_float(xp) if holds_integers(xp, array) else array.dtype
 
 
 def sum_type(array: Any, dtype: Any) -> Any:
@@ -221,7 +221,7 @@ def weighed(
     """Return the targets and omega = sample weight times class weight; what a row of weight 0 holds is not used."""
     wide = wide_float(xp, like)
     w = None if class_weight is None else xp.astype(class_weight, wide)
-    if is_integer(xp, targets):
+    if holds_integers(xp, targets):
         return _weighed_index(xp, wide, n_classes, targets, sample_weight, w, ignore_index)
     shares = xp.astype(targets, wide)
     omega = xp.sum(xp.zeros_like(shares), axis=axis) + 1 if sample_weight is None else xp.astype(sample_weight, wide)
@@ -340,9 +340,7 @@ def gradient(xp: Any, z: Any, targets: Weighed, axis: int, label_smoothing: floa
     return xp.where(xp.expand_dims(targets.is_live, axis=axis), slope, 0.0)
 
 
-def hessian_product(
-    xp: Any, z: Any, u: Any, targets: Weighed, axis: int, label_smoothing: float, reduction: str
-) -> Any:
+def loss_hvp(xp: Any, z: Any, u: Any, targets: Weighed, axis: int, label_smoothing: float, reduction: str) -> Any:
     """Return the derivative of the gradient in the direction u, wide."""
     r = row(xp, z, axis, 1.0)
     p = xp.astype(r.e, r.rest.dtype) / (1 + r.rest)

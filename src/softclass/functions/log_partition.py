@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from softclass._arrays import own_dtype
-from softclass.functions.checks import as_axis, as_companion, as_logits, check_mergeable, check_shape, result_type
+from softclass.functions.checks import as_axis, as_companion, as_logits, check_mergeable, check_shape, result_type_name
 from softclass.functions.libraries import twin_of
 from softclass.functions.namespaces import namespace_of
 
@@ -188,7 +188,7 @@ class LogPartition:
         one_hot = xp.where(z == maximum, zeros, xp.where(xp.isnan(z), math.nan, zeros - math.inf))
         extreme = xp.where((maximum == math.inf) & (rest == 0.0), one_hot, math.nan)
         result = xp.where(xp.isinf(maximum) | xp.isnan(rest), extreme, ordinary)
-        return _converted(xp, result, own_dtype(array, result_type(array)))
+        return _converted(xp, result, own_dtype(array, result_type_name(array)))
 
 
 def _exp_of_difference(xp: Any, low: Any, high: Any) -> Any:

@@ -44,7 +44,7 @@ def wide_float(xp: Any, array: Any) -> Any:
     return xp.float64 if "float64" in xp.__array_namespace_info__().dtypes(kind="real floating") else xp.float32
 
 
-def is_integer(xp: Any, array: Any) -> bool:
+def holds_integers(xp: Any, array: Any) -> bool:
     """Tell whether the array holds integers."""
     if xp is TORCH:
         return not (array.dtype.is_floating_point or array.dtype.is_complex)

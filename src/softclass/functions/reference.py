@@ -171,7 +171,7 @@ def cross_entropy_hvp(
     weighed = formula.weighed(xp, logits, logits.shape[axis], targets, axis, sample_weight, class_weight, ignore_index)
     z = formula.live(xp, logits, weighed, axis)
     u = formula.live(xp, tangent, weighed, axis)
-    product = formula.hessian_product(xp, z, xp.astype(u, z.dtype), weighed, axis, label_smoothing, reduction)
+    product = formula.loss_hvp(xp, z, xp.astype(u, z.dtype), weighed, axis, label_smoothing, reduction)
     return xp.astype(product, result_type)
 
 
@@ -225,7 +225,7 @@ def linear_cross_entropy_hvp(
     x = formula.live(xp, features, weighed, -1)
     logits = formula.linear(xp, x, weight, bias)
     u = formula.linear(xp, x, weight_tangent, bias_tangent)
-    product = formula.hessian_product(xp, logits, u, weighed, -1, label_smoothing, reduction)  # (N, K)
+    product = formula.loss_hvp(xp, logits, u, weighed, -1, label_smoothing, reduction)  # (N, K)
     product = xp.astype(product, logits.dtype)
     of_bias = None if bias is None else xp.astype(formula.sum_of_rows(xp, product), bias.dtype)
     return xp.astype(formula.rows_times(xp, product, x), weight.dtype), of_bias

@@ -239,9 +239,9 @@ def neuron_run(start: float, loss: str, *, learning_rate: float = 0.15) -> Itera
     check_number("neuron_run", "learning_rate", learning_rate, may_equal=False)
     weight = bias = start / 2
     while True:
-        output = _sigmoid(weight + bias)
+        output = _sigmoid_of_one(weight + bias)
         yield output
-        push = output if loss == "cross_entropy" else output * output * _sigmoid(-weight - bias)
+        push = output if loss == "cross_entropy" else output * output * _sigmoid_of_one(-weight - bias)
         weight, bias = weight - learning_rate * push, bias - learning_rate * push
 
 
@@ -430,7 +430,7 @@ def _exp(u: float) -> float:
     return math.exp(u) if u < 709 else math.inf
 
 
-def _sigmoid(z: float) -> float:
+def _sigmoid_of_one(z: float) -> float:
     small = math.exp(-abs(z))
     return (1.0 if z >= 0 else small) / (1 + small)
 

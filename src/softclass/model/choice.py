@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from softclass.data.pixels import Constants
 from softclass.errors import Notes
 from softclass.estimators.network_fitting import scaled_log_loss
 from softclass.model.backbone import Backbone
-from softclass.model.encoded import AnyPreprocessing, Constants
+from softclass.model.encoded import AnyPreprocessing
 from softclass.model.examples import Examples, take_inputs
 from softclass.model.fitting import Fitted, Fitting
 from softclass.model.network_fitting import FittedNet, NetworkFitting
+from softclass.model.warned import tell
 from softclass.networks.engine import Rows
 from softclass.trust.metrics import row_log_losses
 
@@ -144,7 +146,7 @@ class Choosing:
         }
         say("choice", choice)
         if is_network:
-            _add_all(network_notes, notes)
+            tell(network_notes, notes)
             return network, choice
         # The validation rows are no longer needed for judging.
         again = replace(self.softmax, C=simple.C)
@@ -166,8 +168,3 @@ def _mean_and_error(values: npt.NDArray[np.float64], weight: npt.NDArray[Any] | 
     share = weights / weights.sum()
     mean = float(share @ values)
     return mean, float(np.sqrt(np.square(share) @ np.square(values - mean)))
-
-
-def _add_all(found: Notes, notes: Notes) -> None:
-    for note in found:
-        notes.add(note.code, note.text, column=note.column, count=note.count, hint=note.hint)

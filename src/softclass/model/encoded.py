@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from softclass.data.pixels import PixelPreprocessing
-from softclass.data.preprocessing import Preprocessing
+from softclass.data.pixels import Constants, PixelPreprocessing
 from softclass.model.backbone import Backbone
 from softclass.model.examples import Inputs, take_inputs
 
 Int64 = npt.NDArray[np.int64]
-Constants = Preprocessing | PixelPreprocessing  # what a graph begins with
 AnyPreprocessing = Constants | Backbone
 
 BATCH_BYTES = 32 * 2**20  # features of a batch

@@ -150,7 +150,7 @@ class Training:
     told: Mapping[str, Any] = field(default_factory=dict)
 
 
-def examine(
+def examine_test_part(
     tests: Examples, outputs: Outputs, temperature: float, *, seed: int, class_counts: Mapping[str, int]
 ) -> Examined:
     """Put all figures of the test part together."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from softclass.data.preprocessing import CategoryStep, Preprocessing, n_features_of
+from softclass.data.preprocessing import CategoryStep, Preprocessing, n_features_of_step
 from softclass.errors import Notes, first_few, shown
 from softclass.estimators.softmax_regression import SoftmaxRegression
 from softclass.model.encoded import AnyPreprocessing
@@ -78,7 +78,9 @@ def _note_dependent(estimator: SoftmaxRegression, preprocessing: AnyPreprocessin
     rank = estimator.column_rank()
     if rank is None or not len(rank.dependent) or not isinstance(preprocessing, Preprocessing):
         return
-    column_of = np.repeat(np.arange(len(preprocessing.steps)), [n_features_of(step) for step in preprocessing.steps])
+    column_of = np.repeat(
+        np.arange(len(preprocessing.steps)), [n_features_of_step(step) for step in preprocessing.steps]
+    )
     is_category = np.array([isinstance(step, CategoryStep) for step in preprocessing.steps])
     names = preprocessing.feature_names
     told = []

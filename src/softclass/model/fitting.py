@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from softclass._typing import Columns
 from softclass.data.blocks import rows_of_block
-from softclass.data.pixels import fit_pixel_preprocessing
+from softclass.data.pixels import Constants, fit_pixel_preprocessing
 from softclass.data.preprocessing import Preprocessing, fit_preprocessing
 from softclass.data.row_order import splitmix64
 from softclass.data.schema import Schema
@@ -22,7 +22,7 @@ from softclass.errors import Notes
 from softclass.estimators.regularization import GRID, CChoice, choose_c
 from softclass.estimators.softmax_regression import SoftmaxRegression
 from softclass.model.backbone import Backbone
-from softclass.model.encoded import AnyPreprocessing, Constants, EncodedBatches, EncodedRows, features_of, fitting_bytes
+from softclass.model.encoded import AnyPreprocessing, EncodedBatches, EncodedRows, features_of, fitting_bytes
 from softclass.model.examples import Examples, Inputs, take_inputs
 from softclass.model.fit_remarks import note_outcome, separation_text
 from softclass.model.penalty_path import path_facts, weight_curves

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from softclass import __version__
 from softclass.data.image_set import ImageSpec
-from softclass.data.pixels import PixelPreprocessing
+from softclass.data.pixels import Constants
 from softclass.data.preprocessing import (
     CYCLE_SECONDS,
     FEATURE_LIMIT,
@@ -64,7 +64,7 @@ class _Nodes:
 
 
 def build_graph(
-    preprocessing: Preprocessing | PixelPreprocessing,
+    preprocessing: Constants,
     layers: Sequence[FittedLayer],
     classes: Sequence[str],
     *,
@@ -131,7 +131,7 @@ def build_graph(
     return _finish(work, inputs, outputs)
 
 
-def build_feature_graph(preprocessing: Preprocessing | PixelPreprocessing, image: ImageSpec | None = None) -> bytes:
+def build_feature_graph(preprocessing: Constants, image: ImageSpec | None = None) -> bytes:
     """Return the first half of the graph with one output, ``features``, in the order of `preprocessing`; for tests."""
     work = _Nodes()
     inputs, found, order = _features(work, preprocessing, image)
@@ -158,7 +158,7 @@ def _value(name: str, kind: int, tail: Sequence[int]) -> onnx.ValueInfoProto:
 
 
 def _features(
-    work: _Nodes, preprocessing: Preprocessing | PixelPreprocessing, image: ImageSpec | None
+    work: _Nodes, preprocessing: Constants, image: ImageSpec | None
 ) -> tuple[list[onnx.ValueInfoProto], str, npt.NDArray[np.int64]]:
     """Return the inputs, the name of the features and each feature's place in the order of `preprocessing`."""
     if isinstance(preprocessing, Preprocessing):
@@ -169,7 +169,7 @@ def _features(
 
 
 def _scaled_pixels(
-    work: _Nodes, preprocessing: Preprocessing | PixelPreprocessing, image: ImageSpec | None
+    work: _Nodes, preprocessing: Constants, image: ImageSpec | None
 ) -> tuple[list[onnx.ValueInfoProto], str, tuple[int, int, int]]:
     """Return the input, the name of the centred and scaled pixels, and height, width and channels."""
     if image is None or isinstance(preprocessing, Preprocessing):

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, BinaryIO
+from typing import Any
 
-from softclass.data.files import atomic_write, read_bytes
+from softclass.data.files import atomic_write_text, read_bytes
 from softclass.data.paths import shown_path
 from softclass.errors import UsageError
 from softclass.model.network_fitting import NetworkOptions
@@ -54,7 +54,7 @@ class InterruptedRun:
             )  # fmt: skip
         self.remove()
         self.folder.mkdir(parents=True)
-        _write(self.folder / CONFIG_FILE, config)
+        atomic_write_text(self.folder / CONFIG_FILE, config)
 
     def remove(self) -> None:
         """Remove the folder, if it is one of ours."""
@@ -63,7 +63,7 @@ class InterruptedRun:
 
     def keep_plan(self, resolved: Mapping[str, Any]) -> None:
         """Write what a plan was resolved to: the clock has a say in it."""
-        _write(self.folder / PLAN_FILE, json.dumps(dict(resolved), sort_keys=True) + "\n")
+        atomic_write_text(self.folder / PLAN_FILE, json.dumps(dict(resolved), sort_keys=True) + "\n")
 
     def planned(self, options: NetworkOptions) -> NetworkOptions:
         """
@@ -121,10 +121,3 @@ def held_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(held, handler)
     if came:
         signal.raise_signal(came[0])
-
-
-def _write(path: Path, text: str) -> None:
-    def write(file: BinaryIO) -> None:
-        file.write(text.encode())
-
-    atomic_write(path, write, overwrite=True)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from softclass.data import facts as rules
 from softclass.model.canonical import invalid
 from softclass.model.layers import ACTIVATION_OPERATORS
-from softclass.model.manifest_rules import checked
+from softclass.model.manifest_rules import checked_facts
 from softclass.networks.architecture import Dense
 from softclass.networks.fitted_layers import FittedConvolution, FittedLayer
 
@@ -152,7 +152,7 @@ def read_layer(found: Any, where: str) -> LayerFacts:
         checks |= {"kernel": rules.is_count, "pads": _are_pads}
         if "pooled" in found:
             checks["pooled"] = rules.is_flag
-    facts = checked(found, checks, where)
+    facts = checked_facts(found, checks, where)
     if kind == "waves":
         return WavesFacts(facts["outputs"])
     if kind == "convolution":

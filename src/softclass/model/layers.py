@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from softclass.data.pixels import PixelPreprocessing
+from softclass.data.pixels import Constants
 from softclass.data.preprocessing import (
     CategoryStep,
     DatetimeStep,
     NumberStep,
     Preprocessing,
     Step,
-    n_features_of,
+    n_features_of_step,
 )
 from softclass.model.wire import read_graph
 from softclass.networks.architecture import Dense
@@ -24,7 +24,7 @@ ACTIVATION_OPERATORS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid", "s
 _ACTIVATIONS = {operator: name for name, operator in ACTIVATION_OPERATORS.items()}
 
 
-def read_layers(data: bytes, preprocessing: Preprocessing | PixelPreprocessing) -> tuple[FittedLayer, ...]:
+def read_layers(data: bytes, preprocessing: Constants) -> tuple[FittedLayer, ...]:
     """
     Return the layers of a model, the first with its columns in the order of the features.
 
@@ -82,7 +82,7 @@ def feature_order(preprocessing: Preprocessing) -> npt.NDArray[np.int64]:
     >>> feature_order(Preprocessing(steps=steps, layout="columns")).tolist()
     [0, 2, 1, 3]
     """
-    starts = np.cumsum([0, *(n_features_of(step) for step in preprocessing.steps)])[:-1].tolist()
+    starts = np.cumsum([0, *(n_features_of_step(step) for step in preprocessing.steps)])[:-1].tolist()
     placed = list(zip(starts, preprocessing.steps, strict=True))
     numeric = [(start, step) for start, step in placed if not isinstance(step, CategoryStep)]
     waves = [
@@ -96,7 +96,7 @@ def feature_order(preprocessing: Preprocessing) -> npt.NDArray[np.int64]:
     order += waves + [place + 1 for place in waves]
     for start, step in placed:
         if isinstance(step, CategoryStep):
-            order += range(start, start + n_features_of(step))
+            order += range(start, start + n_features_of_step(step))
     return np.array(order, dtype=np.int64)
 
 
@@ -130,7 +130,7 @@ def network_places(preprocessing: Preprocessing) -> NetworkPlaces:
     >>> places.numbers.tolist(), places.indicators, places.codes
     ([4, 5], (0,), (4,))
     """
-    widths = [n_features_of(step) for step in preprocessing.steps]
+    widths = [n_features_of_step(step) for step in preprocessing.steps]
     starts = np.cumsum([0, *widths]).tolist()
     numbers: list[int] = []
     indicators: list[int] = []

@@ -85,7 +85,7 @@ def streaming_limit() -> float:
     return SHARE_FOR_FEATURES * _memory_bytes()
 
 
-def check_memory(
+def check_features_fit(
     n_rows: int, n_features: int, n_classes: int, where: str, *, streamed_bytes: int | None = None
 ) -> None:
     """Raise SC606 before the work starts if weights and features, or what is held of them, cannot fit into memory."""

@@ -16,7 +16,7 @@ from softclass import __version__
 from softclass.data import facts as rules
 from softclass.data.column import Label, Schema
 from softclass.data.image_set import ImageSpec
-from softclass.data.pixels import PixelPreprocessing
+from softclass.data.pixels import Constants
 from softclass.data.preprocessing import Preprocessing
 from softclass.errors import ModelFileError, Note, TooLargeError
 from softclass.model.canonical import MAX_BYTES, dump_facts, invalid, load_facts
@@ -30,7 +30,7 @@ from softclass.model.manifest_rules import (
     REQUIRED,
     VERSION_RULES,
     check_format,
-    checked,
+    checked_facts,
     read_evaluation,
     read_fit,
     read_image,
@@ -119,7 +119,7 @@ class Manifest:
     """
 
     classes: tuple[Label, ...]
-    constants: Preprocessing | PixelPreprocessing
+    constants: Constants
     calibration: Temperature
     layers: tuple[LayerFacts, ...]
     parts: Mapping[str, Any]
@@ -139,7 +139,7 @@ class Manifest:
     def build(
         cls,
         *,
-        preprocessing: Preprocessing | PixelPreprocessing,
+        preprocessing: Constants,
         layers: Sequence[FittedLayer],
         classes: Sequence[Label],
         temperature: Temperature,
@@ -207,7 +207,7 @@ class Manifest:
             raise ModelFileError("SC406", "a model of a table has no image size")
         return self.image
 
-    def preprocessing(self) -> Preprocessing | PixelPreprocessing:
+    def preprocessing(self) -> Constants:
         """Return what turns columns or pixels into features."""
         return self.constants
 
@@ -265,7 +265,7 @@ class Manifest:
         facts = load_facts(text)
         unread = check_format(facts)
         known = {key: value for key, value in facts.items() if not key.startswith("x-")}
-        found = checked(known, FIELD_RULES, "facts")
+        found = checked_facts(known, FIELD_RULES, "facts")
         image = None if found["image"] is None else read_image(found["image"])
         preprocessing = read_preprocessing(found["preprocessing"], image)
         classes = tuple(rebuilt(Label, one, f"facts, classes[{i}]") for i, one in enumerate(found["classes"]))
@@ -275,16 +275,16 @@ class Manifest:
             constants=preprocessing,
             calibration=read_temperature(found["calibration"]),
             layers=tuple(read_layer(one, f"facts, layers[{i}]") for i, one in enumerate(found["layers"])),
-            parts=checked(found["parts"], PART_RULES, "facts, parts"),
+            parts=checked_facts(found["parts"], PART_RULES, "facts, parts"),
             fit=read_fit(found["fit"], found["kind"]),
-            data=checked(found["data"], {"rows": rules.is_count, "sha256": rules.is_text}, "facts, data"),
+            data=checked_facts(found["data"], {"rows": rules.is_count, "sha256": rules.is_text}, "facts, data"),
             sample=Sample({}, ()),
             columns=columns,
             image=image,
             evaluation=read_evaluation(found["evaluation"]),
             notes=tuple(read_note(one, f"facts, notes[{i}]") for i, one in enumerate(found["notes"])),
-            card=checked(found["card"], CARD_RULES, "facts, card"),
-            versions=checked(found["versions"], VERSION_RULES, "facts, versions"),
+            card=checked_facts(found["card"], CARD_RULES, "facts, card"),
+            versions=checked_facts(found["versions"], VERSION_RULES, "facts, versions"),
             kind=found["kind"],
             unread=unread,
         )

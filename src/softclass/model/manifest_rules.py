@@ -7,7 +7,7 @@ from typing import Any
 
 from softclass.data import facts as rules
 from softclass.data.image_set import ImageSpec
-from softclass.data.pixels import PixelPreprocessing
+from softclass.data.pixels import Constants, PixelPreprocessing
 from softclass.data.preprocessing import Preprocessing
 from softclass.errors import ModelFileError, Note, shown
 from softclass.model.canonical import invalid
@@ -99,8 +99,8 @@ VERSION_RULES: dict[str, rules.Check] = {
 }
 
 
-def checked(found: Any, checks: Mapping[str, rules.Check], where: str) -> dict[str, Any]:
-    """As ``facts.checked``, with the place and the remedy of a model file."""
+def checked_facts(found: Any, checks: Mapping[str, rules.Check], where: str) -> dict[str, Any]:
+    """As ``data.facts.checked``, with the place and the remedy of a model file."""
     try:
         return rules.checked(found, checks, where)
     except ModelFileError as error:
@@ -112,7 +112,7 @@ def check_format(facts: Any) -> tuple[str, ...]:
     """Look at the version first; return the names of optional facts that this version leaves unread."""
     if not isinstance(facts, dict) or not isinstance(facts.get("format"), dict):
         raise invalid("must be an object with a format")
-    found = checked(
+    found = checked_facts(
         facts["format"],
         {"major": rules.is_count, "minor": rules.is_count, "required": rules.is_texts},
         "facts, format",
@@ -133,17 +133,17 @@ def check_format(facts: Any) -> tuple[str, ...]:
 def read_fit(found: Any, kind: str) -> dict[str, Any]:
     """Return the facts of the fit; of softmax regression with or without the share of absolute values."""
     if kind not in ("softmax", "fine-tuned"):
-        return checked(found, NETWORK_RULES, "facts, fit")
+        return checked_facts(found, NETWORK_RULES, "facts, fit")
     rest = dict(PENALTY_RULES) if isinstance(found, dict) and "l1_ratio" in found else {}
     if kind == "fine-tuned":
         rest["backbone"] = rules.is_text
-    return checked(found, {**FIT_RULES, **rest}, "facts, fit")
+    return checked_facts(found, {**FIT_RULES, **rest}, "facts, fit")
 
 
 def read_image(found: Any) -> ImageSpec:
     """Return the size of the images."""
     sides = rules.is_count
-    facts = checked(
+    facts = checked_facts(
         found,
         {"height": sides, "width": sides, "channels": sides, "resize": rules.is_text},
         "facts, image",
@@ -152,7 +152,7 @@ def read_image(found: Any) -> ImageSpec:
     return spec
 
 
-def read_preprocessing(found: Any, image: ImageSpec | None) -> Preprocessing | PixelPreprocessing:
+def read_preprocessing(found: Any, image: ImageSpec | None) -> Constants:
     """Return the steps of a table, or mean and spread of each channel."""
     if image is None:
         steps: Preprocessing = rebuilt(Preprocessing, found, "facts, preprocessing")
@@ -165,7 +165,7 @@ def read_preprocessing(found: Any, image: ImageSpec | None) -> Preprocessing | P
         return one_a_channel(value) and all(map(rules.is_positive, value))
 
     where = "facts, preprocessing"
-    return PixelPreprocessing.from_dict(checked(found, {"mean": one_a_channel, "std": positive}, where))
+    return PixelPreprocessing.from_dict(checked_facts(found, {"mean": one_a_channel, "std": positive}, where))
 
 
 def rebuilt(kind: Any, found: Any, where: str) -> Any:
@@ -182,7 +182,7 @@ def rebuilt(kind: Any, found: Any, where: str) -> Any:
 
 def read_note(found: Any, where: str) -> Note:
     """Return a note of training."""
-    return Note(**checked(found, NOTE_RULES, where))
+    return Note(**checked_facts(found, NOTE_RULES, where))
 
 
 def read_temperature(found: Any) -> Temperature:
@@ -198,7 +198,7 @@ def read_temperature(found: Any) -> Temperature:
         "candidates": losses,
         "reason": rules.is_text,
     }
-    return Temperature.from_dict(checked(found, checks, "facts, calibration"))
+    return Temperature.from_dict(checked_facts(found, checks, "facts, calibration"))
 
 
 def read_evaluation(found: Any) -> dict[str, Any] | None:

@@ -26,7 +26,7 @@ from softclass.model.examined import Training, examine_data, examined_of_run, to
 from softclass.model.file import SEAL_BYTES, OpenedModel, open_model, save_bytes, seal
 from softclass.model.manifest import Manifest
 from softclass.model.predictions import check_prediction_options, check_whole, prediction_table
-from softclass.model.rows import Rows, read_rows, refuse_table_options
+from softclass.model.rows import RowBlock, read_rows, refuse_table_options
 from softclass.model.run_files import CONFIG_FILE, METRICS_FILE, MODEL_FILE, PREDICTIONS_FILE
 from softclass.model.session import Session
 from softclass.model.warned import tell, warn_of
@@ -381,7 +381,7 @@ class Model:
         if notes is None:
             warn_of(collected)
 
-    def _ids(self, rows: Rows, ids: Sequence[str] | None) -> Sequence[str]:
+    def _ids(self, rows: RowBlock, ids: Sequence[str] | None) -> Sequence[str]:
         if ids is not None or rows.table is None:
             return ids or ()
         return [name for name in self.manifest.schema().ids if name in rows.table.columns]

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from softclass.data.pixels import PixelPreprocessing
+from softclass.data.pixels import Constants, PixelPreprocessing
 from softclass.data.preprocessing import Preprocessing, smooth_preprocessing
 from softclass.data.split import SplitOptions, split
 from softclass.errors import Notes
 from softclass.estimators.image_augmentation import asked_augmentation, chosen_augmentation
 from softclass.estimators.network_fitting import Watch, engine_for, fit_network, network_of
 from softclass.estimators.row_weights import row_weights
-from softclass.model.encoded import Constants, features_of
+from softclass.model.encoded import features_of
 from softclass.model.examples import Examples, Inputs, chosen_inputs, picked, take_inputs
 from softclass.model.layers import network_places
 from softclass.networks.architecture import Architecture

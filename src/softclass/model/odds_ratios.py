@@ -18,7 +18,7 @@ from softclass.data.preprocessing import (
     NumberStep,
     Preprocessing,
     Step,
-    n_features_of,
+    n_features_of_step,
 )
 from softclass.errors import UsageError
 from softclass.estimators.inference import CONSTANT, DEPENDENT, INFINITE, SEPARATED, WEIGHTLESS
@@ -98,7 +98,7 @@ def design_of(preprocessing: Preprocessing, low: npt.NDArray[Any], high: npt.NDA
             columns.append(first + place)
             names.append(found[place][0])
             factors.append(found[place][1])
-        first += n_features_of(step)
+        first += n_features_of_step(step)
     return Design(np.array(columns, dtype=np.int64), np.array(factors), tuple(names), against)
 
 

@@ -29,7 +29,7 @@ from softclass.model.examples import (
 )
 from softclass.model.fitting import n_features_of, preprocessing_of
 from softclass.model.layers import network_places
-from softclass.model.limits import SHARE_FOR_CELLS, check_memory, streaming_limit
+from softclass.model.limits import SHARE_FOR_CELLS, check_features_fit, streaming_limit
 from softclass.model.network_options import DEEP_SIDE, FEWEST_ROWS, NETWORK_SIDE, candidates
 from softclass.model.odds_ratios import check_odds_ratios
 from softclass.model.options import check_options, option_name, parse_image_size, parse_size
@@ -40,7 +40,7 @@ Progress = Callable[[str, dict[str, Any]], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class TrainingPlan:
     """What is known before anything is fitted but the constants of the preprocessing."""
 
     examples: Examples
@@ -81,7 +81,7 @@ def _sizes_of(image: ImageSpec, given: Mapping[str, Any]) -> dict[str, Any]:
     return {**given, **taken, "resize": given["resize"] or image.resize}
 
 
-def make_plan(given: Mapping[str, Any], defaults: Mapping[str, Any], notes: Notes, say: Progress) -> Plan:
+def make_plan(given: Mapping[str, Any], defaults: Mapping[str, Any], notes: Notes, say: Progress) -> TrainingPlan:
     """Read the data, find out what they are, and cut them into parts."""
     images = is_images(given["data"])
     task = "images" if images else "table"
@@ -156,10 +156,10 @@ def make_plan(given: Mapping[str, Any], defaults: Mapping[str, Any], notes: Note
                   "n_parameters": n_classes * (n_features + 1) if kinds == ("softmax",) else None})  # fmt: skip
     held = STREAMED_BYTES if streamed and kinds == ("softmax",) else None
     held_features = n_features if kinds[-1] != "mlp" else _network_inputs(preprocessing)
-    check_memory(len(parts.fit), held_features, n_classes, examples.name, streamed_bytes=held)
+    check_features_fit(len(parts.fit), held_features, n_classes, examples.name, streamed_bytes=held)
     if given["odds_ratios"]:
         check_odds_ratios(n_features, n_classes)
-    return Plan(examples, tests, parts, preprocessing, sizes, cut, limit, left, kinds)
+    return TrainingPlan(examples, tests, parts, preprocessing, sizes, cut, limit, left, kinds)
 
 
 def _network_inputs(preprocessing: AnyPreprocessing) -> int:
@@ -217,7 +217,7 @@ def _classes_with_rows(examples: Examples, parts: Parts, notes: Notes) -> tuple[
     return examples, replace(parts, fit=fit, calibration=parts.calibration[known])
 
 
-def look_for_leaks(planned: Plan, notes: Notes) -> None:
+def look_for_leaks(planned: TrainingPlan, notes: Notes) -> None:
     """Note rows that stand in two parts, columns that give the label away, and equal rows of different classes."""
     examples, parts, preprocessing = planned.examples, planned.parts, planned.preprocessing
     count_shared_rows(examples.content_keys, parts, notes)

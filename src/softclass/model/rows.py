@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from softclass._typing import Columns, Pixels
 from softclass.data.images import ImageSet, is_image_source, names_images, read_image_batches
-from softclass.data.pixels import PixelPreprocessing
+from softclass.data.pixels import Constants, PixelPreprocessing
 from softclass.data.preprocessing import Preprocessing, count_unseen
 from softclass.data.schema import encode_columns, encode_targets, has_target
 from softclass.data.table import ReadOptions, Table, read_batches
@@ -24,7 +24,7 @@ IMAGE_BATCH_ROWS = 256
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class RowBlock:
     """A block of rows.
 
     Attributes
@@ -79,15 +79,13 @@ class Rows:
         return ["" if cell is None else str(cell) for cell in self.table.columns[name].to_pylist()]
 
 
-def feeds_of(
-    preprocessing: Preprocessing | PixelPreprocessing, inputs: Columns | Pixels
-) -> dict[str, npt.NDArray[Any]]:
+def feeds_of(preprocessing: Constants, inputs: Columns | Pixels) -> dict[str, npt.NDArray[Any]]:
     """Arrange columns or pixels as the inputs of the graph.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from softclass.data.pixels import PixelPreprocessing
+    >>> from softclass.data.pixels import Constants, PixelPreprocessing
     >>> list(feeds_of(PixelPreprocessing(mean=(0.0,), std=(1.0,)), np.zeros((2, 8, 8, 1), dtype=np.uint8)))
     ['image']
     """
@@ -110,7 +108,7 @@ def read_rows(
     target: str | None = None,
     labelled: bool = False,
     rejects: list[tuple[int, str]] | None = None,
-) -> Iterator[Rows]:
+) -> Iterator[RowBlock]:
     """Yield blocks of rows in the order of the data; rows in = rows out.
 
     `labelled` asks for the truth too: the column `target`, or the model's own, or the class folders of images.
@@ -144,7 +142,7 @@ def read_rows(
             names = _label_texts(table, str(schema.target))
         elif has_target(table, schema):
             pass  # a label column in rows to be predicted is neither read nor counted as a stranger
-        yield Rows(feeds_of(preprocessing, columns), table.n_rows, table.first_row, targets, names, table=table)
+        yield RowBlock(feeds_of(preprocessing, columns), table.n_rows, table.first_row, targets, names, table=table)
 
 
 def _image_rows(
@@ -153,7 +151,7 @@ def _image_rows(
     notes: Notes,
     batch_rows: int,
     labelled: bool,
-) -> Iterator[Rows]:
+) -> Iterator[RowBlock]:
     spec, preprocessing = manifest.image_spec(), manifest.preprocessing()
     number = {label.name: index for index, label in enumerate(manifest.classes)}
     first = 0
@@ -169,7 +167,7 @@ def _image_rows(
             unknown = int((targets < 0).sum())
             if unknown:
                 notes.add("SC810", "images of classes unknown to the model", count=unknown)
-        yield Rows(
+        yield RowBlock(
             feeds_of(preprocessing, images.pixels), len(images.pixels), first, targets, images.labels, images=images
         )
         first += len(images.pixels)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from softclass import __version__
-from softclass.data.files import atomic_directory, atomic_write
+from softclass.data.files import atomic_directory, atomic_write, atomic_write_text
 from softclass.data.table import Table
 from softclass.errors import Notes, UsageError, shown
 from softclass.model.model import Model
@@ -98,26 +98,26 @@ def write_run(
     """Write all files of a run, or none; return their sizes in bytes."""
     with atomic_directory(path, overwrite=overwrite, is_ours=is_run) as folder:
         model.save(folder / MODEL_FILE)
-        _write_text(folder / METRICS_FILE, json_text(metrics))
-        _write_text(folder / HISTORY_FILE, "".join(json.dumps(_finite(entry)) + "\n" for entry in history))
-        _write_text(folder / CONFIG_FILE, config)
+        atomic_write_text(folder / METRICS_FILE, json_text(metrics))
+        atomic_write_text(folder / HISTORY_FILE, "".join(json.dumps(_finite(entry)) + "\n" for entry in history))
+        atomic_write_text(folder / CONFIG_FILE, config)
         if model.schema is not None:
             facts = {"schema": model.schema.to_dict(), "preprocessing": model.manifest.preprocessing().to_dict()}
-            _write_text(folder / SCHEMA_FILE, json_text(facts))
+            atomic_write_text(folder / SCHEMA_FILE, json_text(facts))
         if table is not None and table.rejected:
             write_rejects(folder / REJECTS_FILE, table.rejected)
         if predictions is not None:
             _write_predictions(folder / PREDICTIONS_FILE, predictions)
         if with_report:
             model.report(folder / REPORT_FILE)
-        _write_text(folder / ENVIRONMENT_FILE, _environment(command, watch.seconds))
+        atomic_write_text(folder / ENVIRONMENT_FILE, _environment(command, watch.seconds))
         return {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
 
 
 def write_rejects(path: Path, rejected: Sequence[tuple[int, str]], *, overwrite: bool = True) -> Path:
     """Write line and text of the rows that were left out, as CSV."""
     lines = "".join(f"{line},{_quoted(text)}\n" for line, text in rejected)
-    return _write_text(path, "line,text\n" + lines, overwrite=overwrite)
+    return atomic_write_text(path, "line,text\n" + lines, overwrite=overwrite)
 
 
 def json_text(facts: Any) -> str:
@@ -142,13 +142,6 @@ def _finite(facts: Any) -> Any:
 def _quoted(text: str) -> str:
     escaped = text.replace('"', '""')
     return f'"{escaped}"'
-
-
-def _write_text(path: Path, text: str, *, overwrite: bool = True) -> Path:
-    def write(file: BinaryIO) -> None:
-        file.write(text.encode("utf-8", "surrogatepass"))
-
-    return atomic_write(path, write, overwrite=overwrite)
 
 
 def _write_predictions(path: Path, predictions: Any) -> None:

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from softclass._typing import Columns, Pixels
 from softclass.data.image_set import ImageSpec
-from softclass.data.pixels import PixelPreprocessing
-from softclass.data.preprocessing import BooleanStep, CategoryStep, Preprocessing, Step
+from softclass.data.pixels import Constants, PixelPreprocessing
+from softclass.data.preprocessing import BooleanStep, CategoryStep, Step
 from softclass.errors import CheckFailedError
 from softclass.model.canonical import invalid
 from softclass.model.session import Session
@@ -44,9 +44,7 @@ class Sample:
         """Return the facts that the model file keeps."""
         return {"inputs": dict(self.inputs), "probabilities": [list(row) for row in self.probabilities]}
 
-    def feeds(
-        self, preprocessing: Preprocessing | PixelPreprocessing, image: ImageSpec | None
-    ) -> dict[str, npt.NDArray[Any]]:
+    def feeds(self, preprocessing: Constants, image: ImageSpec | None) -> dict[str, npt.NDArray[Any]]:
         """Return the inputs of the graph."""
         if isinstance(preprocessing, PixelPreprocessing):
             assert image is not None  # noqa: S101 - the manifest was checked
@@ -61,9 +59,7 @@ class Sample:
         return preprocessing.feeds(columns)
 
 
-def make_sample(
-    preprocessing: Preprocessing | PixelPreprocessing, session: Session, image: ImageSpec | None = None
-) -> Sample:
+def make_sample(preprocessing: Constants, session: Session, image: ImageSpec | None = None) -> Sample:
     """
     Make up rows from means and categories, or noise images, and run the model on them.
 
@@ -83,7 +79,7 @@ def make_sample(
 
     Examples
     --------
-    >>> from softclass.data.preprocessing import NumberStep
+    >>> from softclass.data.preprocessing import NumberStep, Preprocessing
     >>> from softclass.model.graph import build_graph
     >>> from softclass.networks.architecture import Dense
     >>> preprocessing = Preprocessing((NumberStep("width", 3.0, 2.5, 0.5, False, 0),))
@@ -110,7 +106,7 @@ def make_sample(
 def check_sample(
     sample: Sample,
     session: Session,
-    preprocessing: Preprocessing | PixelPreprocessing,
+    preprocessing: Constants,
     image: ImageSpec | None = None,
     *,
     where: str = "",
@@ -181,7 +177,7 @@ def noise(n_rows: int, image: ImageSpec) -> Pixels:
     return values.reshape(n_rows, *image.shape)
 
 
-def read_sample(facts: Any, preprocessing: Preprocessing | PixelPreprocessing, n_classes: int) -> Sample:
+def read_sample(facts: Any, preprocessing: Constants, n_classes: int) -> Sample:
     """Return the sample that the facts hold, or refuse facts that do not fit the columns and classes."""
     where = "facts, sample"
     if not isinstance(facts, dict) or set(facts) != {"inputs", "probabilities"}:

@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from softclass import __version__
+from softclass.data.pixels import Constants
 from softclass.errors import CheckFailedError, DataError, Notes, UsageError, shown
 from softclass.estimators.threads import limited_threads
 from softclass.model.backbone import Backbone
 from softclass.model.choice import Choosing
-from softclass.model.encoded import Constants, EncodedRows
-from softclass.model.examined import Examined, Training, examine
+from softclass.model.encoded import EncodedRows
+from softclass.model.examined import Examined, Training, examine_test_part
 from softclass.model.examples import (
     Examples,
     chosen_inputs,
@@ -44,7 +45,7 @@ from softclass.model.options import (
     parse_duration,
     plain_number,
 )
-from softclass.model.planning import Plan, Progress, ToldNotes, look_for_leaks, make_plan, quiet
+from softclass.model.planning import Progress, ToldNotes, TrainingPlan, look_for_leaks, make_plan, quiet
 from softclass.model.run import Stopwatch, check_output, metrics_of, write_run
 from softclass.model.session import Session
 from softclass.model.warned import warn_of
@@ -336,7 +337,7 @@ def train(
         examined = None
         if planned.tests is not None:
             outputs = outputs_of(session, constants, planned.tests.inputs)
-            examined = examine(
+            examined = examine_test_part(
                 planned.tests, outputs, temperature.temperature, seed=seed, class_counts=examples.class_counts()
             )
         evaluation = None if examined is None else examined.evaluation
@@ -375,7 +376,7 @@ def train(
     return trained
 
 
-def plan(data: Any, target: Any = None, **options: Any) -> Plan:
+def plan(data: Any, target: Any = None, **options: Any) -> TrainingPlan:
     """Read and split as `train` would with the same options, and stop there: what ``--dry-run`` shows."""
     given = {**DEFAULTS, **options, "data": data, "target": target}
     check_types(given, DEFAULTS)
@@ -383,7 +384,7 @@ def plan(data: Any, target: Any = None, **options: Any) -> Plan:
     return make_plan(given, DEFAULTS, ToldNotes(progress), progress or quiet)
 
 
-def _odds_ratios(planned: Plan, max_iter: int) -> dict[str, Any]:
+def _odds_ratios(planned: TrainingPlan, max_iter: int) -> dict[str, Any]:
     """Odds ratios on the rows of the fit part."""
     examples, rows = planned.examples, planned.parts.fit
     n_features = n_features_of(examples, planned.preprocessing)
@@ -409,7 +410,7 @@ def _limited(threads: int | None) -> AbstractContextManager[Any]:
 
 
 def _choosing(
-    planned: Plan,
+    planned: TrainingPlan,
     given: Mapping[str, Any],
     weights: Any,
     deadline: float | None,
@@ -436,7 +437,7 @@ def _choosing(
 
 
 def _fit(
-    choosing: Choosing, planned: Plan, notes: Notes, unfinished: InterruptedRun | None
+    choosing: Choosing, planned: TrainingPlan, notes: Notes, unfinished: InterruptedRun | None
 ) -> tuple[Fitted | FittedNet, dict[str, Any] | None]:
     """Fit; a run that can go on later is saved when it is interrupted."""
     if unfinished is None:

@@ -100,7 +100,7 @@ class Plot:
         return shape("line", x1=self.x(x), x2=self.x(x), y1=self.y.start, y2=self.y.stop, class_="mark")
 
 
-def picture(height: float, title: str, description: str, body: Iterable[Markup]) -> str:
+def picture_file(height: float, title: str, description: str, body: Iterable[Markup]) -> str:
     """Return a whole SVG file."""
     return Markup(
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" '

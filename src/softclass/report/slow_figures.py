@@ -14,7 +14,7 @@ from softclass.functions.head_losses import HEADS, squared_error
 from softclass.functions.precision import loss_variant
 from softclass.functions.slow_learning import escape_time, logit_steps, neuron_run, neuron_steps
 from softclass.functions.slow_plane import plane_run
-from softclass.report.plot import Axis, Plot, picture, power_of_ten
+from softclass.report.plot import Axis, Plot, picture_file, power_of_ten
 from softclass.report.slow_figure_words import WORDS
 
 LANGUAGES = ("en", "zh")
@@ -60,7 +60,7 @@ def _neuron(words: Mapping[str, str]) -> str:
     body += [plot.curve((1, 1000), (0.5, 0.5), "bound")]
     body += [plot.curve(steps, outputs[loss][1:], kind) for loss, kind in kinds.items()]
     body += [plot.dot(counts[loss], outputs[loss][counts[loss]], kind) for loss, kind in kinds.items()]
-    return picture(
+    return picture_file(
         400,
         words["title"],
         words["about"].format(fast=fast, slow=slow),
@@ -89,7 +89,7 @@ def _gradients(words: Mapping[str, str]) -> str:
     plot = Plot(Axis(0, 16, 70, 690), Axis(1e-6, 4, 330, 50, log=True))
     ticks = [10.0**k for k in range(-6, 1)]
     at = 120  # a margin of 12
-    return picture(
+    return picture_file(
         400,
         words["title"],
         words["about"].format(ce=lengths[0][at], se=lengths[1][at], ratio=lengths[0][at] / lengths[1][at]),
@@ -123,7 +123,7 @@ def _escape(words: Mapping[str, str]) -> str:
         times = [(m, escape_time(loss, 10, m, learning_rate=0.5)) for m in fine.tolist() if m >= begin]
         body.append(plot.curve([m for m, _ in times], [time for _, time in times], kind))
         body += [plot.dot(m, steps, kind) for m, steps in zip(margins[loss], counts[loss], strict=True)]
-    return picture(
+    return picture_file(
         400,
         words["title"],
         words["about"].format(fast=counts["cross_entropy"][6], slow=counts["squared_error"][6], eps=counts["eps"][-1]),
@@ -150,7 +150,7 @@ def _rounding(words: Mapping[str, str]) -> str:
     last = {name: max(m for m, push in zip(margins, found, strict=True) if push > 0) for name, found in pushes.items()}
     seen = {name: [(float(m), push) for m, push in enumerate(found) if push > 0] for name, found in pushes.items()}
     seen["clip"].append((last["clip"] + 1e-6, 1e-12))
-    return picture(
+    return picture_file(
         400,
         words["title"],
         words["about"].format(clip=last["clip"], shift=last["shift"]),
@@ -188,7 +188,7 @@ def _plane(words: Mapping[str, str]) -> str:
     body = plot.frame((1, 3, 10, 30, 100, 300, 1000), SHARES, words["x"], words["y"], y_text=_share)
     body += [plot.curve((1, 1000), (0.95, 0.95), "bound")]
     body += [plot.curve(epochs, shares[head][1:], kind) for head, kind in reversed(KIND_OF.items())]
-    return picture(
+    return picture_file(
         400,
         words["title"],
         words["about"].format(**reached),
@@ -205,7 +205,7 @@ def _network(words: Mapping[str, str], curves: Sequence[Mapping[str, Any]]) -> s
     plot = Plot(Axis(1, 30, 60, 690), Axis(0, 1.15, 330, 50))
     shares = {one["head"]: one["accuracy"] for one in curves if one["start_scale"] == 10}
     epochs = range(1, 31)
-    return picture(
+    return picture_file(
         400,
         words["title"],
         words["about"].format(first=shares["softmax_ce"][0], last=shares["softmax_se"][-1]),

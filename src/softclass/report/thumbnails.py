@@ -51,7 +51,7 @@ def thumbnail_png(pixels: Pixels, *, size: int = THUMBNAIL_SIZE) -> bytes:
     return _png(image)
 
 
-def reduced(pixels: Pixels, side: int) -> Pixels:
+def shrunk(pixels: Pixels, side: int) -> Pixels:
     """Return images of at most `side` pixels a side; smaller ones stay as they are.
 
     Parameters
@@ -69,7 +69,7 @@ def reduced(pixels: Pixels, side: int) -> Pixels:
     Examples
     --------
     >>> import numpy as np
-    >>> reduced(np.zeros((2, 100, 50, 3), dtype=np.uint8), 32).shape
+    >>> shrunk(np.zeros((2, 100, 50, 3), dtype=np.uint8), 32).shape
     (2, 32, 16, 3)
     """
     n, height, width, channels = pixels.shape

@@ -21,7 +21,15 @@ from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from softclass.errors import DataError, MachineError, SoftclassError, TooLargeError, UsageError
-from softclass.server.limits import MAX_CONNECTIONS, SAFE_HEADERS, Application, Deadlines, Limits, Refusal, check_token
+from softclass.server.limits import (
+    MAX_CONNECTIONS,
+    SAFE_HEADERS,
+    Application,
+    Deadlines,
+    Refusal,
+    RequestLimits,
+    check_token,
+)
 from softclass.server.page import ASSETS, Page, assets
 
 HOST = "127.0.0.1"
@@ -301,7 +309,7 @@ def listen(port: int) -> socket.socket:
         ) from error  # fmt: skip
 
 
-def limited(app: Application, port: int) -> Limits:
+def limited(app: Application, port: int) -> RequestLimits:
     """
     Put the limits before an application that answers on a port of the loopback.
 
@@ -310,7 +318,7 @@ def limited(app: Application, port: int) -> Limits:
     >>> sorted(limited(create_app(Page("", ""), None, None, print), 8000).hosts)
     [b'127.0.0.1:8000', b'localhost:8000']
     """
-    return Limits(app, [f"{HOST}:{port}", f"localhost:{port}"])
+    return RequestLimits(app, [f"{HOST}:{port}", f"localhost:{port}"])
 
 
 def make_server(app: Any) -> Server:

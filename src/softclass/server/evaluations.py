@@ -21,9 +21,9 @@ from softclass.errors import ImageError, Notes, TableError, shown
 from softclass.model.manifest import Manifest
 from softclass.model.model import Model
 from softclass.model.predictions import leading_columns, read_predictions
-from softclass.model.rows import Rows, feeds_of, read_rows
+from softclass.model.rows import RowBlock, feeds_of, read_rows
 from softclass.model.run_files import CONFIG_FILE, MODEL_FILE, PREDICTIONS_FILE
-from softclass.report.thumbnails import reduced, sheet_png
+from softclass.report.thumbnails import sheet_png, shrunk
 from softclass.server.largest_logits import KEPT, largest_logits
 from softclass.trust.prediction_sets import row_uniforms
 
@@ -263,7 +263,7 @@ def shown_record(model: Model, path: Path, notes: Notes) -> Shown:
     return bounded(found, notes)
 
 
-def _labelled(data: str, manifest: Manifest, notes: Notes) -> Iterator[Rows]:
+def _labelled(data: str, manifest: Manifest, notes: Notes) -> Iterator[RowBlock]:
     try:
         yield from read_rows(data, manifest, ReadOptions(), notes, labelled=True)
     except TableError as error:
@@ -329,10 +329,10 @@ def _shown_images(model: Model, data: str, notes: Notes, tested: frozenset[str] 
     found = bounded(found, notes)
     whole_bytes = len(found.targets) * PICTURE_SIDES[0] ** 2 * spec.channels
     side = PICTURE_SIDES[0] if whole_bytes <= MAX_PICTURE_BYTES else PICTURE_SIDES[1]
-    return found if found.pixels is None else replace(found, pixels=reduced(found.pixels, side))
+    return found if found.pixels is None else replace(found, pixels=shrunk(found.pixels, side))
 
 
-def _block(model: Model, rows: Rows) -> Shown:
+def _block(model: Model, rows: RowBlock) -> Shown:
     """Ask the model about a block of rows of a table and keep of them what a page shows."""
     assert rows.targets is not None  # noqa: S101 - asked for
     assert rows.table is not None  # noqa: S101 - of a table

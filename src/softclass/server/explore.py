@@ -20,7 +20,7 @@ from softclass.server.arrays import encoded, unpacked
 from softclass.server.evaluations import Shown, sample_of
 from softclass.server.limits import Refusal
 from softclass.server.page import assets
-from softclass.server.requests import one_of, read_image, read_json, read_row
+from softclass.server.requests import image_of_request, one_member, read_json, read_row
 
 SCHEMA = 1
 MAX_POINTS = 20_000  # of the plane; beyond, a seeded sample
@@ -94,9 +94,9 @@ class Explored:
             size = f"{self._drawn.n_values:,}"
             raise Refusal(413, "SC223", f"an answer has at most {MAX_VALUES:,} numbers; this network has {size}")
         manifest = self._model.manifest
-        kind, found = one_of(read_json(body), ("image",) if manifest.task == "images" else ("row",))
+        kind, found = one_member(read_json(body), ("image",) if manifest.task == "images" else ("row",))
         if kind == "image":
-            feeds = feeds_of(manifest.preprocessing(), read_image(found, manifest))
+            feeds = feeds_of(manifest.preprocessing(), image_of_request(found, manifest))
         else:
             feeds = read_row(found, manifest)
         with self._lock:  # the first call opens the session
@@ -266,7 +266,7 @@ def contents_of(bundle: Mapping[str, Any]) -> str:
             what += ["cells"] if answer.get("rows") else []
             what += ["pictures"] if answer.get("thumbnails") else []
             what += ["places"] if answer.get("places") else []
-            parts.append(f"{_listed(what)} of {answer['n']:,} rows of {shown(answer['name'])}")
+            parts.append(f"{_in_words(what)} of {answer['n']:,} rows of {shown(answer['name'])}")
     if bundle.get("forward"):
         parts.append(f"what the model computes for {len(bundle['forward']):,} of them")
     if "columns" in bundle:
@@ -274,7 +274,7 @@ def contents_of(bundle: Mapping[str, Any]) -> str:
     return "; ".join(parts)
 
 
-def _listed(parts: Sequence[str]) -> str:
+def _in_words(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 

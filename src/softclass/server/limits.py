@@ -1,6 +1,6 @@
 """What a request may be, checked before anything is read: size, time, and who is asking.
 
-`Limits` is the outermost ASGI layer and answers by itself whatever it refuses. `Deadlines` are the clocks of one
+`RequestLimits` is the outermost ASGI layer and answers by itself whatever it refuses. `Deadlines` are the clocks of one
 connection: a server on the loopback is still reached by every page that a browser has open.
 """
 
@@ -74,7 +74,7 @@ class Refusal(Exception):
         return json.dumps({"error": facts}, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
-class Limits:
+class RequestLimits:
     """Refuses by its head what may not be read, and counts what is read.
 
     Parameters

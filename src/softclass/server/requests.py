@@ -65,7 +65,7 @@ def read_json(body: bytes) -> Any:
     return found
 
 
-def read_image(found: Any, manifest: Manifest) -> Pixels:
+def image_of_request(found: Any, manifest: Manifest) -> Pixels:
     """
     Return the one image of a request, in the shape of the model.
 
@@ -145,7 +145,7 @@ def read_row(found: Any, manifest: Manifest) -> dict[str, npt.NDArray[Any]]:
     return feeds_of(preprocessing, inputs)
 
 
-def one_of(found: Any, names: tuple[str, ...]) -> tuple[str, Any]:
+def one_member(found: Any, names: tuple[str, ...]) -> tuple[str, Any]:
     """Return the one member of an object; 422 for anything else."""
     if not isinstance(found, Mapping) or len(found) != 1 or next(iter(found)) not in names:
         raise _does_not_fit(f"the body is an object with one member, {' or '.join(names)}", "")

@@ -25,7 +25,7 @@ from softclass.trust.metrics import (
 )
 from softclass.trust.per_class import ClassEvaluation, evaluate_classes, finite_or_none
 from softclass.trust.reliability import ReliabilityDiagram, reliability_diagram
-from softclass.trust.rows import Rows
+from softclass.trust.rows import RowScores
 
 CLASS_DIAGRAMS = 10
 FEW_ROWS = 30
@@ -278,8 +278,8 @@ def evaluate(
     if not (math.isfinite(temperature) and temperature > 0):
         raise OptionError("SC141", f"`temperature` must be positive; got {temperature}", where="evaluate")
 
-    rows = Rows.of(logits, targets)
-    before = rows if temperature == 1.0 else Rows.of(logits * temperature, targets)
+    rows = RowScores.of(logits, targets)
+    before = rows if temperature == 1.0 else RowScores.of(logits * temperature, targets)
     correct = rows.rank == 0
     known = targets >= 0
     counts = np.bincount(targets[known], minlength=n_classes)
@@ -292,7 +292,7 @@ def evaluate(
     recalls = [row.recall for row in per_class.values() if row.recall is not None]
     largest = sorted(int(k) for k in np.argsort(-counts, kind="stable")[:CLASS_DIAGRAMS] if counts[k])
 
-    def diagrams(of: Rows, scale: float) -> tuple[ReliabilityDiagram, dict[str, ReliabilityDiagram]]:
+    def diagrams(of: RowScores, scale: float) -> tuple[ReliabilityDiagram, dict[str, ReliabilityDiagram]]:
         top = reliability_diagram(of.confidence, correct, sample_weight=weight, n_resamples=draws, seed=seed)
         return top, {
             names[k]: reliability_diagram(
@@ -353,7 +353,7 @@ def evaluate(
 
 
 def _by_group(
-    rows: Rows, correct: npt.NDArray[np.bool_], weight: Floats, by: npt.NDArray[Any]
+    rows: RowScores, correct: npt.NDArray[np.bool_], weight: Floats, by: npt.NDArray[Any]
 ) -> dict[str, dict[str, Any]]:
     """Return the main figures of each group."""
     if by.shape != (len(correct),):
@@ -375,7 +375,7 @@ def _by_group(
     return found
 
 
-def _class_wise(logits: Floats, rows: Rows, targets: Integers, weight: Floats) -> tuple[Decomposition, Floats]:
+def _class_wise(logits: Floats, rows: RowScores, targets: Integers, weight: Floats) -> tuple[Decomposition, Floats]:
     """Brier decomposition and class-wise calibration errors, a bounded number of classes at a time."""
     recalibrated = uncertainty = 0.0
     errors = []

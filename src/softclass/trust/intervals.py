@@ -11,11 +11,11 @@ from softclass.trust.calibration_error import ECE_BINS
 from softclass.trust.checks import Floats
 from softclass.trust.isotonic import starts_of_runs
 from softclass.trust.reliability import bins_of
-from softclass.trust.rows import Rows
+from softclass.trust.rows import RowScores
 
 
 def intervals_of(
-    rows: Rows,
+    rows: RowScores,
     correct: npt.NDArray[np.bool_],
     weight: Floats,
     groups: npt.ArrayLike | None,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from softclass.trust.checks import Floats, Integers
-from softclass.trust.rows import Rows
+from softclass.trust.rows import RowScores
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def finite_or_none(value: Any) -> Any:
 
 
 def evaluate_classes(
-    names: tuple[str, ...], counts: Integers, targets: Integers, rows: Rows, weight: Floats, errors: Floats
+    names: tuple[str, ...], counts: Integers, targets: Integers, rows: RowScores, weight: Floats, errors: Floats
 ) -> dict[str, ClassEvaluation]:
     """Table of the classes."""
     n_classes, known = len(names), targets >= 0

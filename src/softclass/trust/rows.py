@@ -12,7 +12,7 @@ from softclass.trust.metrics import chunks, ranks, row_brier, row_log_losses
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class RowScores:
     """What each row contributes."""
 
     loss: Floats
@@ -23,7 +23,7 @@ class Rows:
     log_partition: Floats
 
     @classmethod
-    def of(cls, logits: Floats, targets: Integers) -> Rows:
+    def of(cls, logits: Floats, targets: Integers) -> RowScores:
         """Work them out from logits, a bounded number of rows at a time."""
         n, n_classes = logits.shape
         brier, confidence, log_partition = np.empty(n), np.empty(n), np.empty(n)
