@@ -41,7 +41,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from softclass.networks.torch_device import computing_on, usable_device
-from softclass.networks.torch_rows import Batch, Chosen, TorchRows, threshold
+from softclass.networks.torch_rows import Batch, Picked, TorchRows, threshold
 
 WHERE = "TorchEngine"
 RUN_SECONDS = 0.05  # then a run comes back, so that Ctrl-C, limits and checkpoints are seen
@@ -252,7 +252,7 @@ class TorchEngine:
             # Rows that are asked for once an epoch are not worth the memory of a device.
             held = self._rows_of(rows) if rows is self._checked else TorchRows(rows, self.device, self.seed, keep=False)
             for begin in range(0, len(chosen), self._logit_rows):
-                block = held.chosen(chosen[begin : begin + self._logit_rows])
+                block = held.pick(chosen[begin : begin + self._logit_rows])
                 found = self._forward(held.inputs(block), {}, None)
                 logits[begin : begin + len(block.here)] = found.cpu().numpy()
         return logits
@@ -285,7 +285,7 @@ class TorchEngine:
         followed = {name: view.clone() for name, view in self._views.items() if is_statistic(name)}
         with self._settings():
             held = self._rows_of(rows)
-            found = self._gradients(held.batch(held.chosen(chosen)), masks, followed)
+            found = self._gradients(held.batch(held.pick(chosen)), masks, followed)
             loss, _, _ = _sums(found.losses.cpu().numpy(), found.hits.cpu().numpy(), rows, chosen)
         gradients = dict(zip(self._stored, found.gradients, strict=True))
         names = [name for name in self.architecture.parameter_shapes if name in gradients]
@@ -354,13 +354,13 @@ class TorchEngine:
             self._rows = TorchRows(rows, self.device, self.seed)
         return self._rows
 
-    def _drawn_masks(self, held: TorchRows, chosen: Chosen, epoch: int, dropout: float) -> dict[int, Tensor]:
+    def _drawn_masks(self, held: TorchRows, picked: Picked, epoch: int, dropout: float) -> dict[int, Tensor]:
         """Return, by layer, what its inputs are multiplied by."""
         masks: dict[int, Tensor] = {}
         for number, layer in enumerate(self.architecture.hidden):
             rate = layer.dropout * dropout
             if rate > 0:
-                pieces = held.pieces(chosen, layer.n_in, epoch, DROPOUT_STREAM + number)
+                pieces = held.pieces(picked, layer.n_in, epoch, DROPOUT_STREAM + number)
                 masks[number] = (pieces >= threshold(rate)).float() * (1 / (1 - rate))
         return masks
 
@@ -386,17 +386,17 @@ class TorchEngine:
         """
         held, epoch = self._rows_of(rows), plan.epoch_of(first)
         begin = first % plan.steps_per_epoch * plan.batch
-        whole = held.chosen(order[begin : begin + count * plan.batch])
+        whole = held.pick(order[begin : begin + count * plan.batch])
         batches = [
-            Chosen(*(part[place : place + plan.batch] for part in whole))
+            Picked(*(part[place : place + plan.batch] for part in whole))
             for place in range(0, len(whole.here), plan.batch)
         ]
         found: list[_Outcome] = []
         lengths: list[Tensor] = []
         sums: list[tuple[float, float, float]] = []
-        for at, chosen in enumerate(batches):
-            masks = self._drawn_masks(held, chosen, epoch, float(constants.dropout[at]))
-            one = self._gradients(held.batch(chosen, plan, epoch), masks, self._views)
+        for at, picked in enumerate(batches):
+            masks = self._drawn_masks(held, picked, epoch, float(constants.dropout[at]))
+            one = self._gradients(held.batch(picked, plan, epoch), masks, self._views)
             found.append(one._replace(gradients=()))
             if count == 1:
                 sums = self._sums(found, rows, batches)
@@ -406,12 +406,12 @@ class TorchEngine:
         sums = sums or self._sums(found, rows, batches)
         return [_Step(*three, length) for three, length in zip(sums, torch.stack(lengths).tolist(), strict=True)]
 
-    def _sums(self, found: list[_Outcome], rows: Rows, batches: list[Chosen]) -> list[tuple[float, float, float]]:
+    def _sums(self, found: list[_Outcome], rows: Rows, batches: list[Picked]) -> list[tuple[float, float, float]]:
         """Return what `_sums` does for each step."""
         losses, hits = (torch.cat([getattr(one, name) for one in found]).cpu().numpy() for name in ("losses", "hits"))
-        ends = np.cumsum([len(chosen.here) for chosen in batches])[:-1]
+        ends = np.cumsum([len(picked.here) for picked in batches])[:-1]
         parts = zip(np.split(losses, ends), np.split(hits, ends), batches, strict=True)
-        return [_sums(of_rows, are_hits, rows, chosen.here) for of_rows, are_hits, chosen in parts]
+        return [_sums(of_rows, are_hits, rows, picked.here) for of_rows, are_hits, picked in parts]
 
     def _forward(
         self, inputs: tuple[Tensor, ...], masks: dict[int, Tensor], followed: Mapping[str, Tensor] | None

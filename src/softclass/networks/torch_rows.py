@@ -40,7 +40,7 @@ class Batch(NamedTuple):
     weight: Tensor | None
 
 
-class Chosen(NamedTuple):
+class Picked(NamedTuple):
     """Rows of a step, by number.
 
     Attributes
@@ -93,18 +93,18 @@ class TorchRows:
             if array is not None and self.is_held
         }
 
-    def chosen(self, indices: Int64) -> Chosen:
+    def pick(self, indices: Int64) -> Picked:
         """Return rows by number, on the host and on the device."""
         here = np.array(indices, dtype=np.int64)
-        return Chosen(here, self._sent(here))
+        return Picked(here, self._sent(here))
 
-    def batch(self, chosen: Chosen, plan: Plan | None = None, epoch: int = 0) -> Batch:
+    def batch(self, picked: Picked, plan: Plan | None = None, epoch: int = 0) -> Batch:
         """
         Return rows as a step takes them.
 
         Parameters
         ----------
-        chosen : Chosen
+        picked : Picked
             Which rows.
         plan : Plan, optional
             What is drawn for them; without it nothing is.
@@ -116,50 +116,50 @@ class TorchRows:
         Batch
             On the device.
         """
-        targets = self._taken("targets", chosen)
-        weight = None if self.rows.weight is None else self._taken("weight", chosen).float()
+        targets = self._taken("targets", picked)
+        weight = None if self.rows.weight is None else self._taken("weight", picked).float()
         targets = targets.float() if targets.ndim == 2 else targets.long()
-        return Batch(self.inputs(chosen, plan, epoch), targets, weight)
+        return Batch(self.inputs(picked, plan, epoch), targets, weight)
 
-    def inputs(self, chosen: Chosen, plan: Plan | None = None, epoch: int = 0) -> tuple[Tensor, ...]:
+    def inputs(self, picked: Picked, plan: Plan | None = None, epoch: int = 0) -> tuple[Tensor, ...]:
         """Return the inputs of `batch` alone."""
         if self.rows.pixels is not None:
-            images = self._pixels(chosen, plan, epoch).float()
+            images = self._pixels(picked, plan, epoch).float()
             if self._offset is not None:
                 images = images - self._offset
             if self._scale is not None:
                 images = images * self._scale
             return (images.permute(0, 3, 1, 2),)
         if self.rows.numbers is None:
-            numbers = torch.zeros((len(chosen.here), 0), dtype=torch.float32, device=self._device)
+            numbers = torch.zeros((len(picked.here), 0), dtype=torch.float32, device=self._device)
         else:
-            numbers = self._taken("numbers", chosen).float()
+            numbers = self._taken("numbers", picked).float()
         if self.rows.codes is None or not self.rows.codes.shape[1]:
             return (numbers,)
-        codes = self._taken("codes", chosen).long()
+        codes = self._taken("codes", picked).long()
         if plan is not None and plan.unknown > 0:
-            pieces = self.pieces(chosen, codes.shape[1], epoch, UNKNOWN_STREAM)
+            pieces = self.pieces(picked, codes.shape[1], epoch, UNKNOWN_STREAM)
             codes = torch.where(pieces >= threshold(plan.unknown), codes, 1)
         return numbers, codes
 
-    def pieces(self, chosen: Chosen, count: int, epoch: int, stream: int) -> Tensor:
+    def pieces(self, picked: Picked, count: int, epoch: int, stream: int) -> Tensor:
         """Return so many 16-bit draws of each row: the halves of a word, the low one first."""
-        words = philox_words(self._seed, chosen.there, -(-count // 8), epoch, stream)
+        words = philox_words(self._seed, picked.there, -(-count // 8), epoch, stream)
         return torch.stack([words & 0xFFFF, words >> 16], dim=-1).reshape(len(words), -1)[:, :count]
 
-    def _pixels(self, chosen: Chosen, plan: Plan | None, epoch: int) -> Tensor:
+    def _pixels(self, picked: Picked, plan: Plan | None, epoch: int) -> Tensor:
         if plan is None or not (plan.flip or plan.shift):
-            return self._taken("pixels", chosen)
+            return self._taken("pixels", picked)
         if self._device.type == "cpu":
-            drawn = draws(self._seed, epoch, chosen.here, flip=plan.flip, shift=plan.shift)
-            return self._sent(augmented(np.asarray(self.rows.pixels)[chosen.here], *drawn))
-        return moved(self._taken("pixels", chosen), self._seed, chosen.there, epoch, plan)
+            drawn = draws(self._seed, epoch, picked.here, flip=plan.flip, shift=plan.shift)
+            return self._sent(augmented(np.asarray(self.rows.pixels)[picked.here], *drawn))
+        return moved(self._taken("pixels", picked), self._seed, picked.there, epoch, plan)
 
-    def _taken(self, name: str, chosen: Chosen) -> Tensor:
+    def _taken(self, name: str, picked: Picked) -> Tensor:
         """Return rows of an array, in its type."""
         if self.is_held:
-            return self._held[name].index_select(0, chosen.there)
-        return self._sent(getattr(self.rows, name)[chosen.here])
+            return self._held[name].index_select(0, picked.there)
+        return self._sent(getattr(self.rows, name)[picked.here])
 
     def _sent(self, array: npt.NDArray[Any]) -> Tensor:
         """Return an array, which is not shared with anybody, on the device; the host goes on while it is copied."""
