@@ -34,6 +34,10 @@ async ({ task, given }) => {
         return maps.flatMap((map) => places(map).map((at) => ({ index, map, at, source, ...termsOf(run, index, map, at) })));
       });
     },
+    linear: async ({ bundle }) => {
+      const { logits } = (await unpacked(new Blob([bytes(bundle)]).stream()))["evaluation:digits-softmax"];
+      return Array.from({ length: logits.shape[0] }, (_, row) => [...logits.slice(10 * row, 10 * row + 10)]);
+    },
     /** Logits and, for every class, the sum of its evidence map with its bias. */
     logits: async ({ bundle, images }) => {
       const { model, weights } = await unpacked(new Blob([bytes(bundle)]).stream());

@@ -31,13 +31,30 @@ export function base64Of(bytes) {
   return btoa(letters);
 }
 
-/** The bytes of numbers one after the other, from the first bytes of all of them, the second ones and so on. */
-function interleaved(planes, size) {
-  const bytes = new Uint8Array(planes.length);
-  for (let plane = 0, from = 0; plane < size; plane += 1) {
-    for (let to = plane; to < bytes.length; to += size, from += 1) bytes[to] = planes[from];
+/**
+ * Fill numbers whose bytes stand apart in a file: the first ones of all of them, then the second ones and so on.
+ * They are the bytes of the numbers themselves, or count the steps from the least number on.
+ */
+function fillFromPlanes(values, file, { offset, step, least, bytes = values.BYTES_PER_ELEMENT }) {
+  if (step !== undefined) values.fill(least * step);
+  const own = new Uint8Array(values.buffer);
+  for (let plane = 0, from = offset; plane < bytes; plane += 1) {
+    for (let at = 0; at < values.length; at += 1, from += 1) {
+      if (step === undefined) own[at * bytes + plane] = file[from];
+      else values[at] += file[from] * 256 ** plane * step; // every sum is exact
+    }
   }
-  return bytes;
+}
+
+/** Logits that follow from what stands in the file anyway: inputs of shape [D, N], place by place, and one layer. */
+function linearLogits(values, { inputs, weight, bias }) {
+  const [places, n] = inputs.shape;
+  for (let at = 0; at < values.length; at += 1) {
+    const [row, k] = [Math.floor(at / bias.length), at % bias.length];
+    let sum = bias[k];
+    for (let place = 0; place < places; place += 1) sum += inputs[place * n + row] * weight[k * places + place];
+    values[at] = sum;
+  }
 }
 
 /**
@@ -50,13 +67,14 @@ function decodeArray(packed, file) {
   const Type = TYPES[packed.dtype];
   if (Type === undefined) throw new TypeError(`no array can hold ${packed.dtype}`);
   const length = packed.shape.reduce((product, size) => product * size, 1);
-  const size = length * Type.BYTES_PER_ELEMENT;
-  const planes = packed.base64 === undefined ? file.subarray(packed.offset, packed.offset + size) : null;
-  const bytes = planes === null ? bytesOfBase64(packed.base64) : interleaved(planes, Type.BYTES_PER_ELEMENT);
-  if (bytes.length !== size) {
-    throw new RangeError(`${size} bytes are needed for the shape ${packed.shape}; there are ${bytes.length}`);
+  const bytes = packed.base64 === undefined ? null : bytesOfBase64(packed.base64);
+  if (bytes !== null && bytes.length !== length * Type.BYTES_PER_ELEMENT) {
+    throw new RangeError(`${bytes.length} bytes do not fill the shape ${packed.shape}`);
   }
-  return Object.assign(new Type(bytes.buffer), { shape: [...packed.shape] });
+  const values = bytes === null ? new Type(length) : new Type(bytes.buffer);
+  if (packed.linear) linearLogits(values, decodeAll(packed.linear, file));
+  else if (bytes === null) fillFromPlanes(values, file, packed);
+  return Object.assign(values, { shape: [...packed.shape] });
 }
 
 /**

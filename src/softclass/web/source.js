@@ -5,6 +5,7 @@
 import { decodeAll, encodeBytes, unpacked } from "softclass/arrays";
 import { CsvError, readCsv } from "softclass/csv";
 import { evaluationOf } from "softclass/dropped";
+import { pixelsOf } from "softclass/raster";
 import { SourceError } from "softclass/source_error";
 
 const API = "/explore/api/";
@@ -72,10 +73,15 @@ async function fetchDemo() {
   return unpacked(response.body);
 }
 
-/** Cut pictures out of the one PNG that holds them all. */
+/** Cut pictures out of the one PNG that holds them all, or put the greys of the demo together, place by place. */
 async function picturesOf(thumbnails) {
   if (thumbnails === null || thumbnails === undefined) return () => null;
-  const { width, height, columns, png } = thumbnails;
+  const { width, height, columns, png, grey, white } = thumbnails;
+  if (grey) {
+    const n = grey.shape[1];
+    const light = (i) => Uint8Array.from({ length: height * width }, (_, at) => (255 * grey[at * n + i]) / white);
+    return (i) => (i < n ? pixelsOf(light(i), height, width, 1) : null);
+  }
   const sheet = await createImageBitmap(new Blob([png], { type: "image/png" }));
   return (i) => {
     const canvas = document.createElement("canvas");

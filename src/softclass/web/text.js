@@ -1,11 +1,12 @@
 /** Words and numbers of the page in the chosen language. */
-const tables = { en: {}, zh: {} };
+const LANGUAGES = ["en", "zh"];
+const texts = {};
 let current = "en";
 let formats = new Map();
 
-/** Add the words of a file: `{en: {key: text}, zh: {…}}`. Texts hold places as `{name}`. */
+/** Add the words of a file: `{key: [English, Chinese]}`. Texts hold places as `{name}`. */
 export function register(words) {
-  for (const language of Object.keys(tables)) Object.assign(tables[language], words[language]);
+  Object.assign(texts, words);
 }
 
 /**
@@ -13,8 +14,8 @@ export function register(words) {
  * key without a text shows itself in double brackets.
  */
 export function t(key, values = {}) {
-  const pattern = tables[current][key];
-  if (pattern === undefined) return `⟦${key}⟧`;
+  if (!(key in texts)) return `⟦${key}⟧`;
+  const pattern = texts[key][LANGUAGES.indexOf(current)];
   const written = (value) => (Number.isInteger(value) ? integer(value) : String(value));
   return pattern.replace(/\{(\w+)\}/g, (place, name) => (name in values ? written(values[name]) : place));
 }
@@ -22,7 +23,7 @@ export function t(key, values = {}) {
 /** Choose "en" or "zh", or "auto" for the first of the browser's languages that is one of them. */
 export function setLanguage(choice) {
   const wanted = choice === "auto" ? navigator.languages : [choice];
-  current = wanted.map((name) => name.slice(0, 2).toLowerCase()).find((name) => name in tables) ?? "en";
+  current = wanted.map((name) => name.slice(0, 2).toLowerCase()).find((name) => LANGUAGES.includes(name)) ?? "en";
   formats = new Map();
   return current;
 }
