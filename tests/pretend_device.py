@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
-from torch.utils._pytree import tree_flatten, tree_map
 
 aten = torch.ops.aten
 # Each makes the host wait until the device has computed an answer.
@@ -76,6 +75,24 @@ class OnDevice(Tensor):
         raise AssertionError(f"{func} outside of the pretended machine")
 
 
+def leaves(value: Any) -> Iterator[Any]:
+    """Yield what stands in arguments, however deep."""
+    if type(value) in (list, tuple, dict):
+        for one in value.values() if type(value) is dict else value:
+            yield from leaves(one)
+    else:
+        yield value
+
+
+def mapped(change: Any, value: Any) -> Any:
+    """Return arguments or results with each leaf changed."""
+    if type(value) in (list, tuple):
+        return type(value)(mapped(change, one) for one in value)
+    if type(value) is dict:
+        return {name: mapped(change, one) for name, one in value.items()}
+    return change(value)
+
+
 @dataclass
 class Machine:
     """A machine with devices that are not there.
@@ -87,7 +104,9 @@ class Machine:
     free : int
         Bytes of their memory that no tensor takes.
     fails_at : int
-        The largest allocation, in bytes, that they grant.
+        The smallest allocation, in bytes, that they refuse.
+    is_too_old : bool
+        Whether they run no kernel of this PyTorch.
     to_device, to_host : list of int
         Bytes of each copy.
     questions : list of str
@@ -98,6 +117,7 @@ class Machine:
     count: int = 2
     free: int = 2**34
     fails_at: int = 2**40
+    is_too_old: bool = False
     to_device: list[int] = field(default_factory=list)
     to_host: list[int] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
@@ -110,7 +130,7 @@ class Machine:
 
     def named(self, value: object) -> torch.device | None:
         """Return the device of this machine that a value names, or None."""
-        if isinstance(value, str) and re.fullmatch(rf"{self.kind}(:\d+)?", value):
+        if type(value) is str and re.fullmatch(rf"{self.kind}(:\d+)?", value):
             value = torch.device(value)
         if not isinstance(value, torch.device) or value.type != self.kind:
             return None
@@ -123,7 +143,7 @@ class Machine:
         """Return a CPU tensor as one of the device."""
         if not isinstance(value, Tensor) or isinstance(value, OnDevice):
             return value
-        if value.untyped_storage().nbytes() > self.fails_at:
+        if value.untyped_storage().nbytes() >= self.fails_at:
             said = "CUDA out of memory." if self.kind == "cuda" else "MPS backend out of memory"
             raise (torch.OutOfMemoryError if self.kind == "cuda" else RuntimeError)(said)
         return OnDevice(value, place)
@@ -154,7 +174,7 @@ class _Names(TorchFunctionMode):
             if ours is not None:
                 raise RuntimeError("cannot pin a tensor of a device: only dense CPU tensors can be pinned")
             return args[0].clone()
-        flat, _ = tree_flatten((args, kwargs))
+        flat = list(leaves((args, kwargs)))
         place = next((found for found in map(machine.named, flat) if found is not None), None)
         if place is None:
             place = next((x.place for x in flat if isinstance(x, OnDevice)), machine.place)
@@ -166,7 +186,7 @@ class _Names(TorchFunctionMode):
         outer, machine.place = machine.place, place
         try:
             meta = torch.device("meta")
-            args, kwargs = tree_map(lambda x: meta if machine.named(x) is not None else x, (tuple(args), kwargs))
+            args, kwargs = mapped(lambda x: meta if machine.named(x) is not None else x, (tuple(args), kwargs))
             return func(*args, **kwargs)
         finally:
             machine.place = outer
@@ -181,7 +201,7 @@ class _Rules(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         machine, kwargs = self.machine, dict(kwargs or {})
-        flat, _ = tree_flatten((args, kwargs))
+        flat = list(leaves((args, kwargs)))
         places = {x.place for x in flat if isinstance(x, OnDevice)}
         target = kwargs.get("device")
         if target is not None and target.type == "meta":
@@ -205,13 +225,15 @@ class _Rules(TorchDispatchMode):
         is_masked = func in (aten.index.Tensor, aten.index_put_.default, aten.index_put.default) and any(
             index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1]
         )
+        if machine.is_too_old and places:
+            raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
         if func in QUESTIONS or is_masked:
             machine.questions.append(str(func))
         if func.overloadpacket in NOT_DETERMINISTIC and torch.are_deterministic_algorithms_enabled():
             raise RuntimeError(f"{func} does not have a deterministic implementation")
         place = target if isinstance(target, torch.device) and target.type == machine.kind else next(iter(places))
-        inner = tree_map(lambda x: x.held if isinstance(x, OnDevice) else x, (tuple(args), kwargs))
-        found = tree_map(lambda x: machine.wrapped(x, place), func(*inner[0], **inner[1]))
+        inner = mapped(lambda x: x.held if isinstance(x, OnDevice) else x, (tuple(args), kwargs))
+        found = mapped(lambda x: machine.wrapped(x, place), func(*inner[0], **inner[1]))
         return return_and_correct_aliasing(func, args, kwargs, found)
 
     def copied(self, source: Tensor, target: torch.device | None, kwargs: dict[str, Any]) -> Tensor:

@@ -8,7 +8,7 @@ from softclass.errors import MissingExtraError, ShapeError
 from softclass.functions import formula, reference
 from softclass.functions.checks import check_reduction
 from softclass.functions.linear_cross_entropy import Checked, checked_linear, linear_cross_entropy
-from softclass.functions.namespaces import TORCH
+from softclass.functions.namespaces import TORCH, wide_float
 
 try:
     import torch
@@ -42,7 +42,7 @@ class LastLayer(nn.Module):
     bias : bool, default=True
         Whether a learned number is added to every logit.
     class_weight : array of shape (out_features,), optional
-        Weights of the classes; not part of the state.
+        Weights of the classes, kept in the type of the parameters; not part of the state.
     ignore_index : int, optional
         Rows with this class index are not there.
     label_smoothing : float, default=0.0
@@ -110,7 +110,9 @@ class LastLayer(nn.Module):
         # Its parameters are taken over: they start where those of a `Linear` start, drawn in the same order.
         linear = nn.Linear(in_features, out_features, bias=bias, device=device, dtype=dtype)
         self.weight, self.bias = linear.weight, linear.bias
-        weights = None if class_weight is None else torch.as_tensor(class_weight, dtype=dtype, device=device)
+        # An array of NumPy holds float64 where nobody chose it, which not every device has.
+        kind = self.weight.dtype
+        weights = None if class_weight is None else torch.as_tensor(class_weight, dtype=kind, device=device)
         if weights is not None and weights.shape != (out_features,):
             rule = f"`class_weight` must hold one number a class, {out_features}; got the shape {tuple(weights.shape)}"
             raise ShapeError("SC101", rule, where="LastLayer")
@@ -210,7 +212,7 @@ def loss_in_blocks(checked: Checked, at_once: int) -> Tensor:
         The loss, as `linear_cross_entropy` gives it.
     """
     features, targets, sample_weight = checked.features, checked.targets, checked.sample_weight
-    reduction = checked.reduction
+    reduction, n_classes = checked.reduction, checked.weight.shape[0]
 
     def block(x: Tensor, t: Tensor, w: Tensor | None) -> Tensor:
         part = checked._replace(features=x, targets=t, sample_weight=w)
@@ -219,16 +221,16 @@ def loss_in_blocks(checked: Checked, at_once: int) -> Tensor:
         )
         return found
 
+    def omega_of(x: Tensor, t: Tensor, w: Tensor | None) -> Tensor:
+        rest = (w, checked.class_weight, checked.ignore_index)
+        found: Tensor = formula.weighed(TORCH, x, n_classes, t, -1, *rest).omega
+        return found
+
     weights = [None] * -(-len(features) // at_once) if sample_weight is None else sample_weight.split(at_once)
-    parts = [
-        checkpoint(block, *rows, use_reentrant=False, preserve_rng_state=False)
-        for rows in zip(features.split(at_once), targets.split(at_once), weights, strict=True)
-    ]
+    blocks = list(zip(features.split(at_once), targets.split(at_once), weights, strict=True))
+    parts = [checkpoint(block, *rows, use_reentrant=False, preserve_rng_state=False) for rows in blocks]
     if reduction == "none":
         return torch.cat(parts)
-    total = torch.stack(parts).sum()
-    if reduction == "sum":
-        return total
-    n_classes, rest = checked.weight.shape[0], (sample_weight, checked.class_weight, checked.ignore_index)
-    omega = formula.weighed(TORCH, features, n_classes, targets, -1, *rest).omega
-    return total / omega.sum().to(total.dtype)
+    sums, omega = torch.stack(parts).to(wide_float(TORCH, features)), torch.cat([omega_of(*rows) for rows in blocks])
+    loss: Tensor = formula.reduced(TORCH, sums, omega, reduction, parts[0].dtype)
+    return loss
