@@ -58,7 +58,8 @@ static void clear_borders(const CnnLane& lane, int64_t rows) {
     for (int64_t j = 0; j < stage.out_first; ++j) map[j] = 0.0f;
     for (int64_t j = end; j < int64_t(next.in_height) * next.in_row; ++j) map[j] = 0.0f;
     for (int y = 0; y + 1 < stage.pooled_height; ++y)
-      for (int64_t j = stage.out_first + y * int64_t(stage.out_row) + inner, to = j + stage.out_row - inner; j < to; ++j)
+      for (int64_t j = stage.out_first + y * int64_t(stage.out_row) + inner, to = j + stage.out_row - inner; j < to;
+           ++j)
         map[j] = 0.0f;
   }
 }
@@ -184,7 +185,8 @@ static void backward_stages(const CnnLane& lane) {
     const float* g = lane.features_gradient(r);
     for (int s = last; s > 0; --s) {
       const CnnStage& stage = shape.stages[s];
-      const WinnerList list{lane.room<int32_t>(shape.room.winner_channels), lane.room<int32_t>(shape.room.winner_places),
+      const WinnerList list{lane.room<int32_t>(shape.room.winner_channels),
+                            lane.room<int32_t>(shape.room.winner_places),
                             lane.room<float>(shape.room.winner_gradients), lane.room<int32_t>(shape.room.starts),
                             lane.room<Entry>(shape.room.sorted)};
       float* const back = lane.room<float>(shape.room.map_gradient);

@@ -1,5 +1,5 @@
-// The convolutional network: image, one or two stages (convolution, 2 x 2 maximum, relu), up to two hidden layers, logits.
-// A `Network` of network_step.hpp: cnn_network() fills it from what the user wants.
+// The convolutional network: image, one or two stages (convolution, 2 x 2 maximum, relu), up to two hidden layers,
+// logits. A `Network` of network_step.hpp: cnn_network() fills it from what the user wants.
 #pragma once
 
 #include <cstdint>
@@ -78,8 +78,8 @@ struct CnnShape {
   NetworkTensor tensors[2 * (most_stages + most_dense)];
 };
 
-// Fills both from the options; `network` points into `shape`, which must stay where it is. False: outside the bounds above
-// or of the grammar (a pooled side below 1).
+// Fills both from the options; `network` points into `shape`, which must stay where it is. False: outside the bounds
+// above or of the grammar (a pooled side below 1).
 bool cnn_network(const CnnOptions& options, CnnShape* shape, Network* network) noexcept;
 
 SOFTCLASS_TABLES(NetworkKernels, cnn_kernels)

@@ -1,5 +1,6 @@
-// Dropout before a dense layer. A dropped feature of a map is a window without a winner, so nothing on the way back has to
-// know of it; a dropped hidden value is 0, which is where relu has no gradient. What is kept is divided by its probability.
+// Dropout before a dense layer. A dropped feature of a map is a window without a winner, so nothing on the way back has
+// to know of it; a dropped hidden value is 0, which is where relu has no gradient. What is kept is divided by its
+// probability.
 #pragma once
 
 #include "cnn.hpp"

@@ -1,7 +1,8 @@
 // The narrow head: few classes on many features, weights (class, feature).
 //
 // A logit is 16 sums, feature f in sum f mod 16, put together by a fixed tree, then the bias. Features are taken in
-// blocks, so that a block of the weights meets all rows while it is in the first cache; the sums wait in `sums` meanwhile.
+// blocks, so that a block of the weights meets all rows while it is in the first cache; the sums wait in `sums`
+// meanwhile.
 #pragma once
 
 #include "cnn.hpp"
@@ -112,9 +113,9 @@ static void head_forward(const CnnDense& layer, const float* features, int64_t f
     }
 }
 
-// Classes first ... first + classes - 1 over one vector of features of all rows: gradients of the weights, and what goes
-// back to the features: `passed` has what the classes before have sent, if there are any; the last ones write it over the
-// features.
+// Classes first ... first + classes - 1 over one vector of features of all rows: gradients of the weights, and what
+// goes back to the features: `passed` has what the classes before have sent, if there are any; the last ones write it
+// over the features.
 template <int classes>
 SOFTCLASS_INLINE void send_head_back(const float* deltas, int64_t delta_step, int64_t rows, float* features,
                                      int64_t feature_step, const float* weight, float* gradient, int64_t inputs,
@@ -170,8 +171,8 @@ SOFTCLASS_INLINE void send_head_part(int wanted, const float* deltas, int64_t de
                                 is_first, is_last, passed);
 }
 
-// Adds to the gradients of weight and bias and writes the gradient of the features over the features: classes ascending,
-// one fma each. `passed` has room for rows x 16.
+// Adds to the gradients of weight and bias and writes the gradient of the features over the features: classes
+// ascending, one fma each. `passed` has room for rows x 16.
 static void head_backward(const CnnDense& layer, const float* deltas, int64_t delta_step, int64_t rows, float* features,
                           int64_t feature_step, const float* weight, float* weight_gradient, float* bias_gradient,
                           float* passed) {

@@ -6,8 +6,8 @@
 namespace softclass {
 namespace SOFTCLASS_TARGET {
 
-// keep_bits: bit l of lane l. mask_of: lane l where bit l is set. choice_of: number 2 right + below of every lane; chosen: that one of four numbers.
-// bits_of_bytes: bit l where byte l, 0 or 1, is 1.
+// keep_bits: bit l of lane l. mask_of: lane l where bit l is set. choice_of: number 2 right + below of every lane;
+// chosen: that one of four numbers. bits_of_bytes: bit l where byte l, 0 or 1, is 1.
 #if defined(SOFTCLASS_TARGET_avx512)
 SOFTCLASS_INLINE FloatMask mask_of(unsigned bits) { return {__mmask16(bits)}; }
 // Volatile: put together in a register, four masks would take the port of the multiplications.

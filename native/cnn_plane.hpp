@@ -1,6 +1,6 @@
-// An image as the first stage reads it: (row, column, channel), normalised, zeros around it, flipped and moved if the row's
-// random numbers say so. Normalising is the graph's own Sub and Mul, each rounded to float. Moved images repeat the pixels
-// of their edge.
+// An image as the first stage reads it: (row, column, channel), normalised, zeros around it, flipped and moved if the
+// row's random numbers say so. Normalising is the graph's own Sub and Mul, each rounded to float. Moved images repeat
+// the pixels of their edge.
 #pragma once
 
 #include "cnn.hpp"
@@ -30,7 +30,8 @@ template <class Pixel>
 SOFTCLASS_INLINE void fill_image(const CnnShape& shape, Augmentation how, const Pixel* pixels, float* image) {
   const CnnStage& stage = shape.stages[0];
   const int C = shape.channels, row = shape.width * C;
-  if (stage.in_height == shape.height && stage.in_width == shape.width && !how.is_flipped && how.right == 0 && how.down == 0)
+  if (stage.in_height == shape.height && stage.in_width == shape.width && !how.is_flipped && how.right == 0 &&
+      how.down == 0)
     return normalise(shape, pixels, int64_t(shape.height) * row, image);
   for (int64_t j = 0; j < int64_t(stage.in_height) * stage.in_row; ++j) image[j] = 0.0f;
   for (int y = 0; y < shape.height; ++y) {

@@ -1,9 +1,9 @@
-// A stage of the convolutional network, forward: convolution, 2 x 2 maximum, relu. The four positions under a window are
-// sums in registers; only the largest is written, never the map of the convolution.
+// A stage of the convolutional network, forward: convolution, 2 x 2 maximum, relu. The four positions under a window
+// are sums in registers; only the largest is written, never the map of the convolution.
 //
-// Maps are (row, column, channel). The taps of one row of the kernel are then a run of r C floats, of the input as of the
-// weights. A value is its bias, then its taps in the order (row, column, channel), one fma each: the same bits on every
-// target and for any blocking.
+// Maps are (row, column, channel). The taps of one row of the kernel are then a run of r C floats, of the input as of
+// the weights. A value is its bias, then its taps in the order (row, column, channel), one fma each: the same bits on
+// every target and for any blocking.
 #pragma once
 
 #include "cnn.hpp"
@@ -54,8 +54,8 @@ SOFTCLASS_INLINE Floats pool(Floats a00, Floats a01, Floats a10, Floats a11, Win
   return greater_of(zero, m);  // a NaN stays
 }
 
-// `vectors` of channels of the windows from number n on, row after row; the weights are part of a panel, `step` floats from
-// tap to tap.
+// `vectors` of channels of the windows from number n on, row after row; the weights are part of a panel, `step` floats
+// from tap to tap.
 template <int vectors, int windows>
 SOFTCLASS_INLINE void pool_windows(const CnnStage& stage, StageInput input, int n, const float* weight, int step,
                                    const float* bias, float* h, Winners* winners) {
@@ -110,8 +110,8 @@ SOFTCLASS_INLINE void pool_windows(const CnnStage& stage, StageInput input, int 
 
 // `vectors` of channels of a whole image.
 template <int vectors>
-SOFTCLASS_APART void pool_panel(const CnnStage& stage, StageInput x, const float* weight, int step, const float* bias, float* h,
-                       Winners* winners) {
+SOFTCLASS_APART void pool_panel(const CnnStage& stage, StageInput x, const float* weight, int step, const float* bias,
+                                float* h, Winners* winners) {
   int n = 0;
   for (; n + stage_windows <= stage.windows; n += stage_windows)
     pool_windows<vectors, stage_windows>(stage, x, n, weight, step, bias, h, winners);
@@ -154,8 +154,8 @@ SOFTCLASS_INLINE void pool_held_windows(const Floats* w, Floats bias, const floa
           pool(sum[q][0], sum[q][1], sum[q][2], sum[q][3], winners + int64_t(q) * (outputs / Floats::lanes)));
 }
 
-SOFTCLASS_APART void pool_held(const CnnStage& stage, StageInput x, const float* weight, int weight_step, const float* bias,
-                      float* h, Winners* winners) {
+SOFTCLASS_APART void pool_held(const CnnStage& stage, StageInput x, const float* weight, int weight_step,
+                               const float* bias, float* h, Winners* winners) {
   Floats w[9];
   SOFTCLASS_UNROLL
   for (int t = 0; t < 9; ++t) w[t] = load(weight + t * weight_step);
@@ -197,8 +197,8 @@ static void stage_forward(const CnnStage& stage, const float* image, const float
   }
 }
 
-// Panel `p` of the weights: of every tap, panel_channels outputs side by side, or as many as are left. `tap` and `output`
-// are the steps of the weights from one to the next.
+// Panel `p` of the weights: of every tap, panel_channels outputs side by side, or as many as are left. `tap` and
+// `output` are the steps of the weights from one to the next.
 static void pack_panel(const CnnStage& stage, int64_t p, const float* weight, int64_t tap, int64_t output,
                        float* panels) {
   const int64_t taps = int64_t(stage.kernel) * stage.kernel * stage.channels, first = p * panel_channels;

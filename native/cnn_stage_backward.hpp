@@ -1,8 +1,9 @@
-// A stage backward. Of the four positions under a window only the winner has a gradient, and none if it is not positive.
+// A stage backward. Of the four positions under a window only the winner has a gradient, and none if it is not
+// positive.
 //
 // For pixels every channel of a window picks its winner's pixel out of four, tap by tap. For maps of many channels the
-// winners are listed, and only they are touched. Gradients of weights sum the windows of an image in order, then the images;
-// the gradient of the input map takes rows of the kernel, windows, positions and channels in order.
+// winners are listed, and only they are touched. Gradients of weights sum the windows of an image in order, then the
+// images; the gradient of the input map takes rows of the kernel, windows, positions and channels in order.
 #pragma once
 
 #include "cnn_stage.hpp"
@@ -31,8 +32,8 @@ constexpr int picked_vectors = 2, picked_rows_of_5 = 5;
 constexpr int picked_vectors = 1, picked_rows_of_5 = 2;
 #endif
 
-// The image with every pixel beside the one below it: for row y, channel c and column x the pixels (y, x) and (y + 1, x).
-// Those of (y, x) and (y, x + 1) are then the four that a tap can meet under a window.
+// The image with every pixel beside the one below it: for row y, channel c and column x the pixels (y, x) and (y + 1,
+// x). Those of (y, x) and (y, x + 1) are then the four that a tap can meet under a window.
 static void pair_rows(const CnnStage& stage, const float* image, float* pairs) {
   const int C = stage.channels, width = stage.in_width;
   for (int y = 0; y + 1 < stage.in_height; ++y, image += stage.in_row)
@@ -323,8 +324,8 @@ struct SentBlock<5> {
 };
 #endif
 
-// Adds to the map, whose rows are `row` apart, what `count` winners of one position, the first of them `first`, send back
-// through part of some rows of taps, `run` apart.
+// Adds to the map, whose rows are `row` apart, what `count` winners of one position, the first of them `first`, send
+// back through part of some rows of taps, `run` apart.
 template <int rows, int columns>
 SOFTCLASS_INLINE void send_back(const float* weight, int64_t run, int64_t taps, const WinnerList& list, int32_t first,
                                 int32_t count, float* map, int64_t row) {

@@ -1,11 +1,13 @@
-// The products of dense layers, in register tiles: C = start + A B, where C is rows x columns, columns a multiple of 16.
+// The products of dense layers, in register tiles: C = start + A B, where C is rows x columns, columns a multiple of
+// 16.
 //
-// Every element is one chain: start, then the depth ascending, an fma each. A tile's vectors lie over columns and nothing
-// is ever summed across a vector, so the bits depend neither on its width nor on the blocking. One product serves all:
+// Every element is one chain: start, then the depth ascending, an fma each. A tile's vectors lie over columns and
+// nothing is ever summed across a vector, so the bits depend neither on its width nor on the blocking. One product
+// serves all:
 //   forward            A activations (rows x in), B weight [in][out], start bias
 //   weight gradient    A activations read down their rows (in x rows), B gradients (rows x out), start what is there
-//   input gradient     A gradients (rows x out), B transposed weight [out][in], start zero; where the weight is large and
-//                      the rows are few, dense_back
+//   input gradient     A gradients (rows x out), B transposed weight [out][in], start zero; where the weight is large
+//                      and the rows are few, dense_back
 // matmul.hpp sums in blocks of its depth; there the rows are those of one call, here a chain goes on in the next one.
 #pragma once
 
@@ -17,8 +19,8 @@ namespace SOFTCLASS_TARGET {
 
 enum class Start { zero, bias, kept };
 
-// What comes from memory, read once and in order, and is fetched ahead: contiguous rows of A, as many as the product has,
-// or contiguous rows of B, a block of the depth.
+// What comes from memory, read once and in order, and is fetched ahead: contiguous rows of A, as many as the product
+// has, or contiguous rows of B, a block of the depth.
 enum class Streams { none, a, b };
 
 struct DenseProduct {
@@ -123,8 +125,8 @@ SOFTCLASS_INLINE void dense_tile_of(int wanted, const DenseTile& t) {
   }
 }
 
-// All rows of at most `vectors` vectors of columns, spread evenly: 10 are 5 and 5, not 8 and 2. Returns where fetching has
-// to go on.
+// All rows of at most `vectors` vectors of columns, spread evenly: 10 are 5 and 5, not 8 and 2. Returns where fetching
+// has to go on.
 template <int vectors>
 static const float* dense_panel(int64_t rows, int64_t columns, DenseTile t) {
   constexpr int L = Floats::lanes, most = dense_tile_rows[vectors - 1];
@@ -236,19 +238,19 @@ constexpr int64_t dense_back_inputs = 48;
 
 // The gradient of the inputs of few rows, back (rows x inputs) = gradients (rows x outputs) times the weight [in][out]
 // turned round: the weight is read once, in order, and no transposed copy of it has to be kept. Some inputs at a time,
-// weight times transposed gradients, which is then transposed; the chains are those of dense_product. Inputs and outputs
-// are multiples of 16. `room` has (outputs + dense_back_inputs) x (rows, a multiple of 16) floats. Rows are written in
-// fours, up to three behind the last one.
-static inline void dense_back(int64_t rows, int64_t inputs, int64_t outputs, const float* gradients, const float* weight,
-                              float* back, float* room) {
+// weight times transposed gradients, which is then transposed; the chains are those of dense_product. Inputs and
+// outputs are multiples of 16. `room` has (outputs + dense_back_inputs) x (rows, a multiple of 16) floats. Rows are
+// written in fours, up to three behind the last one.
+static inline void dense_back(int64_t rows, int64_t inputs, int64_t outputs, const float* gradients,
+                              const float* weight, float* back, float* room) {
   const int64_t step = (rows + 15) / 16 * 16, fours = (rows + 3) / 4 * 4;
   float* const turned = room + outputs * step;
   for (int64_t k = 0; k < outputs; ++k)
     for (int64_t r = 0; r < step; ++r) room[k * step + r] = r < rows ? gradients[r * outputs + k] : 0.0f;
   for (int64_t i = 0; i < inputs; i += dense_back_inputs) {
     const int64_t count = inputs - i < dense_back_inputs ? inputs - i : dense_back_inputs;
-    dense_product({count, step, outputs, weight + i * outputs, outputs, 1, room, step, turned, step, Start::zero, nullptr,
-                   Streams::a});
+    dense_product({count, step, outputs, weight + i * outputs, outputs, 1, room, step, turned, step, Start::zero,
+                   nullptr, Streams::a});
     for (int64_t j = 0; j < count; j += Floats::lanes)
       transpose_vector(turned + j * step, step, fours, back + i + j, inputs);
   }

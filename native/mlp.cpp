@@ -38,7 +38,8 @@ void scale_all(const MlpBlock& b, const MlpLayer& layer, float* values) {
 }
 
 // Rows as wide as the outputs of a layer.
-void multiply_all(const MlpBlock& b, const MlpLayer& layer, const float* values, const float* factors, float* products) {
+void multiply_all(const MlpBlock& b, const MlpLayer& layer, const float* values, const float* factors,
+                  float* products) {
   for (int64_t i = 0; i < b.count; ++i)
     for (int64_t q = i * layer.step; q < i * layer.step + layer.width; q += L)
       store(products + q, load(values + q) * load(factors + q));

@@ -113,7 +113,8 @@ static void make_inputs(const MlpBlock& b) {
     for (int64_t q = 0; q < s.dense; q += L) {
       const int64_t left = s.dense - q;
       const Floats zero = broadcast(0.0f), x = load(to + q);
-      const Floats factor = left < L ? load_first(b.parameters(s.scale) + q, int(left), zero) : load(b.parameters(s.scale) + q);
+      const float* const scale = b.parameters(s.scale) + q;
+      const Floats factor = left < L ? load_first(scale, int(left), zero) : load(scale);
       store(scaled + q, x * factor);
     }
   }

@@ -19,7 +19,8 @@ Layout layout_of(const LossBlock& block, const float* shares) {
   layout.classes[0].length = K;
   for (int o = 0; o < layout.n_operands; ++o) {
     const bool is_logits = o != CrossEntropy::shares;
-    layout.data[o] = is_logits ? reinterpret_cast<char*>(block.logits) : const_cast<char*>(reinterpret_cast<const char*>(shares));
+    layout.data[o] = is_logits ? reinterpret_cast<char*>(block.logits)
+                               : const_cast<char*>(reinterpret_cast<const char*>(shares));
     layout.element[o] = Element::float32;
     layout.rows[0].strides[o] = 4 * (is_logits ? block.step : K);
     layout.classes[0].strides[o] = 4;

@@ -1,4 +1,5 @@
-// Loss of a block of logits and its gradient, by the row functions of cross_entropy.hpp: there is one softmax in the house.
+// Loss of a block of logits and its gradient, by the row functions of cross_entropy.hpp: there is one softmax in the
+// house.
 #pragma once
 
 #include <cstdint>

@@ -222,8 +222,8 @@ TrainingReport train(const Network& network, const NetworkRows& rows, const int6
 
 bool network_logits(const Network& network, const float* parameters, const float* derived, const NetworkRows& rows,
                     const int64_t* indices, int64_t count, int threads, float* logits) noexcept {
-  const int64_t rows_a_task =
-      std::clamp(int64_t(lane_multiplications) / std::max<int64_t>(network.multiplications, 1), int64_t(16), int64_t(1024));
+  const int64_t rows_a_task = std::clamp(
+      int64_t(lane_multiplications) / std::max<int64_t>(network.multiplications, 1), int64_t(16), int64_t(1024));
   std::atomic<bool> is_well{true};
   parallel((count + rows_a_task - 1) / rows_a_task, threads, [&](int64_t task) {
     LaneCall call = {};

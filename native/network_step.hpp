@@ -3,22 +3,23 @@
 // An engine (mlp, cnn) is a `Network`: where its parameters lie, how much room a thread needs, and for every target a
 // table of three functions. All else is here. What an engine has to keep:
 //
-//   lane(shape, call, sums)   `call.count` > 0 rows, forward; then, if `call.gradient` is there, loss and backward: ADDS the
-//                             gradient of sum(weight loss) / call.divisor to call.gradient (laid out like the
+//   lane(shape, call, sums)   `call.count` > 0 rows, forward; then, if `call.gradient` is there, loss and backward:
+//                             ADDS the gradient of sum(weight loss) / call.divisor to call.gradient (laid out like the
 //                             parameters), row after row in order, by fma, so that the bits depend neither on
 //                             call.micro_rows nor on the target; padding gets 0. Loss, weight and hits come from
 //                             network_loss (network_loss.hpp), which turns logits into their gradient in place. Without
-//                             a gradient it writes call.logits, `n_classes` a row, without dropout or augmentation.
-//                             It runs on one thread, calls nothing parallel, allocates nothing; its memory is
+//                             a gradient it writes call.logits, `n_classes` a row, without dropout or augmentation. It
+//                             runs on one thread, calls nothing parallel, allocates nothing; its memory is
 //                             call.workspace, `Network::workspace_bytes` at a multiple of 64, unknown contents.
-//   add_late(shape, inputs, deltas, count, begin, size, gradient)   where a network has a late weight: adds what a lane of
-//                             `count` rows has of the gradient of begin ... begin + size, which are whole inputs of it.
+//   add_late(shape, inputs, deltas, count, begin, size, gradient)   where a network has a late weight: adds what a lane
+//                             of `count` rows has of the gradient of begin ... begin + size, which are whole inputs of
+//                             it.
 //   refresh(shape, parameters, derived, part)   makes part `part` of what is kept beside the parameters (transposed
 //                             copies), 0 <= part < n_refresh_parts; parts may run at the same time.
 //
-// A step of B rows has `lanes_of_step` lanes, from B and the network alone; lane g takes the rows g n / G ... (g + 1) n / G
-// of the n rows of its batch. Gradients of the lanes are added in order. So the weights are the same bytes for any
-// number of threads, any target, and wherever a run is cut.
+// A step of B rows has `lanes_of_step` lanes, from B and the network alone; lane g takes the rows g n / G ... (g + 1)
+// n / G of the n rows of its batch. Gradients of the lanes are added in order. So the weights are the same bytes for
+// any number of threads, any target, and wherever a run is cut.
 //
 // Random numbers (philox.hpp) are keyed by seed, epoch, row number in the data and stream, never by place or thread.
 // This header is for sources of every target: plain structures, no functions with a body.
@@ -65,11 +66,11 @@ struct LaneCall {
   bool flips;             // images: half of the rows, left to right
   int shift;              // images: moved by at most so many pixels either way
   double unknown_codes;   // tables: probability that a code becomes 1
-  // For tests: one array a dropout layer, (rows of the batch, width of the layer), 1 = kept; null: none. Then the layer's
-  // mask is this one whatever is_training says.
+  // For tests: one array a dropout layer, (rows of the batch, width of the layer), 1 = kept; null: none. Then the
+  // layer's mask is this one whatever is_training says.
   const uint8_t* const* masks;
-  // Of all rows of the batch, place `first` for the first of this lane: what comes into the late weight, and the gradient
-  // of what comes out. The lane writes both and leaves that weight alone. Null: nothing is late.
+  // Of all rows of the batch, place `first` for the first of this lane: what comes into the late weight, and the
+  // gradient of what comes out. The lane writes both and leaves that weight alone. Null: nothing is late.
   float* late_inputs;
   float* late_deltas;
   void* workspace;
@@ -90,9 +91,9 @@ struct NetworkKernels {
                    int64_t size, float* gradient) = nullptr;  // null: no network of the engine has a late weight
 };
 
-// A tensor: element (i0, i1, ...) at offset + i0 stride[0] + i1 stride[1] + ... of the buffer of parameters. `size` floats
-// from `offset` belong to it, padding included, both multiples of 16; padding is 0 and stays 0. Axes in logical order:
-// stage weights (r, r, C, M), dense weights (out, in) where `in` may be several axes, biases (out,).
+// A tensor: element (i0, i1, ...) at offset + i0 stride[0] + i1 stride[1] + ... of the buffer of parameters. `size`
+// floats from `offset` belong to it, padding included, both multiples of 16; padding is 0 and stays 0. Axes in logical
+// order: stage weights (r, r, C, M), dense weights (out, in) where `in` may be several axes, biases (out,).
 struct NetworkTensor {
   char name[32];  // "stage1.weight", "stage1.bias", ..., "dense1.weight", ...
   int n_axes;
@@ -115,8 +116,8 @@ struct Network {
   int64_t n_classes;
   int64_t multiplications;  // of a row, forward
   int64_t workspace_bytes;  // of a lane of any size
-  // A tensor, a large weight (late_inputs, late_outputs) that begins at late_begin: its gradient comes after the lanes, in
-  // blocks that are used up at once. late_inputs 0: there is none.
+  // A tensor, a large weight (late_inputs, late_outputs) that begins at late_begin: its gradient comes after the lanes,
+  // in blocks that are used up at once. late_inputs 0: there is none.
   int64_t late_inputs, late_outputs, late_begin;
 };
 
@@ -148,7 +149,7 @@ struct TrainingPlan {
 
 struct TrainingReport {
   int64_t last_step;     // the steps before it are done
-  double loss, weight, correct;  // sums over the steps, each rounded to a multiple of 2^-24, so that sums of reports are exact
+  double loss, weight, correct;  // sums over the steps, each a multiple of 2^-24, so that sums of reports are exact
   double gradient_norm;  // the largest of the steps
   bool is_finite;        // else step last_step met a loss, or a gradient, that is none; of a loss nothing was updated
   bool out_of_memory;
@@ -167,8 +168,8 @@ TrainingReport train(const Network& network, const NetworkRows& rows, const int6
 bool network_logits(const Network& network, const float* parameters, const float* derived, const NetworkRows& rows,
                     const int64_t* indices, int64_t count, int threads, float* logits) noexcept;
 
-// Loss and gradient of rows as one batch: mean over the rows of weight times loss. `lane_gradients` as in TrainingState;
-// lane 0 holds the sum afterwards, and the caller clears it.
+// Loss and gradient of rows as one batch: mean over the rows of weight times loss. `lane_gradients` as in
+// TrainingState; lane 0 holds the sum afterwards, and the caller clears it.
 bool network_gradient(const Network& network, const float* parameters, const float* derived, const NetworkRows& rows,
                       const int64_t* indices, int64_t count, double label_smoothing, const uint8_t* const* masks,
                       int64_t micro_rows, int threads, float* lane_gradients, LaneSums* sums) noexcept;
