@@ -106,12 +106,12 @@ def computing_on(device: Any, n_threads: int | None, where: str) -> Iterator[Non
     TooLargeError
         SC606, if the memory of the device does not suffice.
     """
-    threads, is_deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    warns_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     fills, tries = torch.utils.deterministic.fill_uninitialized_memory, torch.backends.cudnn.benchmark
     if n_threads is not None:
         torch.set_num_threads(n_threads)
-    torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
+    # `use_deterministic_algorithms` says the same to the compiler of PyTorch, which takes two seconds to load.
+    torch.set_deterministic_debug_mode("error" if device.type == "cpu" else "warn")
     torch.utils.deterministic.fill_uninitialized_memory = False  # it would write every new map twice
     torch.backends.cudnn.benchmark = False  # which of its algorithms is the fastest depends on the day
     try:
@@ -123,5 +123,5 @@ def computing_on(device: Any, n_threads: int | None, where: str) -> Iterator[Non
     finally:
         torch.backends.cudnn.benchmark = tries
         torch.utils.deterministic.fill_uninitialized_memory = fills
-        torch.use_deterministic_algorithms(is_deterministic, warn_only=warns_only)
+        torch.set_deterministic_debug_mode(mode)
         torch.set_num_threads(threads)
