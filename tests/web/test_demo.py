@@ -189,5 +189,5 @@ def test_examples_are_of_every_class_and_read_right(cnn: softclass.Model) -> Non
 
 
 def test_the_demo_is_small() -> None:
-    assert sum(path.stat().st_size for path in DEMO.iterdir()) <= 300_000
+    assert sum(path.stat().st_size for path in DEMO.iterdir()) <= 100_000
     assert [path.name for path in DEMO.iterdir()] == ["bundle.bin"]

@@ -73,9 +73,15 @@ def test_both_languages_say_something_with_the_same_places(
     assert {key: found for key, found in places.items() if found[0] != found[1]} == {}
 
 
-@pytest.mark.parametrize("file", WORDS)
-def test_keys_begin_with_the_name_of_their_file(words: Callable[[str], dict[str, list[str]]], file: str) -> None:
-    assert {key.partition(".")[0] for key in words(file)} == {file.removeprefix("text_")}
+def test_words_are_found_under_the_name_of_their_file() -> None:
+    sources = [(WEB / f"{file}.js").read_text(encoding="utf-8") for file in CODE]
+    found = []
+    for source in sources:
+        parts = {name: part for part, name in re.findall(r'^register\("(\w+)", (\w+)\);', source, re.MULTILINE)}
+        files = re.findall(r'import \{ words(?: as (\w+))? \} from "softclass/(text_\w+)"', source)
+        found += [(file, f"text_{parts[name or 'words']}") for name, file in files]
+
+    assert sorted(found) == [(file, file) for file in WORDS]
 
 
 @pytest.mark.parametrize("file", WORDS)

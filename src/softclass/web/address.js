@@ -6,7 +6,6 @@ const OWN = { written: "here" }; // marks the places that this page put into the
 
 /**
  * Read the address now and keep it equal to the store from `follow` on.
- *
  * @param {function({key: string, reason: string}[]): void} tell hears what could not be taken as written
  * @returns {{state: Object, notices: object[], follow: function(object): void}}
  */

@@ -1,18 +1,10 @@
 /** Arrays as answers hold them: {dtype, shape, base64} or, in one file with their bytes, {dtype, shape, offset}. */
 
 const TYPES = {
-  float32: Float32Array,
-  float64: Float64Array,
-  uint8: Uint8Array,
-  uint16: Uint16Array,
-  int32: Int32Array,
+  float32: Float32Array, float64: Float64Array, uint8: Uint8Array, uint16: Uint16Array, int32: Int32Array,
 };
 
-/**
- * The bytes behind a text in base64.
- * @param {string} text
- * @returns {Uint8Array}
- */
+/** The bytes behind a text in base64. */
 export function bytesOfBase64(text) {
   const letters = atob(text);
   const bytes = new Uint8Array(letters.length);
@@ -20,11 +12,7 @@ export function bytesOfBase64(text) {
   return bytes;
 }
 
-/**
- * A text in base64 for bytes.
- * @param {Uint8Array} bytes
- * @returns {string}
- */
+/** A text in base64 for bytes. */
 export function base64Of(bytes) {
   let letters = "";
   for (let at = 0; at < bytes.length; at += 0x8000) letters += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
@@ -39,21 +27,21 @@ function fillFromPlanes(values, file, { offset, step, least, bytes = values.BYTE
   if (step !== undefined) values.fill(least * step);
   const own = new Uint8Array(values.buffer);
   for (let plane = 0, from = offset; plane < bytes; plane += 1) {
-    for (let at = 0; at < values.length; at += 1, from += 1) {
-      if (step === undefined) own[at * bytes + plane] = file[from];
-      else values[at] += file[from] * 256 ** plane * step; // every sum is exact
-    }
+    const unit = 256 ** plane * step;
+    if (step === undefined) for (let to = plane; to < own.length; to += bytes, from += 1) own[to] = file[from];
+    else for (let at = 0; at < values.length; at += 1, from += 1) values[at] += file[from] * unit; // exact
   }
 }
 
 /** Logits that follow from what stands in the file anyway: inputs of shape [D, N], place by place, and one layer. */
 function linearLogits(values, { inputs, weight, bias }) {
   const [places, n] = inputs.shape;
-  for (let at = 0; at < values.length; at += 1) {
-    const [row, k] = [Math.floor(at / bias.length), at % bias.length];
-    let sum = bias[k];
-    for (let place = 0; place < places; place += 1) sum += inputs[place * n + row] * weight[k * places + place];
-    values[at] = sum;
+  for (let row = 0, at = 0; row < n; row += 1) {
+    for (let k = 0; k < bias.length; k += 1, at += 1) {
+      let sum = bias[k];
+      for (let place = 0; place < places; place += 1) sum += inputs[place * n + row] * weight[k * places + place];
+      values[at] = sum;
+    }
   }
 }
 

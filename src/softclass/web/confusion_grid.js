@@ -13,11 +13,7 @@ const UPRIGHT = 96; // pixels for names that stand upright
 export function confusionGrid(place) {
   const { t, store } = place;
   const made = figure(place, {
-    key: "confusion",
-    title: t("mistakes.grid"),
-    width: WIDEST,
-    height: 400,
-    interactive: true,
+    key: "confusion", title: t("mistakes.grid"), width: WIDEST, height: 400, interactive: true,
   });
   const grid = { element: made.element, said: "" };
   let active = [0, 0]; // position of the one cell that the tab key reaches
@@ -67,10 +63,7 @@ export function confusionGrid(place) {
     const n = place.integer(test.n);
     const summary = best
       ? t("mistakes.grid.summary", {
-          hits: place.integer(hits),
-          n,
-          truth: name(best.truth),
-          predicted: name(best.predicted),
+          hits: place.integer(hits), n, truth: name(best.truth), predicted: name(best.predicted),
           count: place.integer(best.rows.length),
         })
       : t("mistakes.grid.right", { n });
@@ -98,16 +91,7 @@ export function confusionGrid(place) {
         grid.said =
           shown.length < test.classes ? t("mistakes.grid.part", { shown: shown.length, classes: test.classes }) : "";
         return gridMarks(place, {
-          shown,
-          value,
-          name,
-          norm,
-          cell,
-          active,
-          size,
-          left: widest + 14,
-          top: head(lines),
-          widest,
+          shown, value, name, norm, cell, active, size, left: widest + 14, top: head(lines), widest,
         });
       },
     });

@@ -12,24 +12,20 @@ const nothing = () => element("span", { hidden: "" });
 function hinted(hint) {
   if (!hint) return { hint: [], tie: {} };
   const id = name();
-  return { hint: [element("p", { class: "hint", id }, hint)], tie: { "aria-describedby": id } };
+  return { hint: [element("p.hint", { id }, hint)], tie: { "aria-describedby": id } };
 }
 
 /** Steps of a logarithmic range input from end to end. */
 const LOG_STEPS = 400;
 
 /** A range input and a number box for one value; `read` and `write` know where it lives. */
-function rangeAndBox({ label, min, max, step, scale = "linear", low = min, high = max, whole = false, said }, write) {
+function rangeAndBox({ label, low, high, min = low, max = high, step, scale, whole = false, said }, write) {
   const logarithmic = scale === "log";
   const id = name();
   const [from, to] = logarithmic ? [0, LOG_STEPS] : [min, max];
   const range = element("input", { type: "range", id, min: from, max: to, step: logarithmic ? 1 : step });
   const box = element("input", {
-    type: "number",
-    class: "box",
-    step: whole ? 1 : "any",
-    "aria-label": label,
-    inputmode: "decimal",
+    type: "number", class: "box", step: whole ? 1 : "any", "aria-label": label, inputmode: "decimal",
   });
   const position = (value) => (logarithmic ? (LOG_STEPS * Math.log(value / min)) / Math.log(max / min) : value);
   const value = () => {
@@ -66,11 +62,10 @@ function rangeAndBox({ label, min, max, step, scale = "linear", low = min, high 
 
 /**
  * A slider with a number box.
- *
- * @param {object} place
- * @param {{key: string, label: string, hint?: string, min: number, max: number, step?: number, scale?: string,
- *   said?: function(number): string, output?: function(number): string}} parts `scale` "linear" or "log"; `said` is
- *   what a screen reader hears; `output` a line under the slider that follows the value
+ * @param {{key: string, label: string, hint?: string, min?: number, max?: number, step?: number, scale?: string,
+ *   said?: function(number): string, output?: function(number): string}} parts from end to end of what the key may be
+ *   unless `min` and `max` say less; `scale` "linear" or "log"; `said` is what a screen reader hears; `output` a line
+ *   under the slider that follows the value
  */
 export function slider(place, { key, label, hint, output, step = 1, ...rest }) {
   if (hidden(place, key)) return nothing();
@@ -88,21 +83,11 @@ export function slider(place, { key, label, hint, output, step = 1, ...rest }) {
     if (output) line[0].textContent = output(value);
   });
   const head = element("label", { for: parts.id }, label);
-  return element(
-    "div",
-    { class: "control slider", "data-key": key },
-    head,
-    parts.range,
-    parts.box,
-    ...line,
-    ...said.hint,
-  );
+  return element("div.control.slider", { "data-key": key }, head, parts.range, parts.box, ...line, ...said.hint);
 }
 
 /**
  * A slider and a box for each number of a vector.
- *
- * @param {object} place
  * @param {{key: string, label: string, hint?: string, min: number, max: number, step?: number,
  *   names: function(number): string, style?: function(number): string}} parts `names(i)` is the label of number i,
  *   `style(i)` a class for its colour
@@ -111,7 +96,7 @@ export function numbers(place, { key, label, hint, min, max, step = 0.1, names, 
   if (hidden(place, key)) return nothing();
   const { low, high, kind } = FIELDS[key].item;
   const said = hinted(hint);
-  const list = element("div", { class: "vector" });
+  const list = element("div.vector");
   let rows = [];
   const write = (i) => (value) => place.store.set({ [key]: place.store.get(key).with(i, value) });
   place.watch([key], (values) => {
@@ -134,17 +119,19 @@ export function numbers(place, { key, label, hint, min, max, step = 0.1, names, 
     }
     rows.forEach((row, i) => row.show(values[i]));
   });
-  return element("fieldset", { "data-key": key, ...said.tie }, element("legend", {}, label), list, ...said.hint);
+  return element("fieldset", { "data-key": key, ...said.tie }, element("legend", label), list, ...said.hint);
 }
 
 /**
  * One of several options.
- *
- * @param {object} place
- * @param {{key: string, label: string, hint?: string, options: {value: *, label: string}[], as?: string}} parts `as`
- *   "radios" (the default up to five options) or "select"
+ * @param {{key: string, words?: string, label?: string, hint?: string, values?: string[],
+ *   options?: {value: *, label: string}[], as?: string}} parts `words` is the key of the label, and with a value behind
+ *   it that of an option; `as` "radios" (the default up to five options) or "select"
  */
-export function choice(place, { key, label, hint, options, as = options.length <= 5 ? "radios" : "select" }) {
+export function choice(place, parts) {
+  const { key, words, label = place.t(words), hint, values = FIELDS[key].options } = parts;
+  const { options = values.map((value) => ({ value, label: place.t(`${words}.${value}`) })) } = parts;
+  const { as = options.length <= 5 ? "radios" : "select" } = parts;
   if (hidden(place, key)) return nothing();
   const said = hinted(hint);
   if (as === "select") {
@@ -155,13 +142,7 @@ export function choice(place, { key, label, hint, options, as = options.length <
     place.watch([key], (value) => {
       list.value = String(options.findIndex((option) => option.value === value));
     });
-    return element(
-      "div",
-      { class: "control", "data-key": key },
-      element("label", { for: id }, label),
-      list,
-      ...said.hint,
-    );
+    return element("div.control", { "data-key": key }, element("label", { for: id }, label), list, ...said.hint);
   }
   const group = name();
   const inputs = options.map(() => element("input", { type: "radio", name: group }));
@@ -171,21 +152,13 @@ export function choice(place, { key, label, hint, options, as = options.length <
       input.checked = options[i].value === value;
     });
   });
-  const labels = inputs.map((input, i) => element("label", {}, input, element("span", {}, options[i].label)));
-  const row = element("div", { class: "segments" }, ...labels);
-  return element(
-    "fieldset",
-    { class: "control", "data-key": key, ...said.tie },
-    element("legend", {}, label),
-    row,
-    ...said.hint,
-  );
+  const labels = inputs.map((input, i) => element("label", input, element("span", options[i].label)));
+  const row = element("div.segments", ...labels);
+  return element("fieldset.control", { "data-key": key, ...said.tie }, element("legend", label), row, ...said.hint);
 }
 
 /**
  * Any of several options, for a key that holds a list; at least as many stay chosen as the key asks for.
- *
- * @param {object} place
  * @param {{key: string, label: string, hint?: string, options: {value: *, label: string}[]}} parts
  */
 export function checks(place, { key, label, hint, options }) {
@@ -204,17 +177,9 @@ export function checks(place, { key, label, hint, options }) {
   };
   for (const input of inputs) input.addEventListener("change", take);
   place.watch([key], show);
-  const labels = inputs.map((input, i) =>
-    element("label", { class: "check" }, input, element("span", {}, options[i].label)),
-  );
-  const row = element("div", { class: "checks" }, ...labels);
-  return element(
-    "fieldset",
-    { class: "control", "data-key": key, ...said.tie },
-    element("legend", {}, label),
-    row,
-    ...said.hint,
-  );
+  const labels = inputs.map((input, i) => element("label.check", input, element("span", options[i].label)));
+  const row = element("div.checks", ...labels);
+  return element("fieldset.control", { "data-key": key, ...said.tie }, element("legend", label), row, ...said.hint);
 }
 
 /** A button; `kind` "main" for the one that matters most in its group. */
@@ -233,23 +198,21 @@ export function fileBox(place, { label, hint, accept, take }) {
     input.value = ""; // so that the same file can be taken again
     if (file) take(file);
   });
-  const box = element("label", { class: "file" }, input, element("span", {}, label));
+  const box = element("label.file", input, element("span", label));
   box.addEventListener("dragover", (event) => event.preventDefault());
   box.addEventListener("drop", (event) => {
     event.preventDefault();
     const [file] = event.dataTransfer.files;
     if (file) take(file);
   });
-  return element("div", { class: "control" }, box, ...said.hint);
+  return element("div.control", box, ...said.hint);
 }
 
 /** Run or pause, one step, back to the start: the buttons of a run of run.js. */
 export function runButtons(place, run) {
   const { t } = place;
   const play = button(place, {
-    label: t("page.run"),
-    kind: "main",
-    press: () => (run.running ? run.pause() : run.play()),
+    label: t("page.run"), kind: "main", press: () => (run.running ? run.pause() : run.play()),
   });
   const step = button(place, { label: t("page.step"), press: () => run.step() });
   const reset = button(place, { label: t("page.reset"), press: () => run.reset() });
@@ -260,5 +223,5 @@ export function runButtons(place, run) {
   };
   run.onchange = show;
   show();
-  return element("div", { class: "run", role: "group", "aria-label": t("page.running") }, play, step, reset);
+  return element("div.run", { role: "group", "aria-label": t("page.running") }, play, step, reset);
 }

@@ -17,7 +17,6 @@ const MISSING = new Set("|NA|N/A|n/a|NaN|nan|NULL|null|None|none|-|--|?|.".split
  */
 export class CsvError extends Error {
   /**
-   * @param {string} reason
    * @param {{row?: number, column?: string|number, value?: string}} [values]
    */
   constructor(reason, values = {}) {
@@ -30,7 +29,6 @@ export class CsvError extends Error {
 
 /**
  * Read a table whose first line holds the names of its columns.
- * @param {string} text
  * @param {number} [most] - rows that are read; more is an error
  * @returns {{names: string[], rows: string[][]}} every row as long as `names`
  * @throws {CsvError} empty, quote_inside, after_quote, open_quote, no_name, name_twice, cells, no_rows, too_many
@@ -59,9 +57,7 @@ export const isMissing = (cell) => MISSING.has(cell.trim());
 /**
  * The finite numbers of a column.
  * @param {{names: string[], rows: string[][]}} table
- * @param {string} name
  * @param {{gaps?: boolean}} [how] - with `gaps` a missing cell gives NaN; without, it is an error
- * @returns {Float64Array}
  * @throws {CsvError} no_column, number
  */
 export function numbersOf(table, name, { gaps = false } = {}) {

@@ -17,11 +17,9 @@ const quotient = (numerator, denominator) => Math.floor((2 * numerator + denomin
  * strongest ink is 255, what lies outside of ink over 5 % is cut off, the longer side becomes 5/7 of `side` by averages
  * over areas, grey is quotient to 16 levels, and the centre of mass comes as near to the middle as it can while all ink
  * stays inside.
- *
  * @param {ArrayLike<number>} grey height x width, whole numbers from 0 to 255
  * @param {number} height at least 2
  * @param {number} width at least 2
- * @param {number} side
  * @returns {Uint8Array} side x side, multiples of 17; all 0 for a picture without ink
  */
 export function fitDigit(grey, height, width, side = SIDE) {
@@ -131,9 +129,7 @@ function placed(sums, mass, side) {
 
 /**
  * Grey of coloured pixels: .299 red, .587 green, .114 blue in parts of 65,536, as training does it.
- *
  * @param {ArrayLike<number>} rgba four numbers a pixel; what is see-through shows white paper
- * @returns {Uint8Array}
  */
 export function greyOf(rgba) {
   const solid = opaque(rgba);

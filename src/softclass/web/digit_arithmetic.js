@@ -12,8 +12,6 @@ const signedText = (place, value) => `${value < 0 ? "− " : "+ "}${place.number
 
 /**
  * The sentence and the picture of one number.
- *
- * @param {object} place
  * @param {object} model answer of the source
  * @param {object} run of network_run.js
  * @param {number} index layer
@@ -29,11 +27,7 @@ export function describe(place, model, run, index, map, at, { p, z, T }) {
   if (terms.kind === "softmax") {
     const total = z.reduce((sum, score) => sum + Math.exp((score - Math.max(...z)) / T), 0);
     const values = {
-      name: model.classes[map],
-      z: number(z[map], 4),
-      T: number(T, 3),
-      total: number(total, 6),
-      p: number(p[map], 6),
+      name: model.classes[map], z: number(z[map], 4), T: number(T, 3), total: number(total, 6), p: number(p[map], 6),
       largest: number(Math.max(...z), 4),
     };
     return { sentence: t("digit.sum.softmax", values), picture: null };
@@ -45,29 +39,19 @@ export function describe(place, model, run, index, map, at, { p, z, T }) {
       .flat()
       .map((part) => number(part, 4))
       .join(", ");
-    return {
-      sentence: t(`digit.sum.${terms.kind}`, { value, numbers }),
-      picture: windowPicture(place, terms, source),
-    };
+    return { sentence: t(`digit.sum.${terms.kind}`, { value, numbers }), picture: windowPicture(place, terms, source) };
   }
   if (terms.terms) return denseSum(place, terms, originOf(run, index));
   if (terms.from)
     return {
       sentence: t("digit.sum.flatten", {
-        value,
-        at: map,
-        map: terms.from[0],
-        row: terms.from[1],
-        column: terms.from[2],
+        value, at: map, map: terms.from[0], row: terms.from[1], column: terms.from[2],
       }),
       picture: null,
     };
   if (terms.input !== undefined)
     return { sentence: t(`digit.sum.${terms.kind}`, { value, input: number(terms.input, 4) }), picture: null };
-  return {
-    sentence: t(terms.kind === "opaque" ? "digit.sum.opaque" : "digit.sum.unknown", { value }),
-    picture: null,
-  };
+  return { sentence: t(terms.kind === "opaque" ? "digit.sum.opaque" : "digit.sum.unknown", { value }), picture: null };
 }
 
 function windowPicture(place, { patch, value }, source) {
@@ -83,12 +67,7 @@ function windowPicture(place, { patch, value }, source) {
     height: patch.length * cell + 8,
     marks: () => [
       heatMap({
-        values: patch,
-        left: 2,
-        top: 4,
-        cell,
-        largest: reach(source.data) || 1,
-        text: (part) => place.number(part, 2),
+        values: patch, left: 2, top: 4, cell, largest: reach(source.data) || 1, text: (part) => place.number(part, 2),
       }),
     ],
   };
@@ -100,10 +79,7 @@ function convolutionSum(place, { value, bias, channel, patch, kernel, products, 
   const sum = sums.reduce((total, part) => total + part, 0);
   const count = products.length * products[0].length * sums.length;
   const sentence = t("digit.sum.conv", {
-    value: number(value, 4),
-    sum: number(sum, 4),
-    bias: signedText(place, bias),
-    count,
+    value: number(value, 4), sum: number(sum, 4), bias: signedText(place, bias), count,
   });
   const more =
     sums.length > 1
@@ -114,10 +90,7 @@ function convolutionSum(place, { value, bias, channel, patch, kernel, products, 
   const [tall, wide] = [kernel.length, kernel[0].length];
   const rows = patch.flatMap((row, y) =>
     row.map((part, x) => [
-      `${corner[0] + y}, ${corner[1] + x}`,
-      part ?? t("digit.outside"),
-      kernel[y][x],
-      products[y][x],
+      `${corner[0] + y}, ${corner[1] + x}`, part ?? t("digit.outside"), kernel[y][x], products[y][x],
     ]),
   );
   const isNarrow = (width) => width < 560;
@@ -171,10 +144,7 @@ function denseSum(place, { value, bias, terms }, source) {
   const limit = Math.max(...items.map((item) => Math.abs(item.value)), Number.MIN_VALUE);
   const sum = terms.reduce((total, { product }) => total + product, 0);
   const sentence = t("digit.sum.dense", {
-    value: number(value, 4),
-    sum: number(sum, 4),
-    bias: signedText(place, bias),
-    count: place.integer(terms.length),
+    value: number(value, 4), sum: number(sum, 4), bias: signedText(place, bias), count: place.integer(terms.length),
   });
   return {
     sentence,

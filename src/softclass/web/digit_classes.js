@@ -12,9 +12,6 @@ const FAINT = 0.3; // of the input under the colours of the evidence
 
 /**
  * Bars of the probabilities; a click chooses the class.
- *
- * @param {object} place
- * @param {object} model
  * @returns {{element: HTMLElement, show: function(object): void}} `show` takes {p, z, order, first, second}
  */
 export function classBars(place, model) {
@@ -64,11 +61,7 @@ export function classBars(place, model) {
             if (k !== second) return;
             nodes.push(
               svg("rect", {
-                x: names,
-                y: middle - 11,
-                width: Math.max(x(p[k]) - names, 0),
-                height: 22,
-                fill: STYLES[1].hatch,
+                x: names, y: middle - 11, width: Math.max(x(p[k]) - names, 0), height: 22, fill: STYLES[1].hatch,
               }),
             );
           });
@@ -82,9 +75,6 @@ export function classBars(place, model) {
 
 /**
  * The evidence map of a class, or of the difference of two.
- *
- * @param {object} place
- * @param {object} model
  * @returns {{element: HTMLElement, show: function(object, object, ?Uint8Array): void}} `show` takes a run, what
  *   chosenClasses gave with z and T, and the pixels of the image
  */
@@ -92,42 +82,27 @@ export function evidence(place, model) {
   const { t, number } = place;
   const names = model.classes.map((name, value) => ({ value, label: name }));
   const chooseFirst = choice(place, {
-    key: "class",
-    label: t("digit.evidence.of"),
-    options: [{ value: "top", label: t("digit.top") }, ...names],
+    key: "class", label: t("digit.evidence.of"), options: [{ value: "top", label: t("digit.top") }, ...names],
     as: "select",
   });
-  const choices = [
-    { value: "second", label: t("digit.second") },
-    { value: "none", label: t("digit.none") },
-    ...names,
-  ];
+  const choices = [{ value: "second", label: t("digit.second") }, { value: "none", label: t("digit.none") }, ...names];
   const chooseSecond = choice(place, {
-    key: "versus",
-    label: t("digit.evidence.against"),
-    options: choices,
-    as: "select",
+    key: "versus", label: t("digit.evidence.against"), options: choices, as: "select",
   });
-  const field = canvasFigure(place, {
-    key: "digit-evidence",
-    title: t("digit.evidence"),
-    width: FIELD,
-    height: FIELD,
-  });
-  const list = element("dl", { class: "readings" });
-  const refusal = element("p", { class: "hint" });
+  const field = canvasFigure(place, { key: "digit-evidence", title: t("digit.evidence"), width: FIELD, height: FIELD });
+  const list = element("dl.readings");
+  const refusal = element("p.hint");
   const legend = element(
-    "p",
-    { class: "hint signs" },
-    element("span", { class: "sign plus" }),
+    "p.hint.signs",
+    element("span.sign.plus"),
     t("digit.evidence.for"),
-    element("span", { class: "sign minus" }),
+    element("span.sign.minus"),
     t("digit.evidence.contrary"),
   );
   const card = element(
-    "section",
-    { class: "card stack", "aria-label": t("digit.evidence") },
-    element("div", { class: "controls" }, chooseFirst, chooseSecond),
+    "section.card.stack",
+    { "aria-label": t("digit.evidence") },
+    element("div.controls", chooseFirst, chooseSecond),
     refusal,
     field.element,
     legend,
@@ -140,9 +115,7 @@ export function evidence(place, model) {
     if (own === null || second === null) return own;
     const other = of(second);
     return {
-      map: own.map.map((part, at) => part - other.map[at]),
-      bias: own.bias - other.bias,
-      shape: own.shape,
+      map: own.map.map((part, at) => part - other.map[at]), bias: own.bias - other.bias, shape: own.shape,
       z: own.z - other.z,
     };
   }
@@ -174,33 +147,17 @@ export function evidence(place, model) {
     context.drawImage(veil(found.map, height, width, largest, colours), x, y, w, h);
     const at = found.map.reduce((best, part, i) => (Math.abs(part) > Math.abs(found.map[best]) ? i : best), 0);
     const [cellW, cellH] = [w / width, h / height];
-    const frame = {
-      x: x + (at % width) * cellW,
-      y: y + Math.floor(at / width) * cellH,
-      width: cellW,
-      height: cellH,
-    };
-    field.overlay.replaceChildren(
-      svg("rect", { class: "place-frame outer", ...frame }),
-      svg("rect", { class: "place-frame", ...frame }),
-    );
+    const frame = { x: x + (at % width) * cellW, y: y + Math.floor(at / width) * cellH, width: cellW, height: cellH };
+    field.overlay.replaceChildren(svg("rect.place-frame.outer", { ...frame }), svg("rect.place-frame", { ...frame }));
     const [plus, minus] = sums(found);
     const [name, other] = [model.classes[first], second === null ? null : model.classes[second]];
     field.show({
       summary: t(other === null ? "digit.evidence.summary" : "digit.evidence.summary.two", {
-        name,
-        other,
-        plus: number(plus, 3),
-        minus: number(minus, 3),
-        row: Math.floor(at / width),
-        column: at % width,
+        name, other, plus: number(plus, 3), minus: number(minus, 3), row: Math.floor(at / width), column: at % width,
         most: number(found.map[at], 3),
       }),
       columns: [t("digit.row"), ...Array.from({ length: width }, (_, i) => String(i))],
-      rows: Array.from({ length: height }, (_, i) => [
-        String(i),
-        ...found.map.subarray(i * width, (i + 1) * width),
-      ]),
+      rows: Array.from({ length: height }, (_, i) => [String(i), ...found.map.subarray(i * width, (i + 1) * width)]),
     });
   }
 

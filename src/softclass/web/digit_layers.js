@@ -31,8 +31,6 @@ function layerName(place, layer) {
 
 /**
  * The strip of tiles, drawn from the list of layers.
- *
- * @param {object} place
  * @param {object} model answer of the source
  * @returns {{element: HTMLElement, show: function(object): void}} `show` takes a run of network_run.js and the
  *   pixels of the image, null for a table
@@ -42,9 +40,9 @@ export function layerStrip(place, model) {
   const tile = (shape, title, extra, attributes, tag) => {
     const canvas = element("canvas", { width: TILE, height: TILE, "aria-hidden": "true" });
     const words = [
-      element("strong", {}, title),
-      element("span", {}, sizeOf(place, shape)),
-      ...(extra ? [element("span", {}, extra)] : []),
+      element("strong", title),
+      element("span", sizeOf(place, shape)),
+      ...(extra ? [element("span", extra)] : []),
     ];
     return { canvas, node: element(tag, { class: "layer-tile", ...attributes }, canvas, ...words) };
   };
@@ -59,16 +57,10 @@ export function layerStrip(place, model) {
     const chosen = Math.min(layer, tiles.length - 1);
     tiles.forEach(({ node }, i) => node.setAttribute("aria-pressed", String(i === chosen)));
   });
-  const nodes = [...(first ? [first] : []), ...tiles].map(({ node }) => element("li", {}, node));
-  const list = element("ol", { class: "layer-tiles" }, ...nodes);
+  const nodes = [...(first ? [first] : []), ...tiles].map(({ node }) => element("li", node));
+  const list = element("ol.layer-tiles", ...nodes);
   const title = t("digit.layers.title", { count: model.layers.length, parameters: place.integer(model.parameters) });
-  const card = element(
-    "section",
-    { class: "card" },
-    element("h2", {}, title),
-    list,
-    element("p", { class: "hint" }, t("digit.layers.hint")),
-  );
+  const card = element("section.card", element("h2", title), list, element("p.hint", t("digit.layers.hint")));
   card.hidden = store.get("hide").includes("layer");
   let drawn = { input: null, outputs: [] }; // a temperature changes the last tile only
   return {
@@ -98,42 +90,24 @@ function drawInput(canvas, pixels, [channels, height, width]) {
 
 /**
  * The opened layer: all its maps, one of them large, and what one of its numbers is made of.
- *
- * @param {object} place
  * @param {object} model answer of the source
  * @returns {{element: HTMLElement, show: function(object, object): void}} `show` takes a run and the classes looked at
  */
 export function openedLayer(place, model) {
   const { t, store, number } = place;
   const heading = element("h2");
-  const about = element("p", { class: "hint about" });
-  const overview = element("canvas", { class: "overview", width: OVERVIEW, height: OVERVIEW, role: "img" });
+  const about = element("p.hint.about");
+  const overview = element("canvas.overview", { width: OVERVIEW, height: OVERVIEW, role: "img" });
   const chooser = element("input", { type: "range", id: "map-slider", min: 0, step: 1 });
   const box = element("input", { type: "number", class: "box", min: 0, step: 1, "aria-label": t("digit.map") });
-  const slider = element(
-    "div",
-    { class: "control slider" },
-    element("label", { for: "map-slider" }, t("digit.map")),
-    chooser,
-    box,
-  );
-  const large = canvasFigure(place, {
-    key: "digit-map",
-    title: t("digit.map.title"),
-    width: MAP,
-    height: MAP,
-  });
+  const slider = element("div.control.slider", element("label", { for: "map-slider" }, t("digit.map")), chooser, box);
+  const large = canvasFigure(place, { key: "digit-map", title: t("digit.map.title"), width: MAP, height: MAP });
   const field = large.canvas.parentElement;
-  const arithmetic = figure(place, {
-    key: "digit-arithmetic",
-    title: t("digit.arithmetic"),
-    width: 760,
-    height: 190,
-  });
-  const sentence = element("p", { class: "digit-sum", "aria-live": "off" });
-  const left = element("div", { class: "stack" }, overview, slider);
-  const both = element("div", { class: "figures" }, left, large.element);
-  const card = element("section", { class: "card" }, heading, about, both, sentence, arithmetic.element);
+  const arithmetic = figure(place, { key: "digit-arithmetic", title: t("digit.arithmetic"), width: 760, height: 190 });
+  const sentence = element("p.digit-sum", { "aria-live": "off" });
+  const left = element("div.stack", overview, slider);
+  const both = element("div.figures", left, large.element);
+  const card = element("section.card", heading, about, both, sentence, arithmetic.element);
   let seen = null; // what is looked at: {output, map, at}
   let drawn = []; // what the pictures show: layer, output, map, row, column
   let picker = () => null;
@@ -189,23 +163,14 @@ export function openedLayer(place, model) {
       height * scale,
     );
     const frame = { x: x + at[1] * scale, y: y + at[0] * scale, width: scale, height: scale };
-    large.overlay.replaceChildren(
-      svg("rect", { class: "place-frame outer", ...frame }),
-      svg("rect", { class: "place-frame", ...frame }),
-    );
+    large.overlay.replaceChildren(svg("rect.place-frame.outer", { ...frame }), svg("rect.place-frame", { ...frame }));
     const values = Array.from({ length: height }, (_, row) =>
       Array.from(output.data.subarray((map * height + row) * width, (map * height + row + 1) * width)),
     );
     const isShort = height * width <= MOST_CELLS;
     large.show({
       summary: t("digit.map.summary", {
-        map,
-        count,
-        height,
-        width,
-        row: at[0],
-        column: at[1],
-        value: number(values[at[0]][at[1]], 4),
+        map, count, height, width, row: at[0], column: at[1], value: number(values[at[0]][at[1]], 4),
       }),
       columns: [t("digit.row"), ...Array.from({ length: isShort ? width : 1 }, (_, i) => String(i))],
       rows: isShort ? values.map((row, i) => [String(i), ...row]) : [[t("digit.map.large"), ""]],

@@ -34,7 +34,6 @@ function readPicture(picture, largest) {
 /**
  * Examples for this model: the ten digits of the demo, or else rows of its own evaluation, one a class as far as they
  * go. Where there are no pictures of it there are no examples: digits would tell nothing of a model of clothes.
- *
  * @returns {Promise<{pictures: HTMLCanvasElement[], names: string[], isOwn: boolean}>}
  */
 async function examplesOf({ t, source }, model) {
@@ -64,8 +63,6 @@ const usual = ([channels, height, width]) => (channels === 1 && height === 28 &&
 
 /**
  * The card with the input.
- *
- * @param {object} place
  * @param {object} model answer of the source
  * @param {function(Uint8Array, {isFinal: boolean}): void} give takes the pixels for the network, height x width x
  *   channels; not final while a line is being drawn
@@ -75,14 +72,8 @@ export async function pictureInput(place, model, give) {
   const { t, store } = place;
   const [channels, height, width] = model.input.shape;
   const { pictures: examples, names, isOwn } = await examplesOf(place, model);
-  const trouble = element("p", { class: "notice failed", role: "status", hidden: true });
-  const prepared = element("canvas", {
-    class: "prepared",
-    width,
-    height,
-    role: "img",
-    "aria-label": t("digit.prepared"),
-  });
+  const trouble = element("p.notice.failed", { role: "status", hidden: true });
+  const prepared = element("canvas.prepared", { width, height, role: "img", "aria-label": t("digit.prepared") });
   const scale = PREPARED / Math.max(width, height);
   Object.assign(prepared.style, { width: `${width * scale}px`, height: `${height * scale}px` });
   let current = null; // {strokes} or {picture, isRow}
@@ -214,11 +205,7 @@ export async function pictureInput(place, model, give) {
     made.setAttribute("aria-label", names[i]);
     return made;
   });
-  const row = element(
-    "div",
-    { class: "digit-examples", role: "group", "aria-label": t("digit.examples") },
-    ...buttons,
-  );
+  const row = element("div.digit-examples", { role: "group", "aria-label": t("digit.examples") }, ...buttons);
   row.hidden = examples.length === 0 || store.get("hide").includes("digit");
   pad.element.hidden = store.get("hide").includes("d");
   const ways = ["digit", "light", "dark"].map((value) => ({ value, label: t(`digit.prep.${value}`) }));
@@ -226,24 +213,19 @@ export async function pictureInput(place, model, give) {
   const [{ width: wide, height: tall }] = examples.length > 0 ? examples : [{}];
   const isWhole = wide === width && tall === height;
   const hint = isOwn ? t(isWhole ? "digit.rows.whole" : "digit.rows.reduced", { width: wide, height: tall }) : "";
-  const result = element("div", { class: "digit-answer" });
+  const result = element("div.digit-answer");
   const facts = t("digit.prepared.size", { width, height, channels });
-  const shown = element(
-    "div",
-    { class: "prepared-place" },
-    prepared,
-    element("p", {}, t("digit.prepared"), element("small", {}, facts)),
-  );
+  const shown = element("div.prepared-place", prepared, element("p", t("digit.prepared"), element("small", facts)));
   const card = element(
-    "section",
-    { class: "card digit-input", "aria-label": t("digit.input") },
+    "section.card.digit-input",
+    { "aria-label": t("digit.input") },
     pad.element,
-    element("div", { class: "stack" }, element("div", { class: "prepared-row" }, shown, result), row, trouble,
-      element("div", { class: "controls" },
+    element("div.stack", element("div.prepared-row", shown, result), row, trouble,
+      element("div.controls",
         choice(place, { key: "prep", label: t("digit.prep"), options: ways, as: "select", hint }),
         fileBox(place, { label: t("digit.file"), hint: t("digit.file.hint"), accept: "image/*", take })),
     ),
-  ); // prettier-ignore
+  );
   return {
     element: card,
     result,

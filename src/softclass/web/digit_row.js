@@ -36,10 +36,7 @@ function cellOf(place, column, value, id) {
   const ends = { minimum: String(minimum), maximum: String(maximum) };
   const range = minimum === null || minimum === undefined ? "" : t("digit.row.range", ends);
   const box = element("input", {
-    id,
-    class: "box",
-    inputmode: kind === "number" ? "decimal" : "text",
-    placeholder: t("digit.row.missing"),
+    id, class: "box", inputmode: kind === "number" ? "decimal" : "text", placeholder: t("digit.row.missing"),
   });
   box.value = value;
   box.title = range;
@@ -48,8 +45,6 @@ function cellOf(place, column, value, id) {
 
 /**
  * The card with the form.
- *
- * @param {object} place
  * @param {object} model answer of the source
  * @param {function(Object<string, ?string>): void} give takes the cells by column; null is a missing cell
  * @returns {Promise<{element: HTMLElement, result: HTMLElement, close: function}>}
@@ -63,13 +58,11 @@ export async function rowInput(place, model, give) {
   let at = 0;
   let timer = null;
   typed ??= startOf(columns, known?.row(0));
-  const list = element("div", { class: "row-cells" });
+  const list = element("div.row-cells");
 
   const send = () =>
     give(
-      Object.fromEntries(
-        columns.map((column) => [column.name, typed[column.name] === "" ? null : typed[column.name]]),
-      ),
+      Object.fromEntries(columns.map((column) => [column.name, typed[column.name] === "" ? null : typed[column.name]])),
     );
   const change = (column, value) => {
     typed[column.name] = value;
@@ -81,7 +74,7 @@ export async function rowInput(place, model, give) {
       const id = `cell-${i}`;
       const input = cellOf(place, column, typed[column.name] ?? "", id);
       input.addEventListener("input", () => change(column, input.value.trim()));
-      return element("div", { class: "control" }, element("label", { for: id }, column.name), input);
+      return element("div.control", element("label", { for: id }, column.name), input);
     });
     list.replaceChildren(...cells);
     send();
@@ -96,12 +89,12 @@ export async function rowInput(place, model, give) {
     },
   });
   another.hidden = known === null;
-  const result = element("div", { class: "digit-answer" });
+  const result = element("div.digit-answer");
   const card = element(
-    "section",
-    { class: "card stack", "aria-label": t("digit.row") },
+    "section.card.stack",
+    { "aria-label": t("digit.row") },
     list,
-    element("div", { class: "buttons" }, another),
+    element("div.buttons", another),
     result,
   );
   fill();

@@ -20,9 +20,7 @@ const SEED = 0;
  * A column `label` or `target` and columns `logit_<class>`, `p_<class>` or `proba_<class>` make one, as the prediction
  * files of softclass do. A column `role` of the words test and calibration splits the rows. Of probabilities the
  * logarithms are taken.
- *
  * @param {{names: string[], rows: string[][]}} table
- * @param {string} name
  * @throws {SourceError | CsvError} naming row and column, the header being row 1
  */
 export function evaluationOf(table, name) {

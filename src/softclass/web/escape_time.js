@@ -22,8 +22,6 @@ const trailing = (u, classes) => 1 / (classes - 1 + Math.exp(u));
 /**
  * Steps until the true class has half, K logits, one wrong class ahead by the margin and the others level.
  * @param {"ce"|"se"|"eps"|"clip"} loss
- * @param {number} classes
- * @param {number} margin
  * @param {{eta: number, squaredNorm?: number}} options - squaredNorm is ||x||^2
  * @returns {number} Infinity for a clipped loss that gives no gradient
  */
@@ -48,9 +46,6 @@ function wayDown(added, classes, from, to) {
 /**
  * Steps until the true class has half, from equal logits.
  * @param {"ce"|"se"} loss
- * @param {number} classes
- * @param {number} eta
- * @returns {number}
  */
 export function uniformTime(loss, classes, eta) {
   const log = Math.log(classes);
@@ -60,10 +55,6 @@ export function uniformTime(loss, classes, eta) {
 /**
  * Steps of one sigmoid neuron with target 0 until its logit falls from one value to another.
  * @param {"ce"|"se"} loss
- * @param {number} from
- * @param {number} to
- * @param {number} eta
- * @returns {number}
  */
 export function neuronTime(loss, from, to, eta) {
   const way = loss === "ce" ? fast : slow;
@@ -85,8 +76,6 @@ function falls(margin) {
 /**
  * The line of theory: loss against steps, one neuron.
  * @param {"ce"|"se"} loss
- * @param {number} margin
- * @param {number} eta
  * @returns {{step: number, loss: number}[]}
  */
 export function neuronLine(loss, margin, eta) {
@@ -100,9 +89,6 @@ export function neuronLine(loss, margin, eta) {
 /**
  * The line of theory: loss against steps, K logits; empty where the leading terms say nothing.
  * @param {"ce"|"se"|"eps"|"clip"} loss
- * @param {number} classes
- * @param {number} margin
- * @param {number} eta
  * @returns {{step: number, loss: number}[]} two points for a clipped loss that stands still
  */
 export function logitLine(loss, classes, margin, eta) {

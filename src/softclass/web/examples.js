@@ -9,8 +9,6 @@ const LONG_VALUE = 60; // letters of a value that a tile shows unasked
 /**
  * A function that shows examples. It keeps the pictures that it made, and which tiles are open, for as long as they are
  * shown, since a slider shows the same ones again and again.
- *
- * @param {object} place
  * @returns {function(object, {row: number, truth: string, predicted: string, lines: string[]}[], string): HTMLElement}
  *   takes an evaluation, items (`row` of the evaluation, `lines` that say what happened), and a title for those who do
  *   not see it
@@ -39,18 +37,17 @@ function pictured(place, evaluation, items, title, pictures) {
   const long = items.some(({ truth, predicted }) => widthOf(truth) + widthOf(predicted) > LONG_NAMES);
   const list = items.map(({ row, truth, predicted, lines }) => {
     const name = rowName(place, evaluation, row);
-    const picture = pictures.get(row) ?? element("span", { class: "blank" }, name);
+    const picture = pictures.get(row) ?? element("span.blank", name);
     if (pictures.get(row)) {
       picture.setAttribute("role", "img");
       picture.setAttribute("aria-label", place.t("trust.picture", { row: name, truth, predicted }));
     }
     const words = element(
       "span",
-      {},
-      element("strong", {}, `${truth} → ${predicted}`),
-      ...lines.map((line) => element("small", {}, line)),
+      element("strong", `${truth} → ${predicted}`),
+      ...lines.map((line) => element("small", line)),
     );
-    return element("li", {}, picture, words);
+    return element("li", picture, words);
   });
   return element("ul", { class: long ? "examples wide" : "examples", "aria-label": title }, ...list);
 }
@@ -63,36 +60,31 @@ function tiles(place, evaluation, items, title, { cells, open }) {
   const list = items.map((item, i) => {
     return tile(place, rowName(place, evaluation, item.row), item, { cells: cells[i], columns, open });
   });
-  return element("ul", { class: "examples tiles", "aria-label": title }, ...list);
+  return element("ul.examples.tiles", { "aria-label": title }, ...list);
 }
 
 /** One row of a table: what happened, the first columns, and all others when it is opened. */
 function tile({ t }, name, { row, truth, predicted, lines }, { cells, columns, open }) {
   const heading = element(
     "p",
-    {},
-    element("span", { class: "quiet" }, t("trust.picture", { row: name, truth, predicted })),
+    element("span.quiet", t("trust.picture", { row: name, truth, predicted })),
     element("strong", { "aria-hidden": "true" }, `${truth} → ${predicted}`),
     element("small", { "aria-hidden": "true" }, name),
-    ...lines.map((line) => element("small", {}, line)),
+    ...lines.map((line) => element("small", line)),
   );
-  if (cells === null) return element("li", {}, heading);
+  if (cells === null) return element("li", heading);
   const isShort = (column) => (cells[column] ?? "").length <= LONG_VALUE;
   const first = columns.slice(0, FEW);
   const rest = columns.filter((column, at) => at >= FEW || !isShort(column));
   const listed = (names, write) =>
-    element(
-      "dl",
-      {},
-      ...names.map((column) => element("div", {}, element("dt", {}, column), element("dd", {}, write(column)))),
-    );
+    element("dl", ...names.map((column) => element("div", element("dt", column), element("dd", write(column)))));
   const value = (column) => cells[column] || "–";
   const start = (column) => (isShort(column) ? value(column) : `${cells[column].slice(0, LONG_VALUE)}…`);
   const parts = [heading, listed(first, start)];
   if (rest.length > 0) {
     const more = t("trust.more", { n: rest.length });
-    const summary = element("summary", {}, more, element("span", { class: "quiet" }, ` (${name})`));
-    const details = element("details", {}, summary);
+    const summary = element("summary", more, element("span.quiet", ` (${name})`));
+    const details = element("details", summary);
     const fill = () => details.childElementCount === 1 && details.append(listed(rest, value));
     details.addEventListener("toggle", () => {
       if (details.open) fill();
@@ -103,5 +95,5 @@ function tile({ t }, name, { row, truth, predicted, lines }, { cells, columns, o
     details.open = open.has(row);
     parts.push(details);
   }
-  return element("li", {}, ...parts);
+  return element("li", ...parts);
 }

@@ -30,7 +30,6 @@ function pictureOf(width, height, colourAt) {
 /**
  * The picture of a field.
  * @param {{side: number, classes: Uint8Array, outputs: Float32Array}} field - of softclass/plane
- * @param {number} nClasses
  * @param {{paper: string, classes: string[]}} colours - palette() of softclass/plots
  * @returns {string} a data: address, one pixel a cell
  */

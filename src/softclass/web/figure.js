@@ -4,22 +4,8 @@ import { svg } from "softclass/plots";
 
 /** What a saved SVG must carry, since it leaves the style sheet behind. */
 const LOOKS = [
-  "fill",
-  "fill-opacity",
-  "stroke",
-  "stroke-width",
-  "stroke-opacity",
-  "stroke-dasharray",
-  "stroke-linecap",
-  "opacity",
-  "font-size",
-  "font-family",
-  "font-weight",
-  "font-style",
-  "text-anchor",
-  "visibility",
-  "display",
-  "paint-order",
+  "fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-dasharray", "stroke-linecap", "opacity",
+  "font-size", "font-family", "font-weight", "font-style", "text-anchor", "visibility", "display", "paint-order",
 ];
 const NARROWEST = 280; // pixels: below this a picture is scaled down
 
@@ -93,7 +79,7 @@ function exchange(picture, nodes) {
 /** Title, save buttons and the table below: what both kinds of figure share. `written` gives the picture as SVG. */
 function frame(place, { key, title, written, size }) {
   const { t } = place;
-  const tools = element("span", { class: "tools" });
+  const tools = element("span.tools");
   const files = {
     SVG: () => save(`softclass-${key}.svg`, written(), "image/svg+xml"),
     PNG: async () => save(`softclass-${key}.png`, await rasterised(written(), ...size()), "image/png"),
@@ -104,14 +90,9 @@ function frame(place, { key, title, written, size }) {
     button.addEventListener("click", press);
     tools.append(button);
   }
-  const table = element("div", {
-    class: "table",
-    tabindex: "0",
-    role: "region",
-    "aria-label": t("page.table.of", { title }),
-  });
-  const details = element("details", {}, element("summary", {}, t("page.table")), table);
-  const caption = element("figcaption", {}, element("span", {}, title), tools);
+  const table = element("div.table", { tabindex: "0", role: "region", "aria-label": t("page.table.of", { title }) });
+  const details = element("details", element("summary", t("page.table")), table);
+  const caption = element("figcaption", element("span", title), tools);
   const figure = element("figure", { "data-figure": key }, caption);
   let content = { columns: [], rows: [] };
 
@@ -119,8 +100,7 @@ function frame(place, { key, title, written, size }) {
     if (!details.open) return;
     const head = element(
       "thead",
-      {},
-      element("tr", {}, ...content.columns.map((name) => element("th", { scope: "col" }, name))),
+      element("tr", ...content.columns.map((name) => element("th", { scope: "col" }, name))),
     );
     const body = element("tbody");
     for (const cells of content.rows) {
@@ -132,7 +112,7 @@ function frame(place, { key, title, written, size }) {
       });
       body.append(line);
     }
-    table.replaceChildren(element("table", {}, head, body));
+    table.replaceChildren(element("table", head, body));
   };
   details.addEventListener("toggle", fill);
   return {
@@ -147,8 +127,6 @@ function frame(place, { key, title, written, size }) {
 
 /**
  * A drawn figure.
- *
- * @param {{t: function, number: function}} place
  * @param {{key: string, title: string, width: number, height: number, interactive?: boolean}} parts greatest width in
  *   pixels, height; an interactive picture holds things that take the keyboard, so it is a group, not an image
  * @returns {{element: HTMLElement, picture: SVGSVGElement, show: function}} show({summary, columns, rows, marks}):
@@ -161,7 +139,7 @@ export function figure(place, { key, title, width, height, interactive = false }
   const picture = svg("svg", { role: interactive ? "group" : "img", class: "picture" });
   const written = () => standalone(picture, picture.getAttribute("aria-label"));
   const parts = frame(place, { key, title, written, size: () => size });
-  const room = element("div", { class: "room" }, picture);
+  const room = element("div.room", picture);
   room.style.maxWidth = `${width}px`;
   parts.figure.append(room, parts.details);
   let size = [width, height];
@@ -199,8 +177,6 @@ export function figure(place, { key, title, width, height, interactive = false }
 /**
  * A figure on a canvas, for fields of many pixels, with an SVG of the same size over it for marks. The canvas has the
  * size given; the page scales it down. A saved SVG holds the canvas as a picture below the marks.
- *
- * @param {{t: function, number: function}} place
  * @param {{key: string, title: string, width: number, height: number}} parts
  * @returns {{element: HTMLElement, canvas: HTMLCanvasElement, context: CanvasRenderingContext2D, overlay: SVGElement,
  *   show: function}} show({summary, columns, rows})
@@ -213,7 +189,7 @@ export function canvasFigure(place, { key, title, width, height }) {
     return standalone(overlay, canvas.getAttribute("aria-label"), field);
   };
   const parts = frame(place, { key, title, written, size: () => [width, height] });
-  const room = element("div", { class: "room stacked" }, canvas, overlay);
+  const room = element("div.room.stacked", canvas, overlay);
   room.style.maxWidth = `${width}px`;
   parts.figure.append(room, parts.details);
   return {

@@ -7,24 +7,33 @@ function node(name, ...children) {
   return made;
 }
 
-/** A string as identifier, number or sign; nodes stay what they are. */
-function token(part) {
-  if (typeof part !== "string" && typeof part !== "number") return part;
-  const written = String(part);
+/** A word as identifier, number or sign. */
+function token(written) {
   if (/^[\d.,]+$/.test(written)) return node("mn", written);
-  if (/^[\p{L}]+[′']*$/u.test(written)) return node("mi", written);
-  return node("mo", written);
+  return node(/^[\p{L}]+[′']*$/u.test(written) ? "mi" : "mo", written);
 }
 
-/** Parts side by side; a string with spaces is cut at them: row("p = q"). */
-export function row(...parts) {
-  return node(
-    "mrow",
-    ...parts.flatMap((part) => (typeof part === "string" ? part.split(/\s+/).filter(Boolean) : [part])).map(token),
-  );
+// A sign, perhaps with what stands below and above it: a word, or several in braces.
+const PIECE = /([^\s_^{}]+|[{}])(?:_(\{[^{}]*\}|[^\s_^{}]+))?(?:\^(\{[^{}]*\}|[^\s_^{}]+))?/gu;
+
+function pieces(words) {
+  return [...words.matchAll(PIECE)].map(([, base, below, above]) => {
+    const small = [below, above].filter(Boolean).map((part) => one(part.replace(/^\{|\}$/g, "")));
+    if (small.length === 0) return token(base);
+    const kind = base === "∑" ? ["munder", "mover", "munderover"] : ["msub", "msup", "msubsup"];
+    return node(small.length === 2 ? kind[2] : below ? kind[0] : kind[1], token(base), ...small);
+  });
 }
 
-const one = (part) => (typeof part === "string" && /\s/.test(part) ? row(part) : token(part));
+/** Parts side by side; a string is cut at its spaces, with _ before what stands below: row("p_k = e^{z_k / T}"). */
+export const row = (...parts) =>
+  node("mrow", ...parts.flatMap((part) => (typeof part === "string" ? pieces(part) : [part])));
+
+function one(part) {
+  if (typeof part !== "string") return part;
+  const found = pieces(part);
+  return found.length === 1 ? found[0] : node("mrow", ...found);
+}
 
 /** A formula of its own line. */
 export function math(...parts) {
@@ -33,20 +42,9 @@ export function math(...parts) {
   return made;
 }
 
-/** A formula within a sentence. */
-export const inline = (...parts) => node("math", row(...parts));
-
 export const frac = (above, below) => node("mfrac", one(above), one(below));
-export const sub = (base, index) => node("msub", one(base), one(index));
 export const sup = (base, exponent) => node("msup", one(base), one(exponent));
-export const subsup = (base, index, exponent) => node("msubsup", one(base), one(index), one(exponent));
 export const sqrt = (...parts) => node("msqrt", row(...parts));
-
-/** A sum over `below`, with an upper limit where one is given. */
-export function sum(below, above) {
-  const sign = node("mo", "∑");
-  return above === undefined ? node("munder", sign, one(below)) : node("munderover", sign, one(below), one(above));
-}
 
 /** Words within a formula. */
 export const text = (words) => node("mtext", words);

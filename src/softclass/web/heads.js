@@ -16,7 +16,6 @@ export const HEADS = ["softmax_ce", "softmax_se", "sigmoid_ce", "sigmoid_se"];
  * @param {Float64Array} logits - one a class, finite
  * @param {number} target - index of the true class
  * @param {Float64Array} gradient - is overwritten: derivative of the loss by each logit
- * @returns {number}
  */
 export function headLoss(head, logits, target, gradient) {
   return LOSS_OF[head](logits, target, gradient);
@@ -25,7 +24,6 @@ export function headLoss(head, logits, target, gradient) {
 /**
  * What a head shows as its outputs: the softmax of the logits, or the sigmoid of each of them.
  * @param {string} head - one of HEADS
- * @param {Float64Array} logits
  * @param {Float64Array} outputs - is overwritten, each in [0, 1]
  */
 export function headOutputs(head, logits, outputs) {
@@ -37,11 +35,7 @@ export function headOutputs(head, logits, outputs) {
   for (let k = 0; k < logits.length; k += 1) outputs[k] /= sum;
 }
 
-/**
- * Index of the largest value; of several the first.
- * @param {Float64Array} values
- * @returns {number}
- */
+/** Index of the largest value; of several the first. */
 export function argmax(values) {
   let best = 0;
   for (let k = 1; k < values.length; k += 1) if (values[k] > values[best]) best = k;
@@ -49,9 +43,7 @@ export function argmax(values) {
 }
 
 const LOSS_OF = {
-  softmax_ce: softmaxCrossEntropy,
-  softmax_se: softmaxSquaredError,
-  sigmoid_ce: sigmoidCrossEntropy,
+  softmax_ce: softmaxCrossEntropy, softmax_se: softmaxSquaredError, sigmoid_ce: sigmoidCrossEntropy,
   sigmoid_se: sigmoidSquaredError,
 };
 

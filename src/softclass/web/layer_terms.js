@@ -29,8 +29,6 @@ export function strongestPlace(output, map) {
 
 /**
  * What one number of a layer is made of.
- *
- * @param {object} run
  * @param {number} index layer
  * @param {number} map channel of maps, or unit of a vector
  * @param {number[]} place [row, column]

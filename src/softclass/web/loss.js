@@ -16,10 +16,7 @@ export const CUT = 1e-7;
 
 /**
  * A target as a distribution.
- * @param {number|ArrayLike<number>} target
- * @param {number} nClasses
  * @param {number} [smoothing] - the share spread evenly over all classes
- * @returns {number[]}
  */
 export function distribution(target, nClasses, smoothing = 0) {
   const isIndex = typeof target === "number";
@@ -36,9 +33,7 @@ export function distribution(target, nClasses, smoothing = 0) {
 
 /**
  * p - y, entry by entry p_k (1 - y_k) - (1 - p_k) y_k: the true class of a sure answer keeps its digits.
- * @param {ArrayLike<number>} logits
  * @param {number[]} shares - the target as a distribution
- * @returns {number[]}
  */
 function residual(logits, shares) {
   const missing = complements(logits);
@@ -47,8 +42,6 @@ function residual(logits, shares) {
 
 /**
  * Cross-entropy: -sum_k y_k ln p_k, gradient p - y.
- * @param {ArrayLike<number>} logits
- * @param {number|ArrayLike<number>} target
  * @returns {{loss: number, gradient: number[]}}
  */
 export function crossEntropy(logits, target) {
@@ -64,8 +57,6 @@ export function crossEntropy(logits, target) {
 
 /**
  * Squared error after the softmax: 1/2 ||p - y||^2, gradient J (p - y).
- * @param {ArrayLike<number>} logits
- * @param {number|ArrayLike<number>} target
  * @returns {{loss: number, gradient: number[]}}
  */
 export function squaredError(logits, target) {
@@ -74,11 +65,7 @@ export function squaredError(logits, target) {
   return { loss, gradient: jacobianProduct(softmax(logits), difference) };
 }
 
-/**
- * Jacobian of the softmax from its value, dp_i / dz_j = p_i (delta_ij - p_j); symmetric, every row sums to 0.
- * @param {ArrayLike<number>} probabilities
- * @returns {number[][]}
- */
+/** Jacobian of the softmax from its value, dp_i / dz_j = p_i (delta_ij - p_j); symmetric, every row sums to 0. */
 export function jacobian(probabilities) {
   return Array.from(probabilities, (p, i) =>
     Array.from(probabilities, (q, j) => (i === j ? p * others(probabilities, i) : -p * q)),
@@ -89,9 +76,6 @@ export function jacobian(probabilities) {
  * The Jacobian times a vector, (J v)_j = p_j sum_i p_i (v_j - v_i).
  *
  * Pair by pair: p_j (v_j - p.v) loses all digits of a small product once the answer is sure.
- * @param {ArrayLike<number>} probabilities
- * @param {ArrayLike<number>} vector
- * @returns {number[]}
  */
 export function jacobianProduct(probabilities, vector) {
   return Array.from(probabilities, (p, j) => {
@@ -101,11 +85,7 @@ export function jacobianProduct(probabilities, vector) {
   });
 }
 
-/**
- * The sigmoid 1 / (1 + e^{-z}).
- * @param {number} z
- * @returns {number}
- */
+/** The sigmoid 1 / (1 + e^{-z}). */
 export function sigmoid(z) {
   if (z >= 0) return 1 / (1 + Math.exp(-z));
   const power = Math.exp(z);
@@ -119,7 +99,6 @@ export function sigmoid(z) {
  * logarithm; `shift` subtracts the maximum first; `eps` adds 1e-9 inside the logarithm; `clip` cuts the probabilities
  * off at 1e-7; `logsumexp` never forms a probability for the loss and takes p - y as gradient.
  * @param {"naive"|"shift"|"eps"|"clip"|"logsumexp"} name
- * @param {ArrayLike<number>} logits
  * @param {number} target - a class index
  * @param {"f64"|"f32"|"bf16"|"f16"} [precision]
  * @returns {{loss: number, gradient: number[]}} NaN and Infinity where the spelling makes them

@@ -1,9 +1,9 @@
 /** The triangles of panel 2: where gradient descent on the scores takes the probabilities, with either loss. */
-import { button } from "softclass/controls";
 import { element } from "softclass/elements";
 import { figure } from "softclass/figure";
 import { crossEntropy, jacobianProduct, squaredError } from "softclass/loss";
 import { STYLES, label, line, svg, symbol, ternary } from "softclass/plots";
+import { threeNeeded } from "softclass/score_inputs";
 import { softmax } from "softclass/softmax";
 import { letter, power } from "softclass/text";
 
@@ -45,18 +45,13 @@ function pathOf(scores, wanted, lossOf) {
 
 /** Two triangles with the arrows of the two losses on one scale. */
 export function triangles(place) {
-  const { t, store } = place;
+  const { t } = place;
   const chart = figure(place, { key: "loss-flow", title: t("loss.flow"), width: 860, height: 420 });
-  const wrong = element("p", { class: "hint" });
-  const repair = button(place, {
-    label: t("loss.flow.make"),
-    press: () => store.set({ z: [...store.get("z"), 0].slice(0, 3) }),
-  });
-  const refusal = element("div", { class: "card stack" }, element("h2", {}, t("loss.flow")), wrong, repair);
-  repair.hidden = store.get("hide").includes("z");
-  const hint = element("p", { class: "hint" }, t("loss.flow.hint"));
+  const needed = threeNeeded(place);
+  const refusal = element("div.card.stack", element("h2", t("loss.flow")), ...needed.nodes);
+  const hint = element("p.hint", t("loss.flow.hint"));
   chart.element.append(hint);
-  const whole = element("div", {}, chart.element, refusal);
+  const whole = element("div", chart.element, refusal);
   const fields = new Map();
   const remembered = (look, geometry) => {
     const name = JSON.stringify(geometry);
@@ -67,10 +62,8 @@ export function triangles(place) {
     const isThree = now.p.length === 3;
     chart.element.hidden = !isThree;
     refusal.hidden = isThree;
-    if (!isThree) {
-      wrong.textContent = t("loss.flow.three", { K: now.p.length });
-      return;
-    }
+    needed.tell(now.p.length);
+    if (!isThree) return;
     const { distances, p, wanted } = now;
     const paths = [pathOf(distances, wanted, crossEntropy), pathOf(distances, wanted, squaredError)];
     const tables = [flowAt(p, wanted, false), flowAt(p, wanted, true)];
@@ -116,7 +109,7 @@ function triangleOf({ left, top, side, wanted, look }) {
 /** What lies over the field: these scores, and where they go. */
 function wayOf(at, { p }, path, look) {
   const [cx, cy] = at(p);
-  return [line(path.map(at), STYLES[look]), svg("circle", { class: "handle", cx, cy, r: 7 })];
+  return [line(path.map(at), STYLES[look]), svg("circle.handle", { cx, cy, r: 7 })];
 }
 
 /** Points inside the triangle, on a lattice that leaves out the border. */

@@ -6,9 +6,6 @@
  */
 import { argmax, headLoss } from "softclass/heads";
 
-/** Names of the activations of hidden units. */
-export const ACTIVATIONS = ["tanh", "relu", "sigmoid"];
-
 /** Value of a unit, and its derivative written with that value. */
 const RULES = {
   tanh: { value: Math.tanh, slope: (a) => 1 - a * a, variance: 1 },
@@ -24,10 +21,7 @@ const RULES = {
  * @property {Float64Array} parameters
  * @property {{nIn: number, nOut: number, weight: Float64Array, bias: Float64Array}[]} layers - views of `parameters`
  * @property {Float64Array[]} values - what the layers gave for the point seen last; the last one holds the logits
- *
- * @param {number[]} sizes
- * @param {string} activation - one of ACTIVATIONS
- * @returns {Mlp}
+ * @param {string} activation - tanh, relu or sigmoid
  */
 export function createMlp(sizes, activation) {
   const parameters = new Float64Array(countParameters(sizes));
@@ -45,11 +39,7 @@ export function createMlp(sizes, activation) {
   return { sizes: [...sizes], activation, parameters, layers, values, pushes };
 }
 
-/**
- * Number of weights and biases.
- * @param {number[]} sizes
- * @returns {number}
- */
+/** Number of weights and biases. */
 function countParameters(sizes) {
   let count = 0;
   for (let l = 1; l < sizes.length; l += 1) count += (sizes[l - 1] + 1) * sizes[l];
@@ -59,8 +49,6 @@ function countParameters(sizes) {
 /**
  * Start a network: biases 0, hidden weights normal with variance 1 / inputs (2 / inputs for ReLU), the last layer's
  * normal with variance 1 / inputs and multiplied by `scale`, so that a large scale starts confident and at random.
- * @param {Mlp} mlp
- * @param {{normal: () => number}} random - of softclass/random
  * @param {number} scale - of the last layer, 0 or more
  */
 export function startAtRandom(mlp, random, scale) {
@@ -76,7 +64,6 @@ export function startAtRandom(mlp, random, scale) {
  * Start softmax regression confidently wrong: row k of the weight is `scale` times the middle of class k + 1.
  * @param {Mlp} mlp - without hidden layers
  * @param {number[][]} middles - one [x, y] a class
- * @param {number} scale
  */
 export function startAllWrong(mlp, middles, scale) {
   const [layer] = mlp.layers;
@@ -89,7 +76,6 @@ export function startAllWrong(mlp, middles, scale) {
 
 /**
  * Pass one point through; `mlp.values` then holds what every unit gave.
- * @param {Mlp} mlp
  * @param {Float64Array} features - of all points, one after the other
  * @param {number} row - which point
  * @returns {Float64Array} the logits; the same array each time
@@ -115,7 +101,6 @@ export function logitsAt(mlp, features, row) {
 
 /**
  * Mean loss over points, how many are right, and, where asked, the gradient of that mean by all parameters.
- * @param {Mlp} mlp
  * @param {string} head - one of HEADS of softclass/heads
  * @param {{features: Float64Array, targets: ArrayLike<number>}} points
  * @param {ArrayLike<number> | null} rows - which points; null for all
@@ -166,12 +151,7 @@ function addGradient(mlp, features, row, gradient) {
   }
 }
 
-/**
- * Add the gradient of the penalty strength / 2 times the sum of the squared weights; biases are free.
- * @param {Mlp} mlp
- * @param {number} strength
- * @param {Float64Array} gradient
- */
+/** Add the gradient of the penalty strength / 2 times the sum of the squared weights; biases are free. */
 export function addPenalty(mlp, strength, gradient) {
   let at = 0;
   for (const { weight, nOut } of mlp.layers) {

@@ -18,19 +18,13 @@ const POINTWISE = {
   sigmoid: (value) => 1 / (1 + Math.exp(-value)),
 };
 
-/**
- * Say whether every layer of a list has a forward pass here.
- *
- * @param {{kind: string}[]} layers
- * @returns {boolean}
- */
+/** Say whether every layer of a list has a forward pass here. */
 export function isKnown(layers) {
   return layers.length > 0 && layers.every((layer) => KINDS.includes(layer.kind));
 }
 
 /**
  * Put layers and arrays together; shapes are worked out and checked once.
- *
  * @param {object[]} layers `{kind, name, …}`: conv `kernel stride pad weight bias`, maxpool and avgpool `size stride`,
  *   dense `weight bias`. `kernel`, `size` and `stride` are [height, width] or one number for both, `pad` is [top, left,
  *   bottom, right] or one number for all; `weight` and `bias` are keys of `arrays`.
@@ -68,7 +62,6 @@ export function createNetwork(layers, arrays, input) {
 
 /**
  * Turn the pixels of an image into what a network takes: (pixel - mean) / std, in float32 as the model file does it.
- *
  * @param {ArrayLike<number>} pixels height x width x channels, 0 to 255
  * @param {number[]} shape [C, H, W]
  * @param {ArrayLike<number>} mean one a channel
@@ -91,7 +84,6 @@ export function scalePixels(pixels, [channels, height, width], mean, std) {
  * Split the score of a class over the places of the image: E[y, x] = sum_c W[k, c, y, x] a[c, y, x].
  *
  * The split is exact where the last dense layer reads flattened maps a: the logit is `bias` plus the sum of `map`.
- *
  * @param {object} network of createNetwork
  * @param {{input: object, outputs: object[]}} result of its `forward`
  * @param {Object<string, ArrayLike<number>>} arrays the arrays the network was made from

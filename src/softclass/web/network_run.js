@@ -4,7 +4,6 @@ import { softmax } from "softclass/softmax";
 
 /**
  * What runs a model.
- *
  * @param {{input: object, layers: object[], classes: string[], temperature: number}} model
  * @param {Object<string, Float32Array> | null} weights null where the page cannot compute the network by itself
  * @param {{forward: function}} source
@@ -47,7 +46,6 @@ export function createRunner(model, weights, source) {
 
 /**
  * Probabilities and the classes that are looked at.
- *
  * @param {Float64Array} z logits
  * @param {number} T temperature on top of the model's own
  * @param {string|number} chosen "top" or a class

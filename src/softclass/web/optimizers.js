@@ -1,11 +1,5 @@
 /** Four rules that turn gradients into steps. */
 
-/**
- * What the optimisers are called. `gd` reads all points a step; the others read batches of BATCH points in an order
- * that is drawn again every epoch.
- */
-export const OPTIMIZERS = ["gd", "sgd", "momentum", "adam"];
-
 /** Points in a batch of `sgd`, `momentum` and `adam`. */
 export const BATCH = 10;
 
@@ -16,7 +10,8 @@ const FLOOR = 1e-8; // Adam: added to the root
 
 /**
  * A rule with its memory.
- * @param {string} name - one of OPTIMIZERS
+ * @param {string} name - gd, which reads all points a step; or sgd, momentum, adam, which read batches in an order
+ *   that is drawn again every epoch
  * @param {number} n - number of parameters
  * @returns {(parameters: Float64Array, gradient: Float64Array, learningRate: number) => void} changes `parameters`
  */

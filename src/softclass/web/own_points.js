@@ -28,7 +28,6 @@ export function cleaned(points) {
 
 /**
  * The set of a state.
- * @param {object} place
  * @param {{data: string, n: number, seed: number, points: number[]}} state
  * @returns {Promise<object>} a set of softclass/points; without points for "own" before there are any
  */
@@ -128,16 +127,15 @@ function open(name, table) {
 
 /**
  * Controls for the user's own table: a file, or the columns of the data the page was started with.
- * @param {object} place
  * @param {function(): void} changed - called when there are other rows
  * @returns {{element: HTMLElement, ready: Promise<void>}} `ready` when the columns of a served data set are known
  */
 export function ownControls(place, changed) {
   const { t, source } = place;
-  const failed = element("p", { class: "failed", role: "alert", hidden: "" });
-  const told = element("p", { class: "hint", role: "status" });
-  const leftOut = element("p", { class: "notice", role: "status", hidden: "" });
-  const lists = element("div", { class: "controls" });
+  const failed = element("p.failed", { role: "alert", hidden: "" });
+  const told = element("p.hint", { role: "status" });
+  const leftOut = element("p.notice", { role: "status", hidden: "" });
+  const lists = element("div.controls");
   let turn = 0;
 
   const attempt = async (work) => {
@@ -163,11 +161,11 @@ export function ownControls(place, changed) {
       if (isLatest()) Object.assign(own, { chosen, rows: pointsOf(checked(answer)) });
     });
   const list = (part, columns) => {
-    const select = element("select", {}, ...columns.map((name) => element("option", { value: name }, name)));
+    const select = element("select", ...columns.map((name) => element("option", { value: name }, name)));
     select.value = own.chosen[part];
     select.addEventListener("change", choose(part));
     select.id = `plane-own-${part}`;
-    return element("div", { class: "control" }, element("label", { for: select.id }, t(`plane.own.${part}`)), select);
+    return element("div.control", element("label", { for: select.id }, t(`plane.own.${part}`)), select);
   };
   function show() {
     lists.replaceChildren();
@@ -205,5 +203,5 @@ export function ownControls(place, changed) {
     failed.hidden = false;
   });
   const box = fileBox(place, { label: t("plane.own.file"), accept: ".csv,.tsv,.txt,text/csv", take });
-  return { element: element("div", { class: "stack" }, box, failed, leftOut, lists, told), ready };
+  return { element: element("div.stack", box, failed, leftOut, lists, told), ready };
 }

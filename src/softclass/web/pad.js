@@ -8,8 +8,6 @@ const STEPS = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRi
 
 /**
  * A pad.
- *
- * @param {object} place
  * @param {{change: function(number[][][], boolean): void, example: ?function(number): void}} tell `change` gives the
  *   strokes while they are drawn and, with true, when one is finished or taken back; `example` a digit that was typed,
  *   null where there are no examples
@@ -22,9 +20,7 @@ export function createPad(place, { change, example }) {
   const canvas = document.createElement("canvas");
   Object.assign(canvas, { width: PAD, height: PAD, tabIndex: 0, className: "pad" });
   for (const [name, value] of [
-    ["role", "application"],
-    ["aria-label", t("digit.pad")],
-    ["aria-describedby", "pad-keys"],
+    ["role", "application"], ["aria-label", t("digit.pad")], ["aria-describedby", "pad-keys"],
   ]) {
     canvas.setAttribute(name, value);
   }

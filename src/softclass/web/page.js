@@ -30,7 +30,7 @@ const PARTS = {
 const WITH_MODEL = ["digit", "mistakes", "reliability", "sets"];
 const QUIET = 1000; // milliseconds between two sentences of the live region
 
-register(words);
+register("page", words);
 const source = createSource(); // takes the token from the address before the address is rewritten
 const address = openAddress((notices) => complain(notices));
 const store = createStore(address.state);
@@ -57,7 +57,7 @@ function sayTo(region) {
 function notice(sentence, { failed = false } = {}) {
   const close = button(null, { label: "×", press: () => box.remove(), kind: "close" });
   close.setAttribute("aria-label", t("page.close"));
-  const box = element("div", { class: failed ? "notice failed" : "notice" }, element("p", {}, sentence), close);
+  const box = element("div", { class: failed ? "notice failed" : "notice" }, element("p", sentence), close);
   const same = [...shell.notices.children].find((other) => other.firstChild.textContent === sentence);
   if (same) same.replaceWith(box);
   else shell.notices.append(box);
@@ -73,39 +73,22 @@ const change = (state) => store.set(state);
 
 /** The header: name, tour, file, link, languages. */
 function buildHeader() {
-  const brand = element(
-    "a",
-    { class: "brand", href: "#" },
-    element("strong", {}, "softclass"),
-    element("span", {}, t("page.explore")),
-  );
+  const brand = element("a.brand", { href: "#" }, element("strong", "softclass"), element("span", t("page.explore")));
   brand.addEventListener("click", (event) => {
     event.preventDefault();
     change({ ...initial(), lang: store.get("lang"), hide: store.get("hide") });
   });
   const tour = button(null, { label: t("page.tour"), press: () => change({ tour: store.get("tour") === 0 ? 1 : 0 }) });
   const copy = button(null, { label: t("page.copy"), press: copyLink });
-  const languages = element("div", { class: "segments languages", role: "group", "aria-label": t("page.language") });
-  for (const [code, label] of [
-    ["en", "English"],
-    ["zh", "中文"],
-  ]) {
+  const languages = element("div.segments.languages", { role: "group", "aria-label": t("page.language") });
+  for (const [code, label] of [["en", "English"], ["zh", "中文"]]) {
     const pressed = shell.language === code;
     const pick = element("button", { type: "button", lang: code, "aria-pressed": String(pressed) }, label);
     pick.addEventListener("click", () => change({ lang: code }));
     languages.append(pick);
   }
-  const model = element("span", { class: "model", hidden: "" });
-  return {
-    model,
-    element: element(
-      "header",
-      { class: "top" },
-      brand,
-      model,
-      element("div", { class: "actions" }, tour, copy, languages),
-    ),
-  };
+  const model = element("span.model", { hidden: "" });
+  return { model, element: element("header.top", brand, model, element("div.actions", tour, copy, languages)) };
 }
 
 async function copyLink() {
@@ -119,31 +102,26 @@ async function copyLink() {
 
 /** The contents: three parts, eight panels. */
 function buildContents() {
-  const contents = element("nav", { class: "contents", "aria-label": t("page.contents") });
+  const contents = element("nav.contents", { "aria-label": t("page.contents") });
   const links = new Map();
   for (const [part, panels] of Object.entries(PARTS)) {
     const list = element("ul", { "aria-label": t(`page.part.${part}`) });
     for (const panel of panels) {
       const href = `#${encode({ ...initial(), p: panel, lang: store.get("lang") })}`;
-      const count = element("span", { class: "count" }, String(PANELS.indexOf(panel) + 1));
+      const count = element("span.count", String(PANELS.indexOf(panel) + 1));
       const title = t(`page.panel.${panel}`); // on a phone a short form is seen, and this is heard
-      const link = element("a", { href, "aria-label": title }, count, element("span", { class: "long" }, title));
-      link.append(element("span", { class: "brief" }, t(`page.brief.${panel}`)));
+      const link = element("a", { href, "aria-label": title }, count, element("span.long", title));
+      link.append(element("span.brief", t(`page.brief.${panel}`)));
       link.addEventListener("click", (event) => {
         if (event.metaKey || event.ctrlKey || event.shiftKey) return;
         event.preventDefault();
         change({ p: panel });
       });
       links.set(panel, link);
-      list.append(element("li", {}, link));
+      list.append(element("li", link));
     }
     contents.append(
-      element(
-        "div",
-        { class: "part" },
-        element("p", { class: "overline", "aria-hidden": "true" }, t(`page.part.${part}`)),
-        list,
-      ),
+      element("div.part", element("p.overline", { "aria-hidden": "true" }, t(`page.part.${part}`)), list),
     );
   }
   return { element: contents, links };
@@ -157,7 +135,7 @@ function build() {
   shell = { language };
   const header = buildHeader();
   const contents = buildContents();
-  const skip = element("a", { class: "skip", href: "#panel" }, t("page.skip"));
+  const skip = element("a.skip", { href: "#panel" }, t("page.skip"));
   skip.addEventListener("click", (event) => {
     event.preventDefault(); // the address holds the state
     shell.main.focus();
@@ -165,15 +143,15 @@ function build() {
   Object.assign(shell, {
     model: header.model,
     links: contents.links,
-    notices: element("div", { class: "notices", role: "status" }),
-    tour: element("div", { class: "tour-place" }),
+    notices: element("div.notices", { role: "status" }),
+    tour: element("div.tour-place"),
     main: element("main", { id: "panel", tabindex: "-1" }),
     side: element("aside", { "aria-label": t("page.side") }),
-    live: element("div", { class: "quiet", "aria-live": "polite" }),
+    live: element("div.quiet", { "aria-live": "polite" }),
   });
-  const footer = element("footer", {}, element("p", {}, t("page.promise")));
-  const middle = element("div", { class: "middle" }, shell.notices, shell.tour, shell.main);
-  const body = element("div", { class: "body" }, contents.element, middle, shell.side);
+  const footer = element("footer", element("p", t("page.promise")));
+  const middle = element("div.middle", shell.notices, shell.tour, shell.main);
+  const body = element("div.body", contents.element, middle, shell.side);
   document.body.replaceChildren(skip, header.element, body, footer, shell.live);
 }
 
@@ -188,7 +166,7 @@ function makePlace(headed) {
   const stops = [];
   const place = {
     store,
-    main: element("div", { class: "panel" }),
+    main: element("div.panel"),
     side: sideOf(shell.side, { t, change }),
     source,
     t,
@@ -232,7 +210,7 @@ async function openPanel({ focus = false } = {}) {
     if (panel === key) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  const [heading, lead] = [element("h1", { tabindex: "-1" }), element("p", { class: "lead" })];
+  const [heading, lead] = [element("h1", { tabindex: "-1" }), element("p.lead")];
   const headed = (title, sentence) => {
     if (mine !== turn) return;
     document.title = `${title} · softclass`;

@@ -5,12 +5,12 @@ import { layerStrip, openedLayer } from "softclass/digit_layers";
 import { pictureInput } from "softclass/digit_picture";
 import { rowInput } from "softclass/digit_row";
 import { element } from "softclass/elements";
-import { frac, math, row, sub, sum } from "softclass/formulas";
+import { frac, math } from "softclass/formulas";
 import { chosenClasses, createRunner } from "softclass/network_run";
 import { register } from "softclass/text";
 import { words } from "softclass/text_digit";
 
-register(words);
+register("digit", words);
 const SHORT = 3; // letters of a class that may be written very large
 export const key = "digit";
 export const fields = ["digit", "layer", "map", "at", "class", "versus", "d", "prep", "T"];
@@ -28,18 +28,13 @@ export async function view(place) {
   const opened = openedLayer(place, model);
   const chart = classBars(place, model);
   const map = evidence(place, model);
-  const failure = element("p", { class: "notice failed", role: "status", hidden: true });
+  const failure = element("p.notice.failed", { role: "status", hidden: true });
   const temperature = slider(place, {
-    key: "T",
-    label: t("digit.T"),
-    hint: t("digit.T.hint", { own: place.number(model.temperature, 3) }),
-    min: 0.05,
-    max: 20,
-    scale: "log",
+    key: "T", label: t("digit.T"), hint: t("digit.T.hint", { own: place.number(model.temperature, 3) }), scale: "log",
   });
-  const left = element("div", {}, chart.element, element("section", { class: "card" }, temperature));
-  const both = element("div", { class: "figures" }, left, map.element);
-  const rest = element("div", {}, strip.element, opened.element, both);
+  const left = element("div", chart.element, element("section.card", temperature));
+  const both = element("div.figures", left, map.element);
+  const rest = element("div", strip.element, opened.element, both);
   let latest = null; // {run, pixels, isFinal}
   let turn = 0; // counts inputs: an answer that arrives late is not shown
   let frame = null;
@@ -110,9 +105,7 @@ function withProbabilities(run, p) {
 /** "3 with 99.8 %; next 8 with 0.1 %" */
 const said = (place, model, { p, order }) =>
   place.t("digit.said", {
-    name: model.classes[order[0]],
-    p: place.percent(p[order[0]]),
-    next: model.classes[order[1]],
+    name: model.classes[order[0]], p: place.percent(p[order[0]]), next: model.classes[order[1]],
     q: place.percent(p[order[1]]),
   });
 
@@ -120,16 +113,16 @@ const said = (place, model, { p, order }) =>
 function answer(place, model, room, { p, order }, isBlank) {
   const { t } = place;
   if (isBlank) {
-    room.replaceChildren(element("p", { class: "hint" }, t("digit.blank")));
+    room.replaceChildren(element("p.hint", t("digit.blank")));
     return;
   }
   const [first, second] = order;
   const name = model.classes[first];
   room.replaceChildren(
-    element("p", { class: "overline" }, t("digit.answer")),
+    element("p.overline", t("digit.answer")),
     element("p", { class: name.length <= SHORT ? "large short" : "large" }, name),
-    element("p", {}, place.percent(p[first])),
-    element("p", { class: "hint" }, t("digit.next", { name: model.classes[second], p: place.percent(p[second]) })),
+    element("p", place.percent(p[first])),
+    element("p.hint", t("digit.next", { name: model.classes[second], p: place.percent(p[second]) })),
   );
 }
 
@@ -139,35 +132,26 @@ function explain(place, model, isImage) {
   const last = isImage ? (model.demo === true ? "digit.notice.demo" : "digit.notice.own") : "digit.notice.table";
   side.notice(t("digit.notice.layers"), t(isImage ? "digit.notice.evidence" : "digit.notice.numbers"), t(last));
   if (!isImage) {
-    side.formula(
-      math(
-        sub("p", "k"),
-        "=",
-        frac(row("exp", "(", sub("z", "k"), "/", "T", ")"), row(sum("j"), "exp", "(", sub("z", "j"), "/", "T", ")")),
-      ),
-    );
+    side.formula(math("p_k =", frac("exp ( z_k / T )", "∑_j exp ( z_j / T )")));
     return;
   }
-  side.formula(
-    math(sub("E", "k"), "(", "y", ",", "x", ")", "=", sum("c"), sub("W", "k, c, y, x"), sub("a", "c, y, x")),
-    math(sub("z", "k"), "=", sub("b", "k"), "+", sum("y, x"), sub("E", "k"), "(", "y", ",", "x", ")"),
-  );
+  side.formula(math("E_k ( y , x ) = ∑_c W_{k, c, y, x} a_{c, y, x}"), math("z_k = b_k + ∑_{y, x} E_k ( y , x )"));
   side.derivation(
     t("digit.derive.linear"),
-    math(sub("z", "k"), "=", sub("b", "k"), "+", sum("c, y, x"), sub("W", "k, c, y, x"), sub("a", "c, y, x")),
+    math("z_k = b_k + ∑_{c, y, x} W_{k, c, y, x} a_{c, y, x}"),
     t("digit.derive.order"),
     t("digit.derive.difference"),
-    math(sub("z", "i"), "−", sub("z", "j"), "=", "T", "ln", frac(sub("p", "i"), sub("p", "j"))),
+    math("z_i − z_j = T ln", frac("p_i", "p_j")),
     t("digit.derive.temperature"),
   );
   const maps = model.layers.findIndex(({ kind }) => kind === "conv");
   const dense = model.layers.findLastIndex(({ kind }) => kind === "dense");
-  side.tryThis([
-    { text: t("digit.try.difference"), state: { class: "top", versus: "second" } },
-    { text: t("digit.try.alone"), state: { class: "top", versus: "none" } },
-    ...(maps < 0 ? [] : [{ text: t("digit.try.conv"), state: { layer: maps, map: 0, at: [] } }]),
-    ...(dense < 0 ? [] : [{ text: t("digit.try.dense"), state: { layer: dense, map: 0, at: [] } }]),
-    { text: t("digit.try.hot"), state: { T: 5 } },
-    { text: t("digit.try.usual"), state: { T: 1 } },
-  ]);
+  side.tryThis("digit.try", {
+    difference: { class: "top", versus: "second" },
+    alone: { class: "top", versus: "none" },
+    ...(maps < 0 ? {} : { conv: { layer: maps, map: 0, at: [] } }),
+    ...(dense < 0 ? {} : { dense: { layer: dense, map: 0, at: [] } }),
+    hot: { T: 5 },
+    usual: { T: 1 },
+  });
 }

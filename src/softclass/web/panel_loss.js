@@ -1,21 +1,20 @@
 /** Panel 2: what a mistake costs and how it pushes each score; two losses, five ways to write one of them. */
-import { button, choice, numbers, slider } from "softclass/controls";
+import { choice, slider } from "softclass/controls";
 import { element, readingNodes } from "softclass/elements";
 import { figure } from "softclass/figure";
 import { CE, SE, brief, length, triangles } from "softclass/loss_flow";
-import { frac, math, row, sub, sum, sup } from "softclass/formulas";
+import { frac, math, row, sup } from "softclass/formulas";
 import { VARIANTS, crossEntropy, distribution, lossVariant, squaredError } from "softclass/loss";
 import { bars, label, linear } from "softclass/plots";
 import { PRECISIONS } from "softclass/precision";
+import { scoreInputs } from "softclass/score_inputs";
 import { fromMaximum, softmax } from "softclass/softmax";
 import { letter, register } from "softclass/text";
 import { words } from "softclass/text_loss";
 
-register(words);
+register("loss", words);
 export const key = "loss";
 export const fields = ["z", "T", "t", "smooth", "dtype"];
-
-const MOST = 10;
 
 /**
  * All numbers of the panel for one state; gradients are those at z, so the temperature divides them. Losses do not
@@ -37,7 +36,7 @@ function compute(z, T, t, smooth) {
 
 /** Build the panel into place.main. */
 export function view(place) {
-  const list = element("dl", { class: "readings" });
+  const list = element("dl.readings");
   const parts = [pushes(place), triangles(place), ways(place)];
   place.main.append(inputs(place), list, ...parts.map((part) => part.element));
   explain(place);
@@ -54,15 +53,9 @@ export function view(place) {
 
 function inputs(place) {
   const { t, store } = place;
-  const add = button(place, { label: t("loss.add"), press: () => store.set({ z: [...store.get("z"), 0] }) });
-  const remove = button(place, { label: t("loss.remove"), press: () => store.set({ z: store.get("z").slice(0, -1) }) });
-  const size = element("div", { class: "buttons" }, add, remove);
-  size.hidden = store.get("hide").includes("z");
   const target = element("div");
   let classes = 0;
   place.watch(["z"], (z) => {
-    add.disabled = z.length >= MOST;
-    remove.disabled = z.length <= 2;
     if (z.length === classes) return;
     classes = z.length;
     const options = z.map((_, i) => ({ value: i, label: letter(i) }));
@@ -70,20 +63,11 @@ function inputs(place) {
     if (store.get("t") >= classes) store.set({ t: classes - 1 });
   });
   const sliders = element(
-    "div",
-    { class: "controls" },
-    slider(place, {
-      key: "smooth",
-      label: t("loss.smooth"),
-      hint: t("loss.smooth.hint"),
-      min: 0,
-      max: 0.5,
-      step: 0.01,
-    }),
-    slider(place, { key: "T", label: t("loss.T"), hint: t("loss.T.hint"), min: 0.05, max: 20, scale: "log" }),
+    "div.controls",
+    slider(place, { key: "smooth", label: t("loss.smooth"), hint: t("loss.smooth.hint"), step: 0.01 }),
+    slider(place, { key: "T", label: t("loss.T"), hint: t("loss.T.hint"), scale: "log" }),
   );
-  const scores = numbers(place, { key: "z", label: t("loss.scores"), min: -10, max: 10, step: 0.1, names: letter });
-  return element("div", { class: "card stack" }, scores, size, target, sliders);
+  return element("div.card.stack", ...scoreInputs(place), target, sliders);
 }
 
 function read(place, list, { ce, se, p, target, rival }) {
@@ -111,9 +95,7 @@ function weaker(place, strong, weak) {
 
 const said = (place, { ce, se }) =>
   place.t("loss.said", {
-    ce: brief(place, ce.loss),
-    se: brief(place, se.loss),
-    push: brief(place, length(ce.gradient)),
+    ce: brief(place, ce.loss), se: brief(place, se.loss), push: brief(place, length(ce.gradient)),
     weak: brief(place, length(se.gradient)),
   });
 
@@ -136,9 +118,7 @@ function pushes(place) {
     const draw = ({ title, values, look }, left, right, top) => {
       const x = linear([-reach, reach], [left + 64, right - 112]);
       const items = values.map((value, i) => ({
-        name: name(i),
-        value: Number.isFinite(value) ? value : 0,
-        style: look,
+        name: name(i), value: Number.isFinite(value) ? value : 0, style: look,
       }));
       const texts = values.map((value, i) =>
         label(brief(place, value), right, top + 26 + (i + 0.5) * pitch + 4, {
@@ -155,9 +135,7 @@ function pushes(place) {
     const wide = (width) => width >= 560;
     chart.show({
       summary: t("loss.gradients.summary", {
-        truth: letter(target),
-        ce: brief(place, ce.gradient[target]),
-        se: brief(place, se.gradient[target]),
+        truth: letter(target), ce: brief(place, ce.gradient[target]), se: brief(place, se.gradient[target]),
       }),
       columns: [t("loss.class"), "p", "y", t("loss.gradients.ce"), t("loss.gradients.se")],
       rows: p.map((share, i) => [letter(i), share, wanted[i], ce.gradient[i], se.gradient[i]]),
@@ -190,13 +168,13 @@ function verdict(place, gradient, exact, { target, rival }) {
 function ways(place) {
   const { t } = place;
   const options = PRECISIONS.map((value) => ({ value, label: t(`loss.ways.${value}`) }));
-  const types = choice(place, { key: "dtype", label: t("loss.ways.dtype"), options });
+  const types = choice(place, { key: "dtype", words: "loss.ways.dtype", options });
   const head = element("tr");
   const body = element("tbody");
-  const table = element("table", { class: "ways" }, element("thead", {}, head), body);
-  const frame = element("div", { class: "table", tabindex: "0", role: "region", "aria-label": t("loss.ways") }, table);
-  const hint = element("p", { class: "hint" }, t("loss.ways.hint"));
-  const card = element("section", { class: "card stack" }, element("h2", {}, t("loss.ways")), types, frame, hint);
+  const table = element("table.ways", element("thead", head), body);
+  const frame = element("div.table", { tabindex: "0", role: "region", "aria-label": t("loss.ways") }, table);
+  const hint = element("p.hint", t("loss.ways.hint"));
+  const card = element("section.card.stack", element("h2", t("loss.ways")), types, frame, hint);
   const show = (now, dtype) => {
     const { scores, distances, target, rival } = now;
     const exact = crossEntropy(distances, target).gradient;
@@ -227,34 +205,32 @@ function ways(place) {
 /** The formulas, their derivation and things to try. */
 function explain(place) {
   const { t, side } = place;
-  const [z, p, y] = [(i) => sub("z", i), (i) => sub("p", i), (i) => sub("y", i)];
-  const gradient = (name) => sub("g", name);
   side.formula(
-    math(sub("L", "CE"), "=", "−", sum("k"), y("k"), "ln", p("k")),
-    math(gradient("CE"), "=", "p", "−", "y"),
-    math(sub("L", "SE"), "=", frac("1", "2"), sum("k"), sup(row("(", p("k"), "−", y("k"), ")"), "2")),
-    math(gradient("SE"), "=", "J", "(", "p", "−", "y", ")"),
-    math(sub("J", "ij"), "=", p("i"), "(", sub("δ", "ij"), "−", p("j"), ")"),
+    math("L_CE = − ∑_k y_k ln p_k"),
+    math("g_CE = p − y"),
+    math("L_SE =", frac("1", "2"), "∑_k", sup("( p_k − y_k )", "2")),
+    math("g_SE = J ( p − y )"),
+    math("J_ij = p_i ( δ_ij − p_j )"),
   );
   side.derivation(
     t("loss.derive.log"),
-    math(sub("L", "CE"), "=", "ln", sum("k"), sup("e", row(z("k"))), "−", sum("k"), y("k"), z("k")),
+    math("L_CE = ln ∑_k e^{z_k} − ∑_k y_k z_k"),
     t("loss.derive.ce"),
-    math(row("∂", sub("L", "CE"), "/", "∂", z("j")), "=", p("j"), "−", y("j")),
+    math(row("∂ L_CE / ∂ z_j"), "= p_j − y_j"),
     t("loss.derive.chain"),
-    math(gradient("SE"), "=", "J", gradient("CE")),
+    math("g_SE = J g_CE"),
     t("loss.derive.true"),
-    math(sub("g", "t"), "=", "−", "2", p("t"), sub("L", "SE")),
+    math("g_t = − 2 p_t L_SE"),
     t("loss.derive.bounds"),
     t("loss.derive.even"),
     t("loss.derive.smooth"),
   );
-  side.tryThis([
-    { text: t("loss.try.mistake"), state: { z: [0, 12, 0], t: 0, T: 1, smooth: 0 } },
-    { text: t("loss.try.half"), state: { z: [0, 0.6931471805599453, -40], t: 0, T: 1, smooth: 0 } },
-    { text: t("loss.try.even"), state: { z: Array(10).fill(0), t: 0, T: 1, smooth: 0 } },
-    { text: t("loss.try.added"), state: { z: [0, 25, 0], t: 0, T: 1, smooth: 0, dtype: "f32" } },
-    { text: t("loss.try.overflow"), state: { z: [0, 89, 0], t: 0, T: 1, smooth: 0, dtype: "f32" } },
-    { text: t("loss.try.smooth"), state: { z: [2, 1, 0.1], t: 0, T: 1, smooth: 0.1 } },
-  ]);
+  side.tryThis("loss.try", {
+    mistake: { z: [0, 12, 0], t: 0, T: 1, smooth: 0 },
+    half: { z: [0, 0.6931471805599453, -40], t: 0, T: 1, smooth: 0 },
+    even: { z: Array(10).fill(0), t: 0, T: 1, smooth: 0 },
+    added: { z: [0, 25, 0], t: 0, T: 1, smooth: 0, dtype: "f32" },
+    overflow: { z: [0, 89, 0], t: 0, T: 1, smooth: 0, dtype: "f32" },
+    smooth: { z: [2, 1, 0.1], t: 0, T: 1, smooth: 0.1 },
+  });
 }

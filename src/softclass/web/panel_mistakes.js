@@ -4,14 +4,14 @@ import { button, choice } from "softclass/controls";
 import { element } from "softclass/elements";
 import { gallery } from "softclass/examples";
 import { figure } from "softclass/figure";
-import { frac, math, sub, text } from "softclass/formulas";
+import { frac, math, text } from "softclass/formulas";
 import { bars, fitted, label, linear, svg, widthOf } from "softclass/plots";
 import { register } from "softclass/text";
 import { words } from "softclass/text_mistakes";
 import { confusion, logLoss, perClass, topPairs } from "softclass/trust";
 import { CLASS_BARS, className, openTrust, remembered, showReadings } from "softclass/trust_bar";
 
-register(words);
+register("mistakes", words);
 export const key = "mistakes";
 export const fields = ["set", "calib", "T", "class", "norm", "cell"];
 
@@ -29,15 +29,15 @@ export function view(place) {
   told(-1, -1);
 
   function build(room) {
-    parts.readings = element("dl", { class: "readings" });
+    parts.readings = element("dl.readings");
     parts.grid = confusionGrid(place);
-    parts.help = element("p", { class: "hint" });
+    parts.help = element("p.hint");
     parts.grid.element.append(parts.help);
-    parts.pairs = element("div", { class: "card" });
+    parts.pairs = element("div.card");
     parts.classes = figure(place, { key: "classes", title: t("mistakes.class"), width: 620, height: 300 });
-    parts.cell = element("section", { class: "card", "data-part": "cell" });
-    parts.worst = element("section", { class: "card", "data-part": "worst" });
-    const beside = element("div", { class: "beside" }, parts.grid.element, parts.pairs);
+    parts.cell = element("section.card", { "data-part": "cell" });
+    parts.worst = element("section.card", { "data-part": "worst" });
+    const beside = element("div.beside", parts.grid.element, parts.pairs);
     room.append(parts.readings, beside, parts.cell, parts.classes.element, parts.worst);
   }
 
@@ -62,8 +62,7 @@ export function view(place) {
     showWorst(place, parts.worst, { evaluation, test, found, name, k, show: galleries.worst });
   }
 
-  const norms = ["count", "row", "column"].map((value) => ({ value, label: t(`mistakes.norm.${value}`) }));
-  const controls = () => [choice(place, { key: "norm", label: t("mistakes.norm"), options: norms })];
+  const controls = () => [choice(place, { key: "norm", words: "mistakes.norm" })];
   return openTrust(place, { keys: ["norm", "cell"], controls, top: "trust.class.top", build, draw });
 }
 
@@ -81,9 +80,7 @@ function readings(place, { test, found, counts, hits, T }) {
       note: t("mistakes.accuracy.note", { hits: integer(hits), n: integer(test.n) }),
     },
     {
-      key: "wrong",
-      label: t("mistakes.wrong"),
-      value: integer(test.n - hits),
+      key: "wrong", label: t("mistakes.wrong"), value: integer(test.n - hits),
       note: t("mistakes.wrong.note", { n: integer(test.n - common) }),
     },
     // Without rows of a known class there is no loss.
@@ -91,9 +88,7 @@ function readings(place, { test, found, counts, hits, T }) {
       ? []
       : [
           {
-            key: "loss",
-            label: t("mistakes.loss"),
-            value: number(loss.knownRows, 4, true),
+            key: "loss", label: t("mistakes.loss"), value: number(loss.knownRows, 4, true),
             note: t("mistakes.loss.note", { T: number(T) }),
           },
           {
@@ -115,15 +110,15 @@ function showPairs(place, card, counts, name, k) {
       "button",
       { type: "button", class: "try-this" },
       words,
-      element("strong", {}, place.integer(rows.length)),
+      element("strong", place.integer(rows.length)),
     );
     press.addEventListener("click", () => store.set({ cell: [truth, predicted] }));
-    return element("li", {}, press);
+    return element("li", press);
   });
   const title = k < 0 ? t("mistakes.pairs") : t("mistakes.pairs.of", { name: name(k) });
   const list =
-    items.length > 0 ? element("ol", { class: "pairs" }, ...items) : element("p", {}, t("mistakes.no_pairs"));
-  card.replaceChildren(element("h2", {}, title), list);
+    items.length > 0 ? element("ol.pairs", ...items) : element("p", t("mistakes.no_pairs"));
+  card.replaceChildren(element("h2", title), list);
 }
 
 function showClasses(place, made, counts, name, k) {
@@ -152,9 +147,7 @@ function showClasses(place, made, counts, name, k) {
       const x = linear([0, 1], [longest, width - 62]);
       const items = drawn.flatMap(({ at, recall, precision }) => [
         {
-          name: fitted(name(at), longest - 6),
-          value: recall ?? 0,
-          text: recall === null ? "–" : percent(recall),
+          name: fitted(name(at), longest - 6), value: recall ?? 0, text: recall === null ? "–" : percent(recall),
           style: 0,
         },
         { value: precision ?? 0, text: precision === null ? "–" : percent(precision), style: 1 },
@@ -192,11 +185,11 @@ function showCell(place, section, facts) {
   const shown = [...rows].sort(byLoss(facts.found)).slice(0, SHOWN);
   const close = button(place, { label: "×", kind: "close", press: () => store.set({ cell: [] }) });
   close.setAttribute("aria-label", t("mistakes.close"));
-  const content = [element("div", { class: "heading" }, element("h2", {}, title), close)];
-  if (rows.length === 0) content.push(element("p", {}, t("mistakes.opened.empty", names)));
+  const content = [element("div.heading", element("h2", title), close)];
+  if (rows.length === 0) content.push(element("p", t("mistakes.opened.empty", names)));
   else content.push(facts.show(facts.evaluation, itemsOf(place, facts, shown), title));
   if (rows.length > SHOWN)
-    content.push(element("p", { class: "hint" }, t("mistakes.opened.first", { shown: SHOWN, n })));
+    content.push(element("p.hint", t("mistakes.opened.first", { shown: SHOWN, n })));
   section.replaceChildren(...content);
   place.say(title);
 }
@@ -211,19 +204,18 @@ function showWorst(place, section, facts) {
     n: worst.length,
     name: facts.k < 0 ? "" : facts.name(facts.k),
   });
-  section.replaceChildren(element("h2", {}, title), facts.show(facts.evaluation, itemsOf(place, facts, worst), title));
+  section.replaceChildren(element("h2", title), facts.show(facts.evaluation, itemsOf(place, facts, worst), title));
 }
 
 function explain(place, truth, predicted) {
   const { side, t } = place;
   side.notice(t("mistakes.notice.1"), t("mistakes.notice.2"), t("mistakes.notice.3"));
   side.formula(
-    math(sub("loss", "i"), "=", "−", "ln", sub("p", text("y"))),
-    math(text(t("mistakes.recall")), "=", frac(sub("n", "kk"), sub("n", "k·"))),
-    math(text(t("mistakes.precision")), "=", frac(sub("n", "kk"), sub("n", "·k"))),
+    math("loss_i = − ln p_y"),
+    math(text(t("mistakes.recall")), "=", frac("n_kk", "n_k·")),
+    math(text(t("mistakes.precision")), "=", frac("n_kk", "n_·k")),
   );
   side.derivation(t("mistakes.derive.1"), t("mistakes.derive.2"));
-  const attempts = [{ text: t("mistakes.try.row"), state: { norm: "row" } }];
-  if (truth >= 0) attempts.push({ text: t("mistakes.try.pair"), state: { cell: [truth, predicted] } });
-  side.tryThis([...attempts, { text: t("mistakes.try.T"), state: { T: 2 } }]);
+  const pair = truth < 0 ? {} : { pair: { cell: [truth, predicted] } };
+  side.tryThis("mistakes.try", { row: { norm: "row" }, ...pair, T: { T: 2 } });
 }

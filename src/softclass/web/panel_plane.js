@@ -11,7 +11,7 @@ import { finished, inSlices } from "softclass/slices";
 import { register } from "softclass/text";
 import { words } from "softclass/text_plane";
 
-register(words);
+register("plane", words);
 export const key = "plane";
 export const fields = ["data", "n", "seed", "points", "hidden", "act", "head", "opt", "eta", "l2", "s", "step"];
 
@@ -44,9 +44,9 @@ export async function view(place) {
     units: unitPicture(place),
     heads: headPicture(place),
   };
-  const figures = element("dl", { class: "readings five" });
-  const status = element("div", { class: "status" }); // spoken by place.say, which keeps to one sentence a second
-  const ties = element("ul", { class: "hint ties" });
+  const figures = element("dl.readings.five");
+  const status = element("div.status"); // spoken by place.say, which keeps to one sentence a second
+  const ties = element("ul.hint.ties");
   const now = { set: null, settings: null, moments: [], moment: null, arrived: null, ended: null, margin: 0 };
   let [going, quiet, refining, turn, wrote] = [null, false, () => {}, 0, null];
   let remark = null;
@@ -131,7 +131,7 @@ export async function view(place) {
       rows: stand.map((of, k) => [set.classes[k], of.points, of.share, of.sure ?? "–"]),
     });
     ties.hidden = lines.length === 0;
-    ties.replaceChildren(...lines.map((tie) => element("li", {}, equation(tie))));
+    ties.replaceChildren(...lines.map((tie) => element("li", equation(tie))));
   }
   const axisName = (axis) => now.set.axes[axis] || t(axis === 0 ? "plane.x" : "plane.y");
   function equation({ i, j, normal, offset }) {
@@ -240,7 +240,7 @@ export async function view(place) {
     try {
       set = await setOf(place, { data, n, seed, points });
     } catch (error) {
-      if (mine === turn) status.replaceChildren(element("span", { class: "failed" }, error.message));
+      if (mine === turn) status.replaceChildren(element("span.failed", error.message));
       return;
     }
     if (mine !== turn) return;
@@ -268,15 +268,15 @@ export async function view(place) {
       queueMicrotask(refine);
     }
   };
-  const buttons = element("div", { class: "run-row" }, pressed, compared.press);
+  const buttons = element("div.run-row", pressed, compared.press);
   place.main.append(
-    element("div", { class: "card stack" }, topControls(place), buttons, status),
+    element("div.card.stack", topControls(place), buttons, status),
     ownPlace(place, begin),
     pictures.field.element,
-    element("p", { class: "hint apart" }, t("plane.field.hint")),
+    element("p.hint.apart", t("plane.field.hint")),
     ties,
     figures,
-    element("div", { class: "figures" }, pictures.loss.element, pictures.accuracy.element),
+    element("div.figures", pictures.loss.element, pictures.accuracy.element),
     compared.element,
     pictures.units.element,
     trainingControls(place),

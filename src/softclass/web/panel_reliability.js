@@ -2,24 +2,16 @@
 import { button, choice, slider } from "softclass/controls";
 import { element } from "softclass/elements";
 import { figure } from "softclass/figure";
-import { frac, math, row, sub, sum, text } from "softclass/formulas";
+import { frac, math, text } from "softclass/formulas";
 import { axes, label, line, linear, log10, STYLES, svg, symbol } from "softclass/plots";
 import { register } from "softclass/text";
 import { words } from "softclass/text_reliability";
 import {
-  atTemperature,
-  bins,
-  brier,
-  ece,
-  fitTemperature,
-  logLoss,
-  lossOfBeta,
-  nullBand,
-  ofClass,
+  atTemperature, bins, brier, ece, fitTemperature, logLoss, lossOfBeta, nullBand, ofClass,
 } from "softclass/trust";
 import { className, openTrust, remembered, showReadings } from "softclass/trust_bar";
 
-register(words);
+register("reliability", words);
 export const key = "reliability";
 export const fields = ["set", "calib", "T", "class", "bins", "by"];
 
@@ -52,20 +44,18 @@ export async function view(place) {
   told(null, null);
 
   function build(room) {
-    parts.readings = element("dl", { class: "readings" });
-    parts.lacking = element("p", {}, t("trust.no_calibration"));
-    parts.why = element("p", { class: "hint apart", "data-part": "why" });
+    parts.readings = element("dl.readings");
+    parts.lacking = element("p", t("trust.no_calibration"));
+    parts.why = element("p.hint.apart", { "data-part": "why" });
     parts.take = button(place, {
-      label: t("reliability.take"),
-      kind: "main",
-      press: () => store.set({ T: settable(parts.star) }),
+      label: t("reliability.take"), kind: "main", press: () => store.set({ T: settable(parts.star) }),
     });
     parts.reset = button(place, { label: t("reliability.reset"), press: () => store.set({ T: 1 }) });
     parts.diagram = figure(place, { key: "reliability", title: t("reliability.diagram"), width: 560, height: 440 });
     parts.curve = figure(place, { key: "temperature", title: t("reliability.curve"), width: 560, height: 320 });
-    parts.compare = element("div", { class: "card" });
-    const buttons = element("div", { class: "buttons apart" }, parts.take, parts.reset);
-    const beside = element("div", { class: "figures" }, parts.diagram.element, parts.curve.element);
+    parts.compare = element("div.card");
+    const buttons = element("div.buttons.apart", parts.take, parts.reset);
+    const beside = element("div.figures", parts.diagram.element, parts.curve.element);
     room.append(parts.readings, parts.lacking, buttons, parts.why, beside, parts.compare);
   }
 
@@ -107,10 +97,9 @@ export async function view(place) {
     if (mine === turn) showCurve(place, parts.curve, { calibration: ofCalibration, test: ofTest, T: facts.T, best });
   }
 
-  const options = ["width", "mass"].map((value) => ({ value, label: t(`reliability.by.${value}`) }));
   const controls = () => [
-    slider(place, { key: "bins", label: t("reliability.bins"), min: 5, max: 30, step: 1 }),
-    choice(place, { key: "by", label: t("reliability.by"), options }),
+    slider(place, { key: "bins", label: t("reliability.bins") }),
+    choice(place, { key: "by", words: "reliability.by" }),
   ];
   const keys = ["bins", "by"];
   const panel = await openTrust(place, { keys, controls, top: "trust.class.top_label", calibrates: true, build, draw });
@@ -184,11 +173,8 @@ function showDiagram(place, made, now, before, T) {
   const worst = now.binned.reduce((most, bin) => (Math.abs(bin.gap) > Math.abs(most.gap) ? bin : most));
   made.show({
     summary: t("reliability.summary", {
-      over: now.binned.filter(({ gap }) => gap < 0).length,
-      n: now.binned.length,
-      gap: percent(Math.abs(worst.gap)),
-      confidence: percent(worst.confidence),
-      rows: integer(worst.n),
+      over: now.binned.filter(({ gap }) => gap < 0).length, n: now.binned.length, gap: percent(Math.abs(worst.gap)),
+      confidence: percent(worst.confidence), rows: integer(worst.n),
     }),
     columns: ["curve", "low", "high", "rows", "confidence", "share", "gap"].map((name) =>
       t(`reliability.column.${name}`),
@@ -204,22 +190,12 @@ function showDiagram(place, made, now, before, T) {
       const tall = linear([0, most], [floor, bottom + 26]);
       const format = (value) => number(value, 1);
       const tower = ({ low, high, n }) =>
-        svg("rect", {
-          class: "bar fill c7",
-          x: x(low),
-          y: tall(n),
-          width: Math.max(x(high) - x(low) - 1, 2),
-          height: Math.max(floor - tall(n), 1),
+        svg("rect.bar.fill.c7", {
+          x: x(low), y: tall(n), width: Math.max(x(high) - x(low) - 1, 2), height: Math.max(floor - tall(n), 1),
         });
       const curve = ({ found, style }) => [
         ...found.map((bin) =>
-          line(
-            [
-              [x(bin.confidence), y(bin.confidence)],
-              [x(bin.confidence), y(bin.share)],
-            ],
-            `${STYLES[style].stroke}`,
-          ),
+          line([[x(bin.confidence), y(bin.confidence)], [x(bin.confidence), y(bin.share)]], `${STYLES[style].stroke}`),
         ),
         // The area of a mark is as large as its bin is full, so that bins of two rows do not rule the picture.
         ...found.map((bin) => symbol(style, x(bin.confidence), y(bin.share), 2.5 + 6 * Math.sqrt(bin.n / most))),
@@ -230,19 +206,13 @@ function showDiagram(place, made, now, before, T) {
       ]);
       return [
         axes({ x, y, width, height: bottom + 22, yLabel: "", format }),
-        line(
-          [
-            [x(0), y(0)],
-            [x(1), y(1)],
-          ],
-          "theory",
-        ),
+        line([[x(0), y(0)], [x(1), y(1)]], "theory"),
         label(t("reliability.perfect"), x(0.2), y(0.2) - 10, { style: "muted", anchor: "end" }),
         label(t("reliability.y"), left + 6, top + 12, { style: "muted" }),
         ...series.flatMap(curve),
         ...legend,
         ...now.binned.map(tower),
-        svg("line", { class: "axis", x1: left, x2: right, y1: floor, y2: floor }),
+        svg("line.axis", { x1: left, x2: right, y1: floor, y2: floor }),
         label(t("reliability.count"), left, height - 8, { style: "muted" }),
         label(integer(most), left - 6, bottom + 36, { style: "tick", anchor: "end" }),
         label(t("reliability.x"), right, height - 8, { style: "muted", anchor: "end" }),
@@ -297,9 +267,7 @@ function showCurve(place, made, { calibration, test, T, best }) {
       best === null || calibration.length === 0
         ? t("reliability.curve.summary.none")
         : t("reliability.curve.summary", {
-            T: number(best.T, 2, true),
-            loss: number(least, 4),
-            before: number(between(calibration, 1), 4),
+            T: number(best.T, 2, true), loss: number(least, 4), before: number(between(calibration, 1), 4),
           }),
     columns: [t("reliability.column.curve"), "T", t("reliability.curve.y")],
     rows: series.flatMap(({ points, name }) => points.map(([at, loss]) => [name, at, loss])),
@@ -310,19 +278,13 @@ function showCurve(place, made, { calibration, test, T, best }) {
       const star = best === null ? [] : [best.T];
       const [top, bottom] = [y.range[1] + 16, y.range[0]]; // below the name of the axis
       const legend = series.flatMap(({ style, name }, i) => [
-        line(
-          [
-            [8 + i * 150, 12],
-            [34 + i * 150, 12],
-          ],
-          STYLES[style],
-        ),
+        line([[8 + i * 150, 12], [34 + i * 150, 12]], STYLES[style]),
         label(name, 40 + i * 150, 17),
       ]);
       const now = Math.min(Math.max(T, LEAST_T), MOST_T);
       return [
         axes({ x, y, width, height, xLabel: t("reliability.curve.x"), format: (value) => number(value, 2), yTicks: 5 }),
-        ...star.map((at) => svg("line", { class: "axis", x1: x(at), x2: x(at), y1: bottom, y2: top })),
+        ...star.map((at) => svg("line.axis", { x1: x(at), x2: x(at), y1: bottom, y2: top })),
         ...series.map(({ points, style }) => line(drawn(points), STYLES[style])),
         ...series.map(({ points, style }) => symbol(style, x(now), y(Math.min(between(points, now), highest)), 5)),
         label(t("reliability.curve.y"), 50, 48, { style: "muted halo" }),
@@ -352,38 +314,29 @@ function compare(place, card, { facts, now, before, how, best }) {
   const body = measures.map(([name, read]) =>
     element(
       "tr",
-      {},
       element("th", { scope: "row" }, t(`reliability.${name}`)),
-      ...columns.map(({ found }) => element("td", { class: "number" }, read(found))),
+      ...columns.map(({ found }) => element("td.number", read(found))),
     ),
   );
   const table = element(
     "table",
-    {},
-    element("thead", {}, element("tr", {}, ...head.map((name) => element("th", { scope: "col" }, name)))),
-    element("tbody", {}, ...body),
+    element("thead", element("tr", ...head.map((name) => element("th", { scope: "col" }, name)))),
+    element("tbody", ...body),
   );
-  card.replaceChildren(element("h2", {}, t("reliability.compare")), element("div", { class: "table" }, table));
+  card.replaceChildren(element("h2", t("reliability.compare")), element("div.table", table));
 }
 
 function explain(place, best) {
   const { side, t, number } = place;
   side.notice(t("reliability.notice.1"), t("reliability.notice.2"), t("reliability.notice.3"));
   side.formula(
-    math(
-      sub("p", "k"),
-      "=",
-      frac(row("exp", "(", sub("z", "k"), "/", "T", ")"), row(sum("j"), "exp", "(", sub("z", "j"), "/", "T", ")")),
-    ),
-    math(text("ECE"), "=", sum("b"), frac(sub("n", "b"), "n"), "|", sub("acc", "b"), "−", sub("conf", "b"), "|"),
+    math("p_k =", frac("exp ( z_k / T )", "∑_j exp ( z_j / T )")),
+    math(text("ECE"), "= ∑_b", frac("n_b", "n"), "| acc_b − conf_b |"),
   );
   const own = best === null ? [] : [t("reliability.derive.3", { T: number(best.smoothed, 3) })];
   side.derivation(t("reliability.derive.1"), t("reliability.derive.2"), ...own);
-  const attempts = best === null ? [] : [{ text: t("reliability.try.star"), state: { T: settable(best.T) } }];
-  side.tryThis([
-    ...attempts,
-    { text: t("reliability.try.sharp"), state: { T: 0.3 } },
-    { text: t("reliability.try.mass"), state: { by: "mass" } },
-    { text: t("reliability.try.bins"), state: { bins: 30 } },
-  ]);
+  side.tryThis("reliability.try", {
+    ...(best === null ? {} : { star: { T: settable(best.T) } }), sharp: { T: 0.3 }, mass: { by: "mass" },
+    bins: { bins: 30 },
+  });
 }

@@ -3,7 +3,7 @@ import { choice, slider } from "softclass/controls";
 import { element } from "softclass/elements";
 import { gallery } from "softclass/examples";
 import { figure } from "softclass/figure";
-import { frac, math, row, sub } from "softclass/formulas";
+import { frac, math, row } from "softclass/formulas";
 import { bars, fitted, label, line, linear, svg, symbol, widthOf } from "softclass/plots";
 import { coverageBand, members, ownScores, quantile, rank, setScores, sets } from "softclass/prediction_sets";
 import { showSizes } from "softclass/set_sizes";
@@ -12,7 +12,7 @@ import { words } from "softclass/text_sets";
 import { atTemperature } from "softclass/trust";
 import { CLASS_BARS, className, openTrust, remembered, showReadings } from "softclass/trust_bar";
 
-register(words);
+register("sets", words);
 export const key = "sets";
 export const fields = ["set", "calib", "T", "class", "alpha", "score", "lambda", "kreg"];
 
@@ -36,16 +36,16 @@ export function view(place) {
   told(0);
 
   function build(room) {
-    parts.lacking = element("p", {}, t("trust.no_calibration"));
-    parts.readings = element("dl", { class: "readings" });
-    parts.said = element("p", { class: "said-sets", "data-part": "empty" });
-    parts.warning = element("p", { class: "hint apart" });
+    parts.lacking = element("p", t("trust.no_calibration"));
+    parts.readings = element("dl.readings");
+    parts.said = element("p.said-sets", { "data-part": "empty" });
+    parts.warning = element("p.hint.apart");
     parts.band = figure(place, { key: "coverage", title: t("sets.band"), width: 760, height: 134 });
     parts.histogram = figure(place, { key: "sizes", title: t("sets.histogram"), width: 520, height: 280 });
     parts.classes = figure(place, { key: "classes", title: t("sets.by_class"), width: 520, height: 280 });
     parts.examples = element("div");
     parts.found = element("div");
-    const beside = element("div", { class: "figures" }, parts.histogram.element, parts.classes.element);
+    const beside = element("div.figures", parts.histogram.element, parts.classes.element);
     parts.found.append(parts.readings, parts.said, parts.warning, parts.band.element, beside, parts.examples);
     room.append(parts.lacking, parts.found);
   }
@@ -60,13 +60,7 @@ export function view(place) {
     const scores = judged(test, found, T, method, penalty, free);
     const limit = quantile(own, alpha);
     const made = {
-      ...facts,
-      alpha,
-      method,
-      scores,
-      limit,
-      n: own.length,
-      rank: rank(own.length, alpha),
+      ...facts, alpha, method, scores, limit, n: own.length, rank: rank(own.length, alpha),
       made: sets(test, scores, limit),
     };
     showReadings(parts.readings, readings(place, made));
@@ -78,21 +72,15 @@ export function view(place) {
     told(test.n);
   }
 
-  const options = ["lac", "aps", "raps"].map((value) => ({ value, label: t(`sets.score.${value}`) }));
   const controls = () => [
     slider(place, {
-      key: "alpha",
-      label: t("sets.alpha"),
-      min: 1,
-      max: 50,
-      step: 1,
-      said: (alpha) => t("sets.alpha.said", { alpha }),
+      key: "alpha", label: t("sets.alpha"), said: (alpha) => t("sets.alpha.said", { alpha }),
       output: (alpha) => t("sets.alpha.output", { coverage: `${100 - alpha} %` }),
     }),
-    choice(place, { key: "score", label: t("sets.score"), options }),
+    choice(place, { key: "score", words: "sets.score" }),
     ...onlyFor(place, "raps", [
-      slider(place, { key: "lambda", label: t("sets.lambda"), min: 0, max: 0.5, step: 0.005 }),
-      slider(place, { key: "kreg", label: t("sets.kreg"), min: 0, max: 10, step: 1 }),
+      slider(place, { key: "lambda", label: t("sets.lambda"), max: 0.5, step: 0.005 }),
+      slider(place, { key: "kreg", label: t("sets.kreg"), max: 10 }),
     ]),
   ];
   const keys = ["alpha", "score", "lambda", "kreg"];
@@ -101,7 +89,7 @@ export function view(place) {
 
 /** Controls that do nothing for the other scores are not shown with them. */
 function onlyFor(place, score, nodes) {
-  const boxes = nodes.map((node) => element("div", {}, node));
+  const boxes = nodes.map((node) => element("div", node));
   place.watch(["score"], (chosen) => {
     for (const box of boxes) box.hidden = chosen !== score;
   });
@@ -129,9 +117,7 @@ function readings(place, { made, alpha, method, limit, n, rank: k }) {
     },
     { key: "size", label: t("sets.size"), value: number(made.meanSize, 3, true), note: t("sets.size.note") },
     {
-      key: "empty",
-      label: t("sets.empty"),
-      value: integer(made.empty),
+      key: "empty", label: t("sets.empty"), value: integer(made.empty),
       note: t("sets.empty.note", { n: integer(made.n) }),
     },
     { key: "limit", label: t("sets.limit"), value: number(limit, 4), note: limitNote },
@@ -143,10 +129,7 @@ function sayEmpty(place, parts, { made, alpha, n, rank: k, limit, T }) {
   if (limit === Infinity && k > n) {
     const needed = Math.ceil((100 - alpha) / alpha);
     parts.said.textContent = t("sets.said.full", {
-      calibration: integer(n),
-      asked: asked(alpha),
-      rank: integer(k),
-      needed: integer(needed),
+      calibration: integer(n), asked: asked(alpha), rank: integer(k), needed: integer(needed),
     });
   } else if (made.empty > 0)
     parts.said.textContent = t("sets.said.empty", { empty: integer(made.empty), n: integer(made.n) });
@@ -163,19 +146,10 @@ function showBand(place, made, { made: found, alpha, n }) {
   const ends = { low: percent(low), high: percent(high) };
   made.show({
     summary: t("sets.band.summary", {
-      coverage: percent(coverage),
-      n: integer(found.n),
-      asked: asked(alpha),
-      calibration: integer(n),
-      ...ends,
+      coverage: percent(coverage), n: integer(found.n), asked: asked(alpha), calibration: integer(n), ...ends,
     }),
     columns: [t("sets.quantity"), t("sets.value")],
-    rows: [
-      [t("sets.asked"), wanted],
-      [t("sets.measured"), coverage],
-      [t("sets.low"), low],
-      [t("sets.high"), high],
-    ],
+    rows: [[t("sets.asked"), wanted], [t("sets.measured"), coverage], [t("sets.low"), low], [t("sets.high"), high]],
     marks(width, height) {
       const from = Math.max(0, Math.floor(20 * (Math.min(wanted, coverage, low) - 0.03)) / 20);
       const x = linear([from, 1], [26, width - 26]);
@@ -189,13 +163,13 @@ function showBand(place, made, { made: found, alpha, n }) {
         ...x
           .ticks(Math.floor(width / 80))
           .flatMap((value) => [
-            svg("line", { class: "grid", x1: x(value), x2: x(value), y1: top, y2: bottom }),
+            svg("line.grid", { x1: x(value), x2: x(value), y1: top, y2: bottom }),
             label(`${number(100 * value, 0)} %`, x(value), bottom + 18, { anchor: "middle", style: "tick" }),
           ]),
-        svg("rect", { class: "band", x: x(low), y: top + 10, width: Math.max(x(high) - x(low), 2), height: 30, rx: 3 }),
-        svg("line", { class: "line theory", x1: x(wanted), x2: x(wanted), y1: 5, y2: bottom }),
-        svg("line", { class: "axis", x1: 26, x2: width - 26, y1: bottom, y2: bottom }),
-        svg("line", { class: "axis", x1: x(coverage), x2: x(coverage), y1: 23, y2: top + 25 }),
+        svg("rect.band", { x: x(low), y: top + 10, width: Math.max(x(high) - x(low), 2), height: 30, rx: 3 }),
+        svg("line.line.theory", { x1: x(wanted), x2: x(wanted), y1: 5, y2: bottom }),
+        svg("line.axis", { x1: 26, x2: width - 26, y1: bottom, y2: bottom }),
+        svg("line.axis", { x1: x(coverage), x2: x(coverage), y1: 23, y2: top + 25 }),
         symbol(0, x(coverage), top + 25, 7),
         beside(wanted, t("sets.band.asked", { asked: asked(alpha) }), 15, "muted"),
         beside(coverage, t("sets.band.measured", { coverage: percent(coverage) }), 33, "strong halo"),
@@ -246,13 +220,7 @@ function showCoverage(place, made, { made: found, evaluation, k, alpha }) {
       const wanted = x((100 - alpha) / 100);
       return [
         bars(items, { x, top: 26, pitch: 26, thickness: 14, texts: width - 2 }),
-        line(
-          [
-            [wanted, 20],
-            [wanted, height - 6],
-          ],
-          "theory",
-        ),
+        line([[wanted, 20], [wanted, height - 6]], "theory"),
         label(t("sets.band.asked", { asked: asked(alpha) }), wanted, 14, { anchor: "middle", style: "muted" }),
       ];
     },
@@ -284,15 +252,12 @@ function showExamples(place, room, facts, galleries) {
       const plain = t(`sets.examples.${kind}`);
       const title = k < 0 ? plain : t("sets.examples.of", { title: plain, name: name(k) });
       const items = of.slice(0, EXAMPLES).map((i) => ({
-        row: test.index[i],
-        truth: name(test.targets[i]),
-        predicted: name(found.predicted[i]),
-        lines: [written(i)],
+        row: test.index[i], truth: name(test.targets[i]), predicted: name(found.predicted[i]), lines: [written(i)],
       }));
       return element(
-        "section",
-        { class: "card", "data-part": kind },
-        element("h2", {}, title),
+        "section.card",
+        { "data-part": kind },
+        element("h2", title),
         galleries[kind](evaluation, items, title),
       );
     });
@@ -303,15 +268,10 @@ function explain(place, n) {
   const { side, t } = place;
   side.notice(t("sets.notice.1"), t("sets.notice.2"), t("sets.notice.3"));
   side.formula(
-    math("C", "=", row("{", "y", ":", "s", "(", "y", ")", "≤", sub("s", row("(", "k", ")")), "}")),
-    math("k", "=", "⌈", "(", "n", "+", "1", ")", "(", "1", "−", "α", ")", "⌉"),
-    math("P", "(", "y", "∈", "C", ")", "≥", frac("k", row("n", "+", "1")), "≥", "1", "−", "α"),
+    math("C =", row("{ y : s ( y ) ≤ s_{( k )} }")),
+    math("k = ⌈ ( n + 1 ) ( 1 − α ) ⌉"),
+    math("P ( y ∈ C ) ≥", frac("k", "n + 1"), "≥ 1 − α"),
   );
   side.derivation(t("sets.derive.1"), t("sets.derive.2"), t("sets.derive.3", { n: place.integer(n) }));
-  side.tryThis([
-    { text: t("sets.try.one"), state: { alpha: 1 } },
-    { text: t("sets.try.thirty"), state: { alpha: 30 } },
-    { text: t("sets.try.aps"), state: { score: "aps" } },
-    { text: t("sets.try.seed"), state: { calib: 11 } },
-  ]);
+  side.tryThis("sets.try", { one: { alpha: 1 }, thirty: { alpha: 30 }, aps: { score: "aps" }, seed: { calib: 11 } });
 }

@@ -10,12 +10,11 @@ import { svg, symbol } from "softclass/plots";
 import { register } from "softclass/text";
 import { words } from "softclass/text_slow";
 
-register(words);
+register("slow", words);
 export const key = "slow";
 export const fields = ["run", "m", "K", "eta", "loss", "rate", "s", "seed", "step"];
 
 const GIVEN = ["run", "m", "K", "eta", "loss", "rate", "s", "seed"];
-const RUNS = ["neuron", "logits", "plane", "network"];
 const SCALES = [1, 10, 30]; // of the networks that were run
 const AT_ONCE = 3; // milliseconds of measuring before the first picture
 const GROWTH = 1.04; // a playing run goes on by one step, or by this factor, a frame
@@ -24,11 +23,11 @@ const GROWTH = 1.04; // a playing run goes on by one step, or by this factor, a 
 export function view(place) {
   const { store } = place;
   const player = createPlayer(store);
-  const readings = element("dl", { class: "readings" });
+  const readings = element("dl.readings");
   const question = element("h2");
-  const position = element("p", { class: "position" });
+  const position = element("p.position");
   const room = element("div");
-  const bar = element("div", { class: "run runs" }, runButtons(place, player), position);
+  const bar = element("div.run.runs", runButtons(place, player), position);
   place.main.append(inputs(place), question, readings, bar, room);
   const notice = explain(place);
   const screen = { place, player, readings, position, room };
@@ -59,16 +58,15 @@ export function view(place) {
 /** The controls; those that an experiment does not have are hidden. */
 function inputs(place) {
   const { t, store } = place;
-  const options = (list, name) => list.map((value) => ({ value, label: t(`slow.${name}.${value}`) }));
   const losses = element("div");
   const scale = element("div");
   const parts = {
-    m: slider(place, { key: "m", label: t("slow.m"), hint: t("slow.m.hint"), min: 0, max: 30, step: 0.5 }),
-    K: slider(place, { key: "K", label: t("slow.K"), min: 2, max: 1000, scale: "log" }),
+    m: slider(place, { key: "m", label: t("slow.m"), hint: t("slow.m.hint"), step: 0.5 }),
+    K: slider(place, { key: "K", label: t("slow.K"), scale: "log" }),
     s: scale,
     eta: slider(place, { key: "eta", label: t("slow.eta"), min: 0.01, max: 100, scale: "log" }),
-    seed: slider(place, { key: "seed", label: t("slow.seed"), min: 0, max: 20 }),
-    rate: choice(place, { key: "rate", label: t("slow.rate"), options: options(["same", "six", "best"], "rate") }),
+    seed: slider(place, { key: "seed", label: t("slow.seed"), max: 20 }),
+    rate: choice(place, { key: "rate", words: "slow.rate" }),
   };
   const used = {
     neuron: ["m", "eta", "rate"],
@@ -77,7 +75,7 @@ function inputs(place) {
     network: ["s"],
   };
   const { rate, ...sliders } = parts;
-  const grid = element("div", { class: "controls" }, ...Object.values(sliders));
+  const grid = element("div.controls", ...Object.values(sliders));
   const hidden = new Map(Object.entries(parts).map(([name, part]) => [name, part.hidden]));
   place.watch(["run"], (run) => {
     for (const [name, part] of Object.entries(parts)) part.hidden = hidden.get(name) || !used[run].includes(name);
@@ -85,20 +83,17 @@ function inputs(place) {
     scale.replaceChildren(
       run === "network"
         ? choice(nearest(place), {
-            key: "s",
-            label,
-            options: SCALES.map((value) => ({ value, label: t("slow.times", { value }) })),
+            key: "s", label, options: SCALES.map((value) => ({ value, label: t("slow.times", { value }) })),
           })
-        : slider(place, { key: "s", label, hint: t("slow.s.hint"), min: 0, max: 30, step: 0.25 }),
+        : slider(place, { key: "s", label, hint: t("slow.s.hint"), step: 0.25 }),
     );
     const chosen = shownLosses(run, store.get("loss"));
     if (!store.get("loss").some((loss) => chosen.includes(loss))) store.set({ loss: chosen });
-    losses.replaceChildren(
-      checks(place, { key: "loss", label: t("slow.losses"), options: options(LOSSES_OF[run], "loss") }),
-    );
+    const options = LOSSES_OF[run].map((value) => ({ value, label: t(`slow.loss.${value}`) }));
+    losses.replaceChildren(checks(place, { key: "loss", label: t("slow.losses"), options }));
   });
-  const run = choice(place, { key: "run", label: t("slow.run"), options: options(RUNS, "run") });
-  return element("div", { class: "card stack" }, run, grid, losses, rate);
+  const run = choice(place, { key: "run", words: "slow.run" });
+  return element("div.card.stack", run, grid, losses, rate);
 }
 
 /** The entry of a list that is nearest to a number. */
@@ -189,7 +184,7 @@ function live({ place, player, readings, position, room }) {
   };
 
   return {
-    element: element("div", { class: "figures" }, ...figures.map((figure) => figure.element)),
+    element: element("div.figures", ...figures.map((figure) => figure.element)),
     take(given) {
       work?.pause();
       work = null;
@@ -239,17 +234,17 @@ function reading(place, runs, item) {
   if (found === null) notes.push(t("slow.norate"));
   else if (eta !== runs.given.eta) notes.push(t("slow.rateof", { eta: number(eta, 4) }));
   if (trace.isStuck && trace.reached[0] === null) notes.push(t("slow.standing"));
-  const value = element("dd", {}, countOf(place, item), ...notes.map((note) => element("small", {}, note)));
-  return element("div", { "data-loss": loss }, element("dt", {}, mark, ` ${name}`), value);
+  const value = element("dd", countOf(place, item), ...notes.map((note) => element("small", note)));
+  return element("div", { "data-loss": loss }, element("dt", mark, ` ${name}`), value);
 }
 
 /** Experiment S4: networks that were trained when the demo was made. */
 function precomputed({ place, player, readings, position, room }) {
   const { store, t, integer, percent } = place;
   const chart = networkFigure(place);
-  const note = element("p", { class: "hint" });
-  const missing = element("p", { class: "notice failed" });
-  const whole = element("div", {}, chart.element, missing);
+  const note = element("p.hint");
+  const missing = element("p.notice.failed");
+  const whole = element("div", chart.element, missing);
   missing.hidden = true;
   chart.element.append(note);
   chart.element.hidden = true;
@@ -311,11 +306,7 @@ function precomputed({ place, player, readings, position, room }) {
 function networkReading(place, { loss, accuracy, epochs }) {
   const { t, integer, percent } = place;
   const mark = svg("svg", {
-    viewBox: "-8 -8 16 16",
-    width: 16,
-    height: 16,
-    class: "picture inline",
-    "aria-hidden": "true",
+    viewBox: "-8 -8 16 16", width: 16, height: 16, class: "picture inline", "aria-hidden": "true",
   });
   mark.append(symbol(LOOK[loss], 0, 0, 6));
   const value = epochs === null ? t("slow.not", { cap: integer(accuracy.length) }) : integer(epochs);
@@ -323,7 +314,7 @@ function networkReading(place, { loss, accuracy, epochs }) {
   return element(
     "div",
     { "data-loss": loss },
-    element("dt", {}, mark, ` ${t(`slow.loss.${loss}`)}`),
-    element("dd", {}, value, element("small", {}, last)),
+    element("dt", mark, ` ${t(`slow.loss.${loss}`)}`),
+    element("dd", value, element("small", last)),
   );
 }

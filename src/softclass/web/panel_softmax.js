@@ -1,19 +1,19 @@
 /** Panel 1: from scores to probabilities; the Jacobian, the triangle, and what short number types make of it. */
-import { button, choice, numbers, slider } from "softclass/controls";
+import { choice, slider } from "softclass/controls";
 import { element, readingNodes } from "softclass/elements";
 import { figure } from "softclass/figure";
-import { frac, math, row, sub, sum, sup } from "softclass/formulas";
+import { frac, math } from "softclass/formulas";
 import { bars, label, linear } from "softclass/plots";
+import { scoreInputs } from "softclass/score_inputs";
 import { entropy, logSoftmax, softmax } from "softclass/softmax";
 import { jacobianView, listed, precisionView, simplexView } from "softclass/softmax_views";
 import { exponential, letter, register } from "softclass/text";
 import { words } from "softclass/text_softmax";
 
-register(words);
+register("softmax", words);
 export const key = "softmax";
 export const fields = ["z", "T", "shift", "view"];
 
-const MOST = 10;
 const VIEWS = { bars: barView, jacobian: jacobianView, simplex: simplexView, precision: precisionView };
 
 /** All numbers of the panel for one state. */
@@ -27,41 +27,18 @@ function compute(z, T, shift) {
 /** Build the panel into place.main. */
 export function view(place) {
   const { t, store } = place;
-  const add = button(place, { label: t("softmax.add"), press: () => store.set({ z: [...store.get("z"), 0] }) });
-  const remove = button(place, {
-    label: t("softmax.remove"),
-    press: () => store.set({ z: store.get("z").slice(0, -1) }),
-  });
-  place.watch(["z"], (z) => {
-    add.disabled = z.length >= MOST;
-    remove.disabled = z.length <= 2;
-  });
-  const size = element("div", { class: "buttons" }, add, remove);
-  const hide = store.get("hide");
-  size.hidden = hide.includes("z");
-  const options = Object.keys(VIEWS).map((value) => ({ value, label: t(`softmax.view.${value}`) }));
   const card = element(
-    "div",
-    { class: "card stack" },
-    numbers(place, { key: "z", label: t("softmax.scores"), min: -10, max: 10, step: 0.1, names: letter }),
-    size,
+    "div.card.stack",
+    ...scoreInputs(place),
     element(
-      "div",
-      { class: "controls" },
-      slider(place, { key: "T", label: t("softmax.T"), hint: t("softmax.T.hint"), min: 0.05, max: 20, scale: "log" }),
-      slider(place, {
-        key: "shift",
-        label: t("softmax.shift"),
-        hint: t("softmax.shift.hint"),
-        min: -1000,
-        max: 1000,
-        step: 1,
-      }),
+      "div.controls",
+      slider(place, { key: "T", label: t("softmax.T"), hint: t("softmax.T.hint"), scale: "log" }),
+      slider(place, { key: "shift", label: t("softmax.shift"), hint: t("softmax.shift.hint") }),
     ),
-    choice(place, { key: "view", label: t("softmax.view"), options }),
+    choice(place, { key: "view", words: "softmax.view" }),
   );
-  card.hidden = fields.every((name) => hide.includes(name));
-  const list = element("dl", { class: "readings" });
+  card.hidden = fields.every((name) => store.get("hide").includes(name));
+  const list = element("dl.readings");
   const room = element("div");
   place.main.append(card, list, room);
   explain(place);
@@ -167,40 +144,22 @@ function barView(place, room) {
 /** The formula, its derivation and things to try. */
 function explain(place) {
   const { t, side } = place;
-  const power = (exponent) => sup("e", exponent);
-  const zk = sub("z", "k");
-  side.formula(
-    math(sub("p", "k"), "=", frac(power(row(zk, "/", "T")), row(sum("j"), power(row(sub("z", "j"), "/", "T"))))),
-  );
+  side.formula(math("p_k =", frac("e^{z_k / T}", "∑_j e^{z_j / T}")));
   side.derivation(
     t("softmax.derive.shift"),
-    math(
-      frac(power(row(sub("z", "k"), "+", "c")), row(sum("j"), power(row(sub("z", "j"), "+", "c")))),
-      "=",
-      frac(row(power("c"), power(sub("z", "k"))), row(power("c"), sum("j"), power(sub("z", "j")))),
-    ),
+    math(frac("e^{z_k + c}", "∑_j e^{z_j + c}"), "=", frac("e^c e^{z_k}", "e^c ∑_j e^{z_j}")),
     t("softmax.derive.max"),
     t("softmax.derive.odds"),
-    math(frac(sub("p", "i"), sub("p", "j")), "=", power(row("(", sub("z", "i"), "−", sub("z", "j"), ")", "/", "T"))),
+    math(frac("p_i", "p_j"), "= e^{( z_i − z_j ) / T}"),
     t("softmax.derive.jacobian"),
-    math(
-      frac(row("∂", sub("p", "i")), row("∂", sub("z", "j"))),
-      "=",
-      frac("1", "T"),
-      sub("p", "i"),
-      "(",
-      sub("δ", "ij"),
-      "−",
-      sub("p", "j"),
-      ")",
-    ),
+    math(frac("∂ p_i", "∂ z_j"), "=", frac("1", "T"), "p_i ( δ_ij − p_j )"),
     t("softmax.derive.rows"),
   );
-  side.tryThis([
-    { text: t("softmax.try.shift"), state: { shift: 100 } },
-    { text: t("softmax.try.cold"), state: { T: 0.05, view: "bars" } },
-    { text: t("softmax.try.hot"), state: { T: 20, view: "bars" } },
-    { text: t("softmax.try.jacobian"), state: { view: "jacobian" } },
-    { text: t("softmax.try.overflow"), state: { z: [1000, 0, 0], T: 1, shift: 0, view: "precision" } },
-  ]);
+  side.tryThis("softmax.try", {
+    shift: { shift: 100 },
+    cold: { T: 0.05, view: "bars" },
+    hot: { T: 20, view: "bars" },
+    jacobian: { view: "jacobian" },
+    overflow: { z: [1000, 0, 0], T: 1, shift: 0, view: "precision" },
+  });
 }

@@ -10,7 +10,6 @@ const MOST_BYTES = 65_536;
 
 /**
  * Paint one straight line with a round pen into a drawing; what is brighter already stays.
- *
  * @param {Uint8Array} pixels PAD x PAD, changed
  * @param {number[]} from [x, y]
  * @param {number[]} to [x, y]
@@ -36,9 +35,7 @@ export function paintLine(pixels, [x0, y0], [x1, y1], brush = BRUSH) {
 
 /**
  * The pixels of strokes.
- *
  * @param {number[][][]} strokes lists of [x, y]; a single point is a dot
- * @param {number} brush
  * @returns {Uint8Array} PAD x PAD, 0 to 255
  */
 export function painted(strokes, brush = BRUSH) {
@@ -52,7 +49,6 @@ export function painted(strokes, brush = BRUSH) {
 /**
  * A drawing as text of letters, digits, - and _: differences of whole numbers, deflated. Long drawings lose points
  * until they fit.
- *
  * @param {number[][][]} strokes
  * @returns {Promise<string>} at most LONGEST characters, "" for no strokes
  */
@@ -69,8 +65,6 @@ export async function textOf(strokes) {
 
 /**
  * The drawing that a text holds; null if it holds none.
- *
- * @param {string} text
  * @returns {Promise<number[][][] | null>}
  */
 export async function strokesOf(text) {

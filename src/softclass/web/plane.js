@@ -1,6 +1,4 @@
-/**
- * A run of panel 4: a network on points of the plane, epoch by epoch, and what it says everywhere in the plane.
- */
+/** A run of panel 4: a network on points of the plane, epoch by epoch, and what it says everywhere in the plane. */
 import { HEADS, argmax, headOutputs } from "softclass/heads";
 import { addPenalty, createMlp, logitsAt, lossOf, startAllWrong, startAtRandom } from "softclass/mlp";
 import { BATCH, createOptimizer } from "softclass/optimizers";
@@ -47,8 +45,6 @@ const BATCH_SEED = 0x85ebca6b;
 /**
  * Train. Yields the start as epoch 0 and then every epoch; returns "last" at LAST_EPOCH and "diverged" as soon as the
  * loss is no longer a finite number.
- * @param {object} set - of softclass/points
- * @param {Settings} settings
  * @returns {Generator<Moment, string>}
  */
 export function* train(set, settings) {
@@ -90,8 +86,6 @@ export function* train(set, settings) {
 
 /**
  * The network a run starts from: softmax regression confidently wrong, anything deeper at random.
- * @param {object} set - of softclass/points
- * @param {Settings} settings
  * @returns {object} an Mlp
  */
 export function started(set, { hidden, activation, start, seed }) {
@@ -105,7 +99,6 @@ export function started(set, { hidden, activation, start, seed }) {
  * Epochs until 95 % of the training points are right, for each head with everything else equal.
  *
  * A generator that yields after every epoch, so that it can be run in slices.
- * @param {object} set - of softclass/points
  * @param {Settings} settings - its head is left aside
  * @param {number} patience - epochs after which a head counts as not arrived
  * @returns {Generator<{head: string, epoch: number}, {head: string, epochs: number|null}[]>} epochs is null for a head
@@ -125,12 +118,7 @@ export function* compareHeads(set, settings, patience = PATIENCE) {
   return found;
 }
 
-/**
- * Mean over the training points of the largest wrong logit minus the true one; positive: confidently wrong.
- * @param {object} set - of softclass/points
- * @param {object} mlp
- * @returns {number}
- */
+/** Mean over the training points of the largest wrong logit minus the true one; positive: confidently wrong. */
 export function meanMargin(set, mlp) {
   const { features, targets } = inUnits(set.training, set);
   let sum = 0;
@@ -147,10 +135,6 @@ export function meanMargin(set, mlp) {
  * What the network says on a grid over a box, row by row from the top left; cells are seen at their middle.
  *
  * A generator that yields after every row of cells, so that it can be run in slices.
- * @param {object} mlp
- * @param {string} head
- * @param {object} set - of softclass/points
- * @param {{x: number[], y: number[]}} box
  * @param {number} side - cells a side
  * @returns {Generator<void, {side: number, classes: Uint8Array, outputs: Float32Array}>} the winning class and the
  *   largest output of each cell
@@ -173,10 +157,6 @@ export function* fieldOf(mlp, head, set, box, side) {
 
 /**
  * What every hidden unit gives on a grid over a box.
- * @param {object} mlp
- * @param {object} set - of softclass/points
- * @param {{x: number[], y: number[]}} box
- * @param {number} side
  * @returns {{layer: number, unit: number, values: Float32Array}[]}
  */
 export function unitFields(mlp, set, box, side) {
@@ -203,10 +183,7 @@ function cell({ shift, scale }, { x, y }, side, row, column) {
 
 /**
  * The lines on which two classes of softmax regression tie, (w_i - w_j).x + b_i - b_j = 0, inside a box.
- *
  * @param {object} mlp - without hidden layers
- * @param {object} set - of softclass/points
- * @param {{x: number[], y: number[]}} box
  * @returns {{i: number, j: number, normal: number[], offset: number, line: number[]|null, border: number[]|null}[]}
  *   all in the units of the data: normal.x + offset = 0; `line` is [x1, y1, x2, y2] inside the box, `border` the part
  *   of it where no third class is ahead; null where nothing of it is in the box

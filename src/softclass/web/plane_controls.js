@@ -1,9 +1,7 @@
 /** The controls of panel 4: data, model, training, points by hand, the comparison of losses. */
 import { button, choice, numbers, slider } from "softclass/controls";
 import { element } from "softclass/elements";
-import { HEADS } from "softclass/heads";
-import { ACTIVATIONS } from "softclass/mlp";
-import { BATCH, OPTIMIZERS } from "softclass/optimizers";
+import { BATCH } from "softclass/optimizers";
 import { MOST_CLASSES, ownControls } from "softclass/own_points";
 import { compareHeads } from "softclass/plane";
 import { DRAWN } from "softclass/points";
@@ -16,21 +14,18 @@ const MOST_ADDED = FIELDS.points.most / 3;
 let made = 0; // inputs with a name
 
 const isHidden = (place, key) => place.store.get("hide").includes(key);
-const optionsOf = (place, name, values) => values.map((value) => ({ value, label: place.t(`plane.${name}.${value}`) }));
 
 /** An input with its label above it. */
 function labelled(label, input) {
   input.id ||= `plane-${(made += 1)}`;
-  return element("div", { class: "control" }, element("label", { for: input.id }, label), input);
+  return element("div.control", element("label", { for: input.id }, label), input);
 }
 
 /** What is chosen most often: data, output and loss, hidden layers. */
 export function topControls(place) {
   const { t } = place;
-  const select = (key, options) =>
-    choice(place, { key, label: t(`plane.${key}`), options: optionsOf(place, key, options), as: "select" });
-  const lists = [select("data", FIELDS.data.options), select("head", HEADS), layersControl(place)];
-  return element("div", { class: "controls three" }, ...lists);
+  const lists = ["data", "head"].map((key) => choice(place, { key, words: `plane.${key}`, as: "select" }));
+  return element("div.controls.three", ...lists, layersControl(place));
 }
 
 /** How many hidden layers there are. */
@@ -58,12 +53,11 @@ export function trainingControls(place) {
   const { t } = place;
   const units = numbers(place, {
     key: "hidden", label: t("plane.units"), min: 1, max: 32, step: 1, names: (i) => t("plane.layer", { i: i + 1 }),
-  }); // prettier-ignore
+  });
   units.classList.add("named");
-  const functions = optionsOf(place, "act", ACTIVATIONS);
-  const activation = choice(place, { key: "act", label: t("plane.act"), options: functions });
-  const start = slider(place, { key: "s", label: t("plane.s"), min: 0, max: 8, step: 0.25, hint: t("plane.s.linear") });
-  const size = slider(place, { key: "n", label: t("plane.n"), min: 30, max: 1000, step: 10 });
+  const activation = choice(place, { key: "act", words: "plane.act" });
+  const start = slider(place, { key: "s", label: t("plane.s"), max: 8, step: 0.25, hint: t("plane.s.linear") });
+  const size = slider(place, { key: "n", label: t("plane.n"), step: 10 });
   place.watch(["hidden", "data"], (hidden, data) => {
     units.hidden = hidden.length === 0 || isHidden(place, "hidden");
     activation.hidden = hidden.length === 0 || isHidden(place, "act");
@@ -71,36 +65,33 @@ export function trainingControls(place) {
     const hint = start.querySelector(".hint");
     if (hint !== null) hint.textContent = t(hidden.length === 0 ? "plane.s.linear" : "plane.s.deep");
   });
-  const rule = { key: "opt", label: t("plane.opt"), hint: t("plane.opt.hint", { n: BATCH }) };
   return element(
-    "section",
-    { class: "card stack" },
-    element("h2", {}, t("plane.training")),
+    "section.card.stack",
+    element("h2", t("plane.training")),
     units,
     activation,
-    choice(place, { ...rule, options: optionsOf(place, "opt", OPTIMIZERS) }),
+    choice(place, { key: "opt", words: "plane.opt", hint: t("plane.opt.hint", { n: BATCH }) }),
     element(
-      "div",
-      { class: "controls" },
-      slider(place, { key: "eta", label: t("plane.eta"), min: FIELDS.eta.low, max: FIELDS.eta.high, scale: "log" }),
+      "div.controls",
+      slider(place, { key: "eta", label: t("plane.eta"), scale: "log" }),
       start,
-      slider(place, { key: "l2", label: t("plane.l2"), min: 0, max: 0.2, step: 0.001, hint: t("plane.l2.hint") }),
+      slider(place, { key: "l2", label: t("plane.l2"), max: 0.2, step: 0.001, hint: t("plane.l2.hint") }),
       size,
-      slider(place, { key: "seed", label: t("plane.seed"), min: 0, max: 100, step: 1 }),
+      slider(place, { key: "seed", label: t("plane.seed"), max: 100 }),
     ),
   );
 }
 
 /** The user's own table: its controls are made when they are first needed. */
 export function ownPlace(place, changed) {
-  const card = element("section", { class: "card stack", hidden: "" });
+  const card = element("section.card.stack", { hidden: "" });
   let made = false;
   place.watch(["data"], (data) => {
     card.hidden = data !== "own";
     if (data !== "own" || made) return;
     made = true;
     const controls = ownControls(place, changed);
-    card.append(element("h2", {}, place.t("plane.data.own")), controls.element);
+    card.append(element("h2", place.t("plane.data.own")), controls.element);
     controls.ready.then(changed);
   });
   return card;
@@ -108,7 +99,6 @@ export function ownPlace(place, changed) {
 
 /**
  * Points by hand: a click into the picture, or class, x and y with the keyboard.
- * @param {object} place
  * @param {object} field - of fieldPicture
  * @returns {{element: HTMLElement, offer: function(string[]): void}} `offer(classes)` when another set is shown
  */
@@ -136,7 +126,7 @@ export function pointControls(place, field) {
   const shorten = (end) => () => store.set({ points: store.get("points").slice(0, end) });
   const undo = button(place, { label: t("plane.add.undo"), press: shorten(-3) });
   const clear = button(place, { label: t("plane.add.clear"), press: shorten(0) });
-  const told = element("p", { class: "hint", role: "status" });
+  const told = element("p.hint", { role: "status" });
 
   const aim = () => {
     const isRight = isTyped();
@@ -161,11 +151,10 @@ export function pointControls(place, field) {
   const labels = ["class", "x", "y"].map((name) => t(`plane.add.${name}`));
   const inputs = [chosen, ...boxes].map((input, i) => labelled(labels[i], input));
   const card = element(
-    "section",
-    { class: "card stack" },
-    element("h2", {}, t("plane.add")),
-    element("div", { class: "controls three" }, ...inputs),
-    element("div", { class: "buttons" }, press, undo, clear),
+    "section.card.stack",
+    element("h2", t("plane.add")),
+    element("div.controls.three", ...inputs),
+    element("div.buttons", press, undo, clear),
     told,
   );
   card.hidden = isAbsent;
@@ -197,7 +186,6 @@ function rounded(value, [low, high]) {
 
 /**
  * The comparison of the four losses with everything else equal.
- * @param {object} place
  * @param {{set: object, settings: object}} now - what is trained
  * @param {object} picture - of headPicture
  * @returns {{press: HTMLElement, element: HTMLElement, stop: function(): void}} `stop` also takes the picture away
@@ -205,7 +193,7 @@ function rounded(value, [low, high]) {
 export function comparison(place, now, picture) {
   const { t } = place;
   let cancel = null;
-  const told = element("span", { class: "hint" });
+  const told = element("span.hint");
   const start = button(place, { label: t("plane.compare"), press: () => (cancel === null ? begin() : stop()) });
   picture.element.hidden = true;
 
@@ -233,5 +221,5 @@ export function comparison(place, now, picture) {
     settle();
     picture.element.hidden = true;
   }
-  return { press: element("div", { class: "buttons" }, start, told), element: picture.element, stop };
+  return { press: element("div.buttons", start, told), element: picture.element, stop };
 }

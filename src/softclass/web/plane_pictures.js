@@ -29,8 +29,8 @@ export function fieldPicture(place) {
   const tall = (wide) => Math.round(Math.min(440, Math.max(300, 0.62 * wide)));
   const chart = figure(place, { key: "plane-field", title: t("plane.field"), width, height: tall(width) });
   const image = svg("image", WIDE);
-  const ties = svg("g", { class: "ties" });
-  const cross = svg("g", { class: "cross" });
+  const ties = svg("g.ties");
+  const cross = svg("g.cross");
   let [set, box, scales, points, aimed, lines] = [null, null, null, null, null, []];
   let content = { summary: "", columns: [], rows: [] };
 
@@ -58,7 +58,7 @@ export function fieldPicture(place) {
     scales = { x: linear(own.x, [left, wide - right]), y: linear(own.y, [height - bottom, top]) };
     const size = { x: left, y: top, width: inner[0], height: inner[1] };
     for (const [name, value] of Object.entries(size)) image.setAttribute(name, value);
-    points = svg("g", { class: "points" });
+    points = svg("g.points");
     const at = (x, y) => [scales.x(x), scales.y(y)];
     const radius = targets.length > 500 ? 2.5 : targets.length > 60 ? 3.4 : 5.5;
     targets.forEach((k, row) => points.append(symbol(k, ...at(features[2 * row], features[2 * row + 1]), radius)));
@@ -79,7 +79,7 @@ export function fieldPicture(place) {
     }
     const frame = axes({
       ...scales, width: wide, height, xLabel: set.axes[0], yLabel: "", xTicks: 6, yTicks: 6, format: shortTick(place),
-    }); // prettier-ignore
+    });
     const turned = { anchor: "middle", style: "muted", rotate: -90 };
     const upright = set.axes[1] === "" ? [] : [label(set.axes[1], 14, height / 2, turned)];
     drawTies();
@@ -99,7 +99,7 @@ export function fieldPicture(place) {
     cross.replaceChildren();
     if (aimed === null) return;
     const [x, y] = [scales.x(aimed[0]), scales.y(aimed[1])];
-    cross.append(svg("path", { class: "aim", d: `M${x - 11} ${y}H${x + 11}M${x} ${y - 11}V${y + 11}` }));
+    cross.append(svg("path.aim", { d: `M${x - 11} ${y}H${x + 11}M${x} ${y - 11}V${y + 11}` }));
   }
   let resized = null;
 
@@ -186,7 +186,6 @@ function everyFew(moments, most) {
 
 /**
  * Loss or accuracy against epochs.
- * @param {object} place
  * @param {"loss"|"accuracy"} which
  * @returns {{element: HTMLElement, show: function(object[], ?number): void}} `show(moments, arrived)`
  */
@@ -279,7 +278,7 @@ export function unitPicture(place) {
           const side = UNIT_SIDE * scale;
           layer.forEach((_, unit) => {
             const [x, y] = [(unit % many) * tile(width), top + 24 + Math.floor(unit / many) * tile(width)];
-            nodes.push(svg("rect", { class: "tile", x, y, width: side, height: side }));
+            nodes.push(svg("rect.tile", { x, y, width: side, height: side }));
           });
           top += heightOf(width, layer);
           return nodes;
@@ -313,7 +312,7 @@ export function headPicture(place) {
         const x = log10([0.8, PATIENCE], [0, width - 130]);
         const items = found.map(({ head, epochs }) => ({
           value: epochs === null ? PATIENCE : Math.max(epochs, 1), text: text(epochs), style: HEADS.indexOf(head),
-        })); // prettier-ignore
+        }));
         const names = found.map(({ head }, i) => label(name(head), 0, i * 46 + 16, { style: "muted" }));
         return [bars(items, { x, top: 12, pitch: 46, thickness: 16 }), ...names];
       },

@@ -2,14 +2,15 @@
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
- * An SVG node.
- *
- * @param {string} name element
+ * An SVG node; its classes stand behind its name.
+ * @param {string} name
  * @param {Object<string, *>} attributes those that are null, undefined or false are left out
  * @param {...(Node|string)} children
  */
 export function svg(name, attributes = {}, ...children) {
-  const made = document.createElementNS(SVG, name);
+  const [tag, ...classes] = name.split(".");
+  const made = document.createElementNS(SVG, tag);
+  if (classes.length > 0) made.setAttribute("class", classes.join(" "));
   for (const [key, value] of Object.entries(attributes)) {
     if (value !== null && value !== undefined && value !== false) made.setAttribute(key, String(value));
   }
@@ -55,7 +56,6 @@ function roundNumbers(low, high, n) {
 
 /**
  * A straight scale from `domain` to `range`.
- *
  * @param {number[]} domain two numbers
  * @param {number[]} range two pixels
  * @returns {function(number): number} with domain, range, ticks(n) and invert(pixel)
@@ -97,10 +97,7 @@ export function label(words, x, y, { anchor = "start", style = "", rotate } = {}
   return svg(
     "text",
     {
-      x,
-      y,
-      class: `label ${style}`.trim(),
-      "text-anchor": anchor,
+      x, y, class: `label ${style}`.trim(), "text-anchor": anchor,
       transform: rotate ? `rotate(${rotate} ${x} ${y})` : null,
     },
     words,
@@ -109,36 +106,25 @@ export function label(words, x, y, { anchor = "start", style = "", rotate } = {}
 
 /**
  * Axes with grid lines for two scales whose ranges are pixels of the picture.
- *
  * @param {{x: function, y: function, width: number, height: number, xLabel: string, yLabel: string,
  *   xTicks?: number, yTicks?: number, format?: function(number): string, xFormat?: function, yFormat?: function}} parts
  *   width and height of the whole picture; the y label stands above the axis, upright
  */
 export function axes({
-  x,
-  y,
-  width,
-  height,
-  xLabel,
-  yLabel,
-  xTicks,
-  yTicks,
-  format = String,
-  xFormat = format,
-  yFormat = format,
+  x, y, width, height, xLabel, yLabel, xTicks, yTicks, format = String, xFormat = format, yFormat = format,
 }) {
   const [left, right] = [Math.min(...x.range), Math.max(...x.range)];
   const [top, bottom] = [Math.min(...y.range), Math.max(...y.range)];
-  const made = svg("g", { class: "axes" });
+  const made = svg("g.axes");
   for (const value of y.ticks(yTicks ?? Math.max(2, Math.floor((bottom - top) / 45)))) {
-    made.append(svg("line", { class: "grid", x1: left, x2: right, y1: y(value), y2: y(value) }));
+    made.append(svg("line.grid", { x1: left, x2: right, y1: y(value), y2: y(value) }));
     made.append(label(yFormat(value), left - 6, y(value) + 4, { anchor: "end", style: "tick" }));
   }
   for (const value of x.ticks(xTicks ?? Math.max(2, Math.floor((right - left) / 75)))) {
-    made.append(svg("line", { class: "tick-mark", x1: x(value), x2: x(value), y1: bottom, y2: bottom + 4 }));
+    made.append(svg("line.tick-mark", { x1: x(value), x2: x(value), y1: bottom, y2: bottom + 4 }));
     made.append(label(xFormat(value), x(value), bottom + 18, { anchor: "middle", style: "tick" }));
   }
-  made.append(svg("line", { class: "axis", x1: left, x2: right, y1: bottom, y2: bottom }));
+  made.append(svg("line.axis", { x1: left, x2: right, y1: bottom, y2: bottom }));
   if (xLabel)
     made.append(
       label(xLabel, Math.min(right, width - 2), Math.min(bottom + 36, height - 3), { anchor: "end", style: "muted" }),
@@ -149,7 +135,6 @@ export function axes({
 
 /**
  * A line through pixel points; it breaks where a coordinate is not finite.
- *
  * @param {number[][]} points [x, y] pairs
  * @param {{stroke?: string, dash?: ?string}|string} style one of STYLES, or a class
  */
@@ -194,11 +179,7 @@ export function symbol(i, x, y, r = 4) {
 /** Hatch patterns for `STYLES[i].hatch`; put them once into a picture that uses them. */
 export function hatches() {
   const strokes = [
-    "M0 0L8 8M-2 6L2 10M6 -2L10 2",
-    "M0 8L8 0M-2 2L2 -2M6 10L10 6",
-    "M0 4H8",
-    "M4 0V8",
-    "M0 0L8 8M0 8L8 0",
+    "M0 0L8 8M-2 6L2 10M6 -2L10 2", "M0 8L8 0M-2 2L2 -2M6 10L10 6", "M0 4H8", "M4 0V8", "M0 0L8 8M0 8L8 0",
   ];
   return svg(
     "defs",
@@ -207,7 +188,7 @@ export function hatches() {
       svg(
         "pattern",
         { id: `hatch-${i}`, width: 8, height: 8, patternUnits: "userSpaceOnUse" },
-        svg("path", { class: "hatch", d }),
+        svg("path.hatch", { d }),
       ),
     ),
   );
@@ -215,29 +196,22 @@ export function hatches() {
 
 /**
  * Horizontal bars from the zero of a scale, one a row, with a name on the left and a value behind the bar.
- *
  * @param {{name?: string, value: number, text?: string, style?: number}[]} items style: a number of STYLES
  * @param {{x: function, top: number, pitch: number, thickness?: number, names?: number, texts?: number}} at `names`:
  *   pixel where names start; `texts`: pixel where the texts of values end (absent: behind each bar)
  */
 export function bars(items, { x, top, pitch, thickness = Math.min(22, pitch - 8), names, texts }) {
-  const made = svg("g", { class: "bars" });
+  const made = svg("g.bars");
   const [left, right] = [Math.min(...x.range), Math.max(...x.range)];
   const zero = Math.min(Math.max(x(0), left), right);
   items.forEach(({ name, value, text, style = 0 }, i) => {
     const middle = top + i * pitch + pitch / 2;
     const end = Number.isFinite(value) ? Math.min(Math.max(x(value), left), right) : zero;
     const [from, width] = [Math.min(zero, end), Math.max(Math.abs(end - zero), 0)];
-    made.append(
-      svg("rect", { class: "track", x: left, y: middle - thickness / 2, width: right - left, height: thickness }),
-    );
+    made.append(svg("rect.track", { x: left, y: middle - thickness / 2, width: right - left, height: thickness }));
     made.append(
       svg("rect", {
-        class: `bar ${STYLES[style % 10].fill}`,
-        x: from,
-        y: middle - thickness / 2,
-        width,
-        height: thickness,
+        class: `bar ${STYLES[style % 10].fill}`, x: from, y: middle - thickness / 2, width, height: thickness,
       }),
     );
     if (name !== undefined) made.append(label(name, names ?? 2, middle + 4, { style: "strong" }));
@@ -248,19 +222,18 @@ export function bars(items, { x, top, pitch, thickness = Math.min(22, pitch - 8)
     }
   });
   if (zero > left)
-    made.append(svg("line", { class: "axis", x1: zero, x2: zero, y1: top, y2: top + items.length * pitch }));
+    made.append(svg("line.axis", { x1: zero, x2: zero, y1: top, y2: top + items.length * pitch }));
   return made;
 }
 
 /**
  * A table of coloured cells: positive and negative values in two hues, the stronger the larger.
- *
  * @param {{values: number[][], left: number, top: number, cell: number, cellHeight?: number, largest?: number,
  *   rows?: string[], columns?: string[], text?: function(number, number, number): ?string}} parts `text(value, i, j)`
  */
 export function heatMap({ values, left, top, cell, cellHeight = cell, largest, rows = [], columns = [], text }) {
   const scale = largest ?? Math.max(...values.flat().map(Math.abs), Number.MIN_VALUE);
-  const made = svg("g", { class: "heat" });
+  const made = svg("g.heat");
   columns.forEach((name, j) =>
     made.append(label(name, left + (j + 0.5) * cell, top - 7, { anchor: "middle", style: "strong" })),
   );
@@ -273,9 +246,7 @@ export function heatMap({ values, left, top, cell, cellHeight = cell, largest, r
       const place = { x: left + j * cell, y, width: cell, height: cellHeight };
       made.append(
         svg("rect", {
-          class: `cell ${value < 0 ? "minus" : "plus"}`,
-          "fill-opacity": (0.62 * strength).toFixed(3),
-          ...place,
+          class: `cell ${value < 0 ? "minus" : "plus"}`, "fill-opacity": (0.62 * strength).toFixed(3), ...place,
         }),
       );
       const words = text?.(value, i, j);
@@ -287,7 +258,6 @@ export function heatMap({ values, left, top, cell, cellHeight = cell, largest, r
 
 /**
  * The triangle of all probabilities of three classes: x = p_B + p_C / 2, y = (sqrt 3 / 2) p_C.
- *
  * @param {{left: number, top: number, side: number, names?: string[]}} parts upper left corner and side in pixels
  * @returns {{element: SVGElement, at: function(number[]): number[], read: function(number, number): number[]}} `at`
  *   gives the pixel of a p, `read` the p (within the triangle) of a pixel
@@ -302,38 +272,19 @@ export function ternary({ left, top, side, names = ["A", "B", "C"] }) {
     const total = inside[0] + inside[1] + inside[2];
     return inside.map((part) => part / total);
   };
-  const corners = [
-    [1, 0, 0],
-    [0, 1, 0],
-    [0, 0, 1],
-  ].map(at);
-  const element = svg("g", { class: "ternary" });
-  element.append(svg("path", { class: "field", d: `M${corners.map((corner) => corner.join(" ")).join("L")}Z` }));
+  const corners = [[1, 0, 0], [0, 1, 0], [0, 0, 1]].map(at);
+  const element = svg("g.ternary");
+  element.append(svg("path.field", { d: `M${corners.map((corner) => corner.join(" ")).join("L")}Z` }));
   for (const part of [0.25, 0.5, 0.75]) {
     const rest = 1 - part;
     for (const [from, to] of [
-      [
-        [part, rest, 0],
-        [part, 0, rest],
-      ],
-      [
-        [rest, part, 0],
-        [0, part, rest],
-      ],
-      [
-        [rest, 0, part],
-        [0, rest, part],
-      ],
+      [[part, rest, 0], [part, 0, rest]], [[rest, part, 0], [0, part, rest]], [[rest, 0, part], [0, rest, part]],
     ]) {
       const [[x1, y1], [x2, y2]] = [at(from), at(to)];
-      element.append(svg("line", { class: "grid", x1, y1, x2, y2 }));
+      element.append(svg("line.grid", { x1, y1, x2, y2 }));
     }
   }
-  const shifts = [
-    [0, 18, "start"],
-    [0, 18, "end"],
-    [0, -8, "middle"],
-  ];
+  const shifts = [[0, 18, "start"], [0, 18, "end"], [0, -8, "middle"]];
   corners.forEach(([x, y], i) =>
     element.append(label(names[i], x + shifts[i][0], y + shifts[i][1], { anchor: shifts[i][2], style: "strong" })),
   );

@@ -32,7 +32,6 @@ const SHAPES = {
  * Draw a set, class by class; the validation points follow from the same generator, as many again.
  * @param {string} name - one of DRAWN
  * @param {number} n - points to train on, spread evenly over the classes (the nearest whole number a class)
- * @param {number} seed
  * @returns {object} a set
  */
 export function drawnSet(name, n, seed) {
@@ -65,7 +64,6 @@ export function drawnSet(name, n, seed) {
 
 /**
  * A set from rows of a table: both numbers are shifted and scaled to mean 0 and standard deviation 1 for the network.
- * @param {string} name
  * @param {{features: ArrayLike<number>, targets: ArrayLike<number>, classes: string[], axes: string[]}} rows - all
  *   finite; targets count from 0
  * @param {number} seed - decides which rows are kept for validation: none of fewer than 20
@@ -87,7 +85,6 @@ export function tableSet(name, { features, targets, classes, axes }, seed) {
 
 /**
  * The same set with points put in by hand, to train on.
- * @param {object} set
  * @param {number[]} added - x, y, class and so on, in the units of the data; an unfinished triple is left out
  * @returns {object} a new set with as many classes as the added points need
  */
@@ -121,11 +118,7 @@ export function emptySet() {
 }
 
 /** The three rows of the source article: feature 1, feature 2, class. */
-export const ARTICLE = {
-  features: [5.1, 3.5, 4.9, 3.0, 6.2, 2.9],
-  targets: [0, 1, 2],
-  classes: ["A", "B", "C"],
-};
+export const ARTICLE = { features: [5.1, 3.5, 4.9, 3.0, 6.2, 2.9], targets: [0, 1, 2], classes: ["A", "B", "C"] };
 
 /**
  * Points in the units the network sees.
@@ -140,7 +133,6 @@ export function inUnits({ features, targets }, { shift, scale }) {
 /**
  * The box that a picture of a set shows: all points but those by hand, with a margin; for a drawn set at least -3.5 to
  * 3.5.
- * @param {object} set
  * @returns {{x: [number, number], y: [number, number]}}
  */
 export function boxOf(set) {

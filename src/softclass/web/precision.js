@@ -27,7 +27,6 @@ export const LARGEST_EXP = Object.fromEntries(PRECISIONS.map((name) => [name, Ma
  * Round a number to a type.
  * @param {number} x any number; NaN, infinities and the sign of 0 stay
  * @param {"f64"|"f32"|"bf16"|"f16"} precision
- * @returns {number}
  */
 export function round(x, precision) {
   if (precision === "f64") return x;

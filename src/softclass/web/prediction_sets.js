@@ -7,9 +7,7 @@
 
 /**
  * How untypical each entry of each row is; low is typical.
- * @param {import("softclass/trust").Rows} rows
  * @param {Float64Array} p - of one class of each entry, at the temperature
- * @param {number} T
  * @param {"lac"|"aps"|"raps"} method
  * @param {{penalty?: number, free?: number}} [constants] - of "raps"
  * @returns {Float64Array} n x width. "lac": the log loss if that class were true. "aps": p of all classes before it,
@@ -68,7 +66,6 @@ export function quantile(sorted, alpha) {
 
 /**
  * The sets of rows and what they did.
- * @param {import("softclass/trust").Rows} rows
  * @param {Float64Array} scores - of setScores
  * @param {number} limit - of quantile
  * @returns {{n: number, covered: number, empty: number, meanSize: number, sizes: Int32Array, histogram: number[],

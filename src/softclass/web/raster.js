@@ -24,11 +24,7 @@ function put(bytes, to, share, { plus, minus, zero }) {
 
 /**
  * A canvas with one pixel for each number.
- *
- * @param {ArrayLike<number>} data
  * @param {number} start of the first number
- * @param {number} height
- * @param {number} width
  * @param {number} largest the value of full colour
  * @param {object} colours of hues()
  */
@@ -93,8 +89,6 @@ function gridOf(count, height, width) {
 
 /**
  * Draw the maps of a layer side by side into a canvas, as large as they fit.
- *
- * @param {HTMLCanvasElement} canvas
  * @param {{shape: number[], data: ArrayLike<number>}} output maps, or a vector, whose numbers become maps of one pixel
  * @param {{most: number, colours: object, chosen?: ?number}} options `most` maps at most; a frame around the chosen one
  * @returns {{at: function(number, number): ?number, shown: number}} `at` gives the map at a pixel of the canvas

@@ -10,24 +10,16 @@ function quotients(exponents, precision) {
 
 /**
  * Softmax as it is printed in textbooks: e^z overflows for large z, and infinity over infinity is NaN.
- *
  * @param {number[]} logits already divided by the temperature
  * @param {"f64"|"f32"|"bf16"|"f16"} precision
- * @returns {number[]}
  */
 export function naiveSoftmax(logits, precision) {
-  return quotients(
-    logits.map((z) => round(z, precision)),
-    precision,
-  );
+  return quotients(logits.map((z) => round(z, precision)), precision);
 }
 
 /** The same after the largest logit is taken from all: the largest exponent is 0, so nothing overflows. */
 export function shiftedSoftmax(logits, precision) {
   const rounded = logits.map((z) => round(z, precision));
   const largest = Math.max(...rounded);
-  return quotients(
-    rounded.map((z) => round(z - largest, precision)),
-    precision,
-  );
+  return quotients(rounded.map((z) => round(z - largest, precision)), precision);
 }

@@ -6,7 +6,6 @@ export const REDRAW = 100;
 
 /**
  * Prepare a run.
- *
  * @param {function(): Generator} start makes the generator; it yields after each step or epoch
  * @param {{each?: function(*): void, redraw?: function(*): void, done?: function(*): void, pace?: function(number):
  *   number}} tell `each` after every step with what was yielded, `redraw` with the latest at most ten times a second

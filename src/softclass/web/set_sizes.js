@@ -15,8 +15,6 @@ function rangesOf(counts, missed) {
 
 /**
  * Show the sizes in a figure.
- *
- * @param {object} place
  * @param {object} made a figure
  * @param {{made: object}} facts with what `sets` found
  */
@@ -30,9 +28,7 @@ export function showSizes(place, made, { made: found }) {
   const ranges = rangesOf(found.histogram, missed);
   made.show({
     summary: t("sets.histogram.summary", {
-      size: integer(frequent),
-      count: integer(found.histogram[frequent]),
-      n: integer(found.n),
+      size: integer(frequent), count: integer(found.histogram[frequent]), n: integer(found.n),
       largest: integer(found.histogram.length - 1),
     }),
     columns: [t("sets.histogram.axis"), t("sets.histogram.rows"), t("sets.histogram.missed")],
@@ -65,13 +61,13 @@ function marks({ t, integer }, ranges, width, height) {
   const stripes = svg(
     "pattern",
     { id: "missed", width: 8, height: 8, patternUnits: "userSpaceOnUse" },
-    svg("path", { class: "hatch", d: "M0 8L8 0" }),
+    svg("path.hatch", { d: "M0 8L8 0" }),
   );
   return [
     svg("defs", {}, stripes),
     ...ranges.flatMap(column),
-    svg("line", { class: "axis", x1: 44, x2: width - 8, y1: y(0), y2: y(0) }),
-    svg("rect", { class: "bar fill c1", x: 4, y: 6, width: 12, height: 12 }),
+    svg("line.axis", { x1: 44, x2: width - 8, y1: y(0), y2: y(0) }),
+    svg("rect.bar.fill.c1", { x: 4, y: 6, width: 12, height: 12 }),
     svg("rect", { x: 4, y: 6, width: 12, height: 12, fill: "url(#missed)" }),
     label(t("sets.histogram.missed"), 22, 17),
     label(t("sets.histogram.axis"), width - 8, height - 6, { anchor: "end", style: "muted" }),

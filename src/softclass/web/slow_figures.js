@@ -21,13 +21,7 @@ function legend(names, width) {
     const room = 44 + widthOf(name, LETTER);
     if (x > 0 && x + room > width) [x, y] = [0, y + 22];
     nodes.push(
-      line(
-        [
-          [x + 2, y - 4],
-          [x + 30, y - 4],
-        ],
-        STYLES[look],
-      ),
+      line([[x + 2, y - 4], [x + 30, y - 4]], STYLES[look]),
       symbol(look, x + 16, y - 4, 4.5),
       label(name, x + 37, y),
     );
@@ -87,13 +81,7 @@ export function lossFigure(place) {
         const path = (points) =>
           cut(points.filter(({ step: steps }) => steps <= last || steps === Infinity).map(at), height - BOTTOM);
         const frame = axes({
-          x,
-          y,
-          width,
-          height,
-          xLabel: unit,
-          yLabel: t("slow.axis.loss"),
-          xFormat: integer,
+          x, y, width, height, xLabel: unit, yLabel: t("slow.axis.loss"), xFormat: integer,
           yFormat: (value) => number(value, 2),
         });
         const nodes = [frame, ...head.nodes];
@@ -104,7 +92,7 @@ export function lossFigure(place) {
         }
         items.forEach((item, i) => nodes.push(...reachedMark(place, item, at, i, { width, bottom: height - BOTTOM })));
         const here = x(inside(step, x.domain));
-        nodes.push(svg("line", { class: "axis", x1: here, x2: here, y1: y.range[1], y2: y.range[0] }));
+        nodes.push(svg("line.axis", { x1: here, x2: here, y1: y.range[1], y2: y.range[0] }));
         looks.forEach((look, i) => nodes.push(now(LOOK[losses[i]], here, y(inside(look.loss, y.domain)))));
         return nodes;
       },
@@ -137,12 +125,7 @@ function reachedMark(place, { loss, trace }, at, i, { width, bottom }) {
   const anchor = x + 5 + 1.2 * widthOf(words, LETTER) > width ? "end" : "start";
   return [
     svg("line", {
-      class: `line thin stroke c${LOOK[loss]}`,
-      x1: x,
-      x2: x,
-      y1: y,
-      y2: bottom,
-      "stroke-dasharray": "2 3",
+      class: `line thin stroke c${LOOK[loss]}`, x1: x, x2: x, y1: y, y2: bottom, "stroke-dasharray": "2 3",
     }),
     label(words, x + (anchor === "end" ? -5 : 5), bottom - 8 - 16 * i, { style: "strong", anchor }),
   ];
@@ -230,26 +213,13 @@ export function pushFigure(place) {
       summary: t("slow.push.summary", { list, margin: number(looks[0].margin, 2) }),
       ...tableOf(place, runs),
       marks(width, height) {
-        const head = legend(
-          named(
-            place,
-            ways.map(({ loss }) => loss),
-          ),
-          width,
-        );
+        const head = legend(named(place, ways.map(({ loss }) => loss)), width);
         const x = linear(domain, [LEFT, width - RIGHT]);
         const y = log10(reach, [height - BOTTOM, head.height + 30]);
         const xLabel = t(run === "neuron" ? "slow.axis.z" : run === "plane" ? "slow.axis.mean" : "slow.axis.margin");
         const frame = axes({
-          x,
-          y,
-          width,
-          height,
-          xLabel,
-          yLabel: t("slow.axis.push"),
-          xFormat: (value) => number(value, 1),
-          yFormat: (value) => powerTick(number, value),
-          yTicks: 6,
+          x, y, width, height, xLabel, yLabel: t("slow.axis.push"), xFormat: (value) => number(value, 1),
+          yFormat: (value) => powerTick(number, value), yTicks: 6,
         });
         const pixels = (points) => points.map(([margin, push]) => [x(margin), push > 0 ? y(inside(push, reach)) : NaN]);
         const drawn = [
@@ -261,12 +231,7 @@ export function pushFigure(place) {
         );
         const zeros = looks.flatMap((look) =>
           look.push === 0 && look.margin >= domain[0]
-            ? [
-                label(t("slow.push.zero"), x(look.margin) - 10, y(reach[0]) - 10, {
-                  anchor: "end",
-                  style: "strong",
-                }),
-              ]
+            ? [label(t("slow.push.zero"), x(look.margin) - 10, y(reach[0]) - 10, { anchor: "end", style: "strong" })]
             : [],
         );
         return [frame, ...head.nodes, ...drawn, ...dots, ...zeros];
@@ -311,41 +276,22 @@ export function networkFigure(place) {
       columns: [t("slow.epoch"), ...runs.map(({ loss }) => t(`slow.loss.${loss}`))],
       rows: Array.from(runs[0].accuracy, (_, i) => [i + 1, ...runs.map(({ accuracy }) => accuracy[i])]),
       marks(width, height) {
-        const head = legend(
-          named(
-            place,
-            runs.map(({ loss }) => loss),
-          ),
-          width,
-        );
+        const head = legend(named(place, runs.map(({ loss }) => loss)), width);
         const x = linear([1, epochs], [LEFT, width - RIGHT]);
         const y = linear([0, 1.08], [height - BOTTOM, head.height + 30]);
         const frame = axes({
-          x,
-          y,
-          width,
-          height,
-          xLabel: t("slow.epoch"),
-          yLabel: t("slow.axis.accuracy"),
-          xFormat: integer,
+          x, y, width, height, xLabel: t("slow.epoch"), yLabel: t("slow.axis.accuracy"), xFormat: integer,
           yFormat: (share) => `${number(100 * share, 0)} %`,
         });
-        const wanted = svg("line", { class: "line theory", x1: x.range[0], x2: x.range[1], y1: y(0.9), y2: y(0.9) });
+        const wanted = svg("line.line.theory", { x1: x.range[0], x2: x.range[1], y1: y(0.9), y2: y(0.9) });
         const drawn = runs.map(({ loss, accuracy }) =>
-          line(
-            Array.from(accuracy, (share, i) => [x(i + 1), y(share)]),
-            STYLES[LOOK[loss]],
-          ),
+          line(Array.from(accuracy, (share, i) => [x(i + 1), y(share)]), STYLES[LOOK[loss]]),
         );
-        const here = svg("line", { class: "axis", x1: x(epoch), x2: x(epoch), y1: y(1.08), y2: y(0) });
+        const here = svg("line.axis", { x1: x(epoch), x2: x(epoch), y1: y(1.08), y2: y(0) });
         const dots = runs.map(({ loss, accuracy }) => now(LOOK[loss], x(epoch), y(accuracy[epoch - 1])));
         return [
-          frame,
-          ...head.nodes,
-          wanted,
-          label(t("slow.network.wanted"), x.range[1], y(0.9) + 16, { anchor: "end", style: "small" }),
-          here,
-          ...drawn,
+          frame, ...head.nodes, wanted,
+          label(t("slow.network.wanted"), x.range[1], y(0.9) + 16, { anchor: "end", style: "small" }), here, ...drawn,
           ...dots,
         ];
       },

@@ -164,7 +164,6 @@ const CENTRES = [90, 210, 330].map((degrees) => {
 
 /**
  * Three clouds of 100 points round centres at distance 2, class after class.
- * @param {number} seed
  * @returns {{x: Float64Array, y: Float64Array, labels: Uint8Array}}
  */
 export function clouds(seed) {
@@ -220,10 +219,7 @@ export function plane({ loss, scale, eta, seed }) {
     start() {
       const state = new Float64Array(SIZE);
       for (let k = 0; k < 3; k += 1)
-        state.set(
-          CENTRES[(k + 1) % 3].map((side) => scale * side),
-          2 * k,
-        );
+        state.set(CENTRES[(k + 1) % 3].map((side) => scale * side), 2 * k);
       return answer(state);
     },
     advance(state) {
@@ -243,7 +239,6 @@ export function plane({ loss, scale, eta, seed }) {
 
 /**
  * Gradient descent, step by step.
- * @param {object} experiment
  * @yields {Look & {step: number}} at the start and after every step
  */
 export function* steps(experiment) {
@@ -263,7 +258,6 @@ const MOST = 1200; // ... but no more than this, if it never comes to rest
  * Those with `even` lie at the same steps in every run; others lie between where the margin changes fast.
  *
  * A state that comes again means a cycle: what was not reached until then never will be.
- * @param {object} experiment
  * @returns {{samples: object[], reached: (number|null)[], cap: number, steps: number, isOver: boolean,
  *   isStuck: boolean, advance: function(number): void, at: function(number): object}} `reached` holds the step of each
  *   mark; `advance(n)` makes at most n steps more; `at(step)` measures at a step the run has come to
@@ -338,9 +332,7 @@ export function* bestRate(make) {
 
 /**
  * Steps until a mark is reached.
- * @param {object} experiment
  * @param {number} [limit] - no more than these
- * @param {number} [mark]
  * @returns {number|null} null if it takes more
  */
 export function stepsTo(experiment, limit = experiment.cap, mark = 0) {

@@ -54,7 +54,6 @@ export function pushAt({ run, K }, loss, margin) {
 
 /**
  * Runs for one setting of the panel.
- *
  * @param {{run: string, m: number, K: number, eta: number, loss: string[], rate: string, s: number,
  *   seed: number}} given
  * @returns {{given: object, items: object[], end: number, isDone: boolean, work: function(): Generator,

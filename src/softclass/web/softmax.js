@@ -17,8 +17,6 @@
 
 /**
  * Look at a row from its maximum.
- * @param {ArrayLike<number>} logits
- * @param {number} [temperature]
  * @returns {Row}
  */
 export function fromMaximum(logits, temperature = 1) {
@@ -50,7 +48,6 @@ export function fromMaximum(logits, temperature = 1) {
 
 /**
  * Logarithm of the sum of the exponentials, in nats: ln sum_k e^{z_k}.
- * @param {ArrayLike<number>} logits
  * @returns {number} -Infinity for an empty row or one of -Infinity only, NaN for a row with NaN
  */
 export function logsumexp(logits) {
@@ -60,7 +57,6 @@ export function logsumexp(logits) {
 
 /**
  * Softmax: p_k = e^{z_k / T} / sum_j e^{z_j / T}.
- * @param {ArrayLike<number>} logits
  * @param {number} [temperature] - finite, above 0
  * @returns {number[]} sums to 1; all NaN where no limit exists
  */
@@ -71,9 +67,7 @@ export function softmax(logits, temperature = 1) {
 
 /**
  * Logarithm of the softmax, in nats: also where the probabilities underflow.
- * @param {ArrayLike<number>} logits
  * @param {number} [temperature] - finite, above 0
- * @returns {number[]}
  */
 export function logSoftmax(logits, temperature = 1) {
   const { distances, rest } = fromMaximum(logits, temperature);
@@ -81,11 +75,7 @@ export function logSoftmax(logits, temperature = 1) {
   return distances.map((distance) => distance - sum);
 }
 
-/**
- * What is missing to 1 in every probability, 1 - p_k, without the cancellation at p_k next to 1.
- * @param {ArrayLike<number>} logits
- * @returns {number[]}
- */
+/** What is missing to 1 in every probability, 1 - p_k, without the cancellation at p_k next to 1. */
 export function complements(logits) {
   const { first, powers, rest } = fromMaximum(logits);
   return powers.map((power, k) => (k === first ? rest / (1 + rest) : 1 - power / (1 + rest)));
@@ -95,8 +85,6 @@ export function complements(logits) {
  * Entropy of a distribution in nats, -sum_k p_k ln p_k; a probability of 0 adds 0.
  *
  * Next to 1 the logarithm is taken of what the other classes leave over: ln(1 - q) keeps the digits of a small q.
- * @param {ArrayLike<number>} probabilities
- * @returns {number}
  */
 export function entropy(probabilities) {
   let sum = 0;
@@ -108,12 +96,7 @@ export function entropy(probabilities) {
   return sum;
 }
 
-/**
- * The sum of all probabilities but one.
- * @param {ArrayLike<number>} probabilities
- * @param {number} index
- * @returns {number}
- */
+/** The sum of all probabilities but one. */
 export function others(probabilities, index) {
   let sum = 0;
   for (let k = 0; k < probabilities.length; k += 1) if (k !== index) sum += probabilities[k];

@@ -1,11 +1,11 @@
 /** Three more views of panel 1: the Jacobian, the triangle of three classes, and four number types. */
-import { button } from "softclass/controls";
 import { element } from "softclass/elements";
 import { figure } from "softclass/figure";
 import { jacobian } from "softclass/loss";
 import { STYLES, heatMap, label, line, svg, ternary } from "softclass/plots";
 import { LARGEST_EXP, PRECISIONS } from "softclass/precision";
 import { naiveSoftmax, shiftedSoftmax } from "softclass/rounded_softmax";
+import { threeNeeded } from "softclass/score_inputs";
 import { softmax } from "softclass/softmax";
 import { letter } from "softclass/text";
 
@@ -30,9 +30,7 @@ export function jacobianView(place, room) {
     const tall = 40;
     chart.show({
       summary: t("softmax.jacobian.summary", {
-        K,
-        largest: number(largest, 4),
-        sum: number(Math.max(...sums.map(Math.abs)), 15),
+        K, largest: number(largest, 4), sum: number(Math.max(...sums.map(Math.abs)), 15),
       }),
       columns: [
         t("softmax.class"),
@@ -64,29 +62,16 @@ export function jacobianView(place, room) {
 /** The triangle with a point to drag and the path of the temperature. */
 export function simplexView(place, room) {
   const { t, store } = place;
-  const wrong = element("p", { class: "hint" });
-  const repair = button(place, {
-    label: t("softmax.simplex.make"),
-    press: () => store.set({ z: [...store.get("z"), 0].slice(0, 3) }),
-  });
-  const refusal = element("div", { class: "card" }, wrong, repair);
+  const needed = threeNeeded(place);
+  const refusal = element("div.card", ...needed.nodes);
   const chart = figure(place, {
-    key: "softmax-simplex",
-    title: t("softmax.simplex"),
-    width: 520,
-    height: 440,
-    interactive: true,
+    key: "softmax-simplex", title: t("softmax.simplex"), width: 520, height: 440, interactive: true,
   });
-  const hint = element("p", { class: "hint" }, t("softmax.simplex.hint"));
-  const whole = element("div", {}, chart.element, hint);
+  const hint = element("p.hint", t("softmax.simplex.hint"));
+  const whole = element("div", chart.element, hint);
   room.append(refusal, whole);
-  const handle = svg("circle", {
-    class: "handle",
-    r: 10,
-    tabindex: 0,
-    role: "slider",
-    "aria-label": t("softmax.simplex.point"),
-    "aria-valuemin": 0,
+  const handle = svg("circle.handle", {
+    r: 10, tabindex: 0, role: "slider", "aria-label": t("softmax.simplex.point"), "aria-valuemin": 0,
     "aria-valuemax": 1,
   });
   let triangle = null;
@@ -120,9 +105,7 @@ export function simplexView(place, room) {
   });
   handle.addEventListener("keydown", (event) => {
     const moves = {
-      ArrowRight: [-0.01, 0.01, 0],
-      ArrowLeft: [0.01, -0.01, 0],
-      ArrowUp: [-0.005, -0.005, 0.01],
+      ArrowRight: [-0.01, 0.01, 0], ArrowLeft: [0.01, -0.01, 0], ArrowUp: [-0.005, -0.005, 0.01],
       ArrowDown: [0.005, 0.005, -0.01],
     };
     const move = moves[event.key];
@@ -137,8 +120,7 @@ export function simplexView(place, room) {
     const { z, T, p } = now;
     refusal.hidden = z.length === 3;
     whole.hidden = z.length !== 3;
-    wrong.textContent = t("softmax.simplex.three", { K: z.length });
-    repair.hidden = store.get("hide").includes("z");
+    needed.tell(z.length);
     if (z.length !== 3) return;
     handle.setAttribute("aria-valuenow", p[0].toFixed(2));
     handle.setAttribute("aria-valuetext", listed(place, now));
@@ -152,18 +134,12 @@ export function simplexView(place, room) {
       marks(width) {
         const side = Math.min(width, 460) - 8;
         triangle = ternary({
-          left: (width - side) / 2,
-          top: 28,
-          side,
-          names: p.map((share, i) => `${letter(i)} ${place.percent(share)}`),
+          left: (width - side) / 2, top: 28, side, names: p.map((share, i) => `${letter(i)} ${place.percent(share)}`),
         });
         const [x, y] = triangle.at(p);
         handle.setAttribute("cx", x);
         handle.setAttribute("cy", y);
-        const path = line(
-          temperatures.map((value) => triangle.at(softmax(z, value))),
-          STYLES[1],
-        );
+        const path = line(temperatures.map((value) => triangle.at(softmax(z, value))), STYLES[1]);
         return [triangle.element, path, handle];
       },
     });
@@ -177,19 +153,14 @@ export function precisionView(place, room) {
     element("th", { scope: "col" }, t(`softmax.precision.${name}`)),
   );
   const body = element("tbody");
-  const table = element("table", { class: "precision" }, element("thead", {}, element("tr", {}, ...head)), body);
-  const frame = element(
-    "div",
-    { class: "table", tabindex: "0", role: "region", "aria-label": t("softmax.precision") },
-    table,
-  );
+  const table = element("table.precision", element("thead", element("tr", ...head)), body);
+  const frame = element("div.table", { tabindex: "0", role: "region", "aria-label": t("softmax.precision") }, table);
   room.append(
     element(
-      "section",
-      { class: "card" },
-      element("h2", {}, t("softmax.precision")),
+      "section.card",
+      element("h2", t("softmax.precision")),
       frame,
-      element("p", { class: "hint" }, t("softmax.precision.hint")),
+      element("p.hint", t("softmax.precision.hint")),
     ),
   );
   const cell = (p) => {
@@ -200,9 +171,8 @@ export function precisionView(place, room) {
     const lines = PRECISIONS.map((precision) =>
       element(
         "tr",
-        {},
         element("th", { scope: "row" }, t(`softmax.precision.${precision}`)),
-        element("td", { class: "number" }, number(LARGEST_EXP[precision], 2)),
+        element("td.number", number(LARGEST_EXP[precision], 2)),
         cell(naiveSoftmax(scores, precision)),
         cell(shiftedSoftmax(scores, precision)),
       ),

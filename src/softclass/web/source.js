@@ -5,7 +5,6 @@
 import { decodeAll, encodeBytes, unpacked } from "softclass/arrays";
 import { CsvError, readCsv } from "softclass/csv";
 import { evaluationOf } from "softclass/dropped";
-import { pixelsOf } from "softclass/raster";
 import { SourceError } from "softclass/source_error";
 
 const API = "/explore/api/";
@@ -78,6 +77,7 @@ async function picturesOf(thumbnails) {
   if (thumbnails === null || thumbnails === undefined) return () => null;
   const { width, height, columns, png, grey, white } = thumbnails;
   if (grey) {
+    const { pixelsOf } = await import("softclass/raster");
     const n = grey.shape[1];
     const light = (i) => Uint8Array.from({ length: height * width }, (_, at) => (255 * grey[at * n + i]) / white);
     return (i) => (i < n ? pixelsOf(light(i), height, width, 1) : null);
@@ -129,7 +129,6 @@ const isImage = (file) => file.type.startsWith("image/") || /\.(png|jpe?g|gif|bm
  *   those of its first rows.
  * - `dropped(file)`: what a file holds: `{kind: "image", name, picture}`, `{kind: "evaluation", name}` (from then on
  *   among the evaluations) or `{kind: "table", name, table}` (as readCsv gives it: features).
- *
  * @throws {SourceError} all promises; `message` is a sentence in the language of the page, `key` names it
  */
 export function createSource() {
@@ -165,11 +164,8 @@ export function createSource() {
     const gaps = pairs.length - whole.length;
     const points = Float64Array.from(whole.flatMap((row) => pairs[row]));
     return {
-      ...rest,
-      names: [x, y],
-      points: Object.assign(points, { shape: [whole.length, 2] }),
-      targets: targets.filter((_, row) => pairs[row].every(Number.isFinite)),
-      total: rest.total - gaps,
+      ...rest, names: [x, y], points: Object.assign(points, { shape: [whole.length, 2] }),
+      targets: targets.filter((_, row) => pairs[row].every(Number.isFinite)), total: rest.total - gaps,
       missing: rest.missing + gaps,
     };
   };
@@ -207,16 +203,8 @@ export function createSource() {
   };
 
   return {
-    kind,
-    model: () => model(""),
-    weights: () => weights(""),
-    evaluations: async () => [...(await model("")).evaluations, ...added.keys()],
-    evaluation,
-    columns,
-    digits: () => part("digits"),
-    curves: () => part("curves"),
-    iris: () => part("iris"),
-    forward,
-    dropped,
+    kind, model: () => model(""), weights: () => weights(""),
+    evaluations: async () => [...(await model("")).evaluations, ...added.keys()], evaluation, columns,
+    digits: () => part("digits"), curves: () => part("curves"), iris: () => part("iris"), forward, dropped,
   };
 }

@@ -3,8 +3,8 @@ import { register, t } from "softclass/text";
 import { words as csvWords } from "softclass/text_csv";
 import { words } from "softclass/text_source";
 
-register(csvWords);
-register(words);
+register("csv", csvWords);
+register("source", words);
 
 /** An error to show: `key` and `values` name the sentence that `message` is. */
 export class SourceError extends Error {

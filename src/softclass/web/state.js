@@ -89,7 +89,6 @@ export function initial() {
 
 /**
  * The canonical fragment of a state: keys in the order of the table, without those at their fallback.
- *
  * @param {Object<string, *>} state values by key; keys that are absent count as their fallback
  * @returns {string} without "#"; "" for the initial state
  */
@@ -107,7 +106,6 @@ const write = (value) => (Array.isArray(value) ? value.map(String).join(",") : S
 
 /**
  * Read a fragment. Never throws: unknown keys are left out, numbers clamped, unreadable values fall back.
- *
  * @param {string} fragment with or without "#"
  * @returns {{state: Object<string, *>, notices: {key: string, reason: string}[]}} all keys of the table; one notice
  *   for each key that is not as written, with reason "unreadable" or "clamped"

@@ -3,7 +3,6 @@ const ROUNDS = 100;
 
 /**
  * Make a store.
- *
  * @param {Object<string, *>} inputs first value of each input key
  * @param {function(function(): void): void} schedule how a flush is put off; many `set` before it count as one
  * @returns {{get: function, set: function, derive: function, watch: function, flush: function}}

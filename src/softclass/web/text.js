@@ -4,9 +4,12 @@ const texts = {};
 let current = "en";
 let formats = new Map();
 
-/** Add the words of a file: `{key: [English, Chinese]}`. Texts hold places as `{name}`. */
-export function register(words) {
-  Object.assign(texts, words);
+/**
+ * Add the words of a part of the page: `{key: [English, Chinese]}`, to be found under `part.key`. Texts hold places as
+ * `{name}`.
+ */
+export function register(part, words) {
+  for (const [key, pair] of Object.entries(words)) texts[`${part}.${key}`] = pair;
 }
 
 /**
@@ -41,7 +44,6 @@ const unusual = (x) => (Number.isNaN(x) ? "NaN" : x > 0 ? "∞" : "−∞");
 
 /**
  * A number for people, with at most `digits` decimals; as a power of ten where it would print as 0 or is 1e9 or more.
- *
  * @param {number} x any number, NaN and infinities too
  * @param {number} digits decimals
  * @param {boolean} fixed keep zeros at the end, so that columns align

@@ -1,223 +1,223 @@
 /** Words of panel 3. */
 export const words = {
-  "slow.run": ["Experiment", "实验"],
-  "slow.run.neuron": ["One neuron", "一个神经元"],
-  "slow.run.logits": ["K scores", "K 个分数"],
-  "slow.run.plane": ["Points in the plane", "平面上的点"],
-  "slow.run.network": ["A network", "一个网络"],
-  "slow.m": ["Margin m of the mistake", "错误的间隔 m"],
-  "slow.m.hint": ["How far the wrong answer leads at the start.", "开始时错误答案领先多少。"],
-  "slow.K": ["Classes K", "类别数 K"],
-  "slow.eta": ["Learning rate η", "学习率 η"],
-  "slow.s": ["Start scale s", "初始尺度 s"],
-  "slow.s.hint": ["How confident the wrong start is: the margin is about 6 s.", "起点错得有多自信：间隔约为 6 s。"],
-  "slow.times": ["{value} ×", "{value} 倍"],
-  "slow.seed": ["Seed of the points", "点的随机种子"],
-  "slow.losses": ["Losses", "损失"],
-  "slow.loss.ce": ["cross-entropy", "交叉熵"],
-  "slow.loss.se": ["squared error", "平方误差"],
-  "slow.loss.eps": ["−ln(p + 1e-9)", "−ln(p + 1e-9)"],
-  "slow.loss.clip": ["−ln p, cut at 1e-7", "−ln p，在 1e-7 截断"],
-  "slow.loss.sigmoid_ce": ["sigmoid + cross-entropy", "sigmoid + 交叉熵"],
-  "slow.loss.sigmoid_se": ["sigmoid + squared error", "sigmoid + 平方误差"],
-  "slow.rate": ["Learning rate of each loss", "各损失的学习率"],
-  "slow.rate.same": ["the same", "相同"],
-  "slow.rate.six": ["6 η for squared error", "平方误差用 6 η"],
-  "slow.rate.best": ["best of a grid", "网格中最好的"],
-  "slow.and": [", ", "，"],
-  "slow.never": ["never", "永不"],
-  "slow.not": ["not within {cap}", "{cap} 以内未达到"],
-  "slow.sofar": ["more than {steps} …", "超过 {steps} …"],
-  "slow.theory": ["theory {steps}", "理论 {steps}"],
-  "slow.low": ["loss below 0.1: {steps}", "损失低于 0.1：{steps}"],
-  "slow.low.neuron": ["output below 0.1: {steps}", "输出低于 0.1：{steps}"],
-  "slow.norate": ["no rate of the grid gets there within 200", "网格中没有学习率能在 200 步内达到"],
-  "slow.rateof": ["with η = {eta}", "η = {eta}"],
-  "slow.standing": ["it stands still", "停滞不动"],
-  "slow.position.step": ["at step {step}", "第 {step} 步"],
-  "slow.position.epoch": ["at epoch {step}", "第 {step} 轮"],
-  "slow.said": ["step {step}: {list}", "第 {step} 步：{list}"],
-  "slow.said.epoch": ["epoch {step}: {list}", "第 {step} 轮：{list}"],
-  "slow.step": ["step", "步"],
-  "slow.epoch": ["epoch", "轮"],
-  "slow.steps.neuron": ["Steps until the output is below 0.5", "输出降到 0.5 以下所需的步数"],
-  "slow.steps.logits": ["Steps until the true class has more than half", "真实类别超过一半所需的步数"],
-  "slow.steps.plane": ["Epochs until 95 % of the points are right", "95 % 的点判对所需的轮数"],
-  "slow.steps.network": [
+  run: ["Experiment", "实验"],
+  "run.neuron": ["One neuron", "一个神经元"],
+  "run.logits": ["K scores", "K 个分数"],
+  "run.plane": ["Points in the plane", "平面上的点"],
+  "run.network": ["A network", "一个网络"],
+  m: ["Margin m of the mistake", "错误的间隔 m"],
+  "m.hint": ["How far the wrong answer leads at the start.", "开始时错误答案领先多少。"],
+  K: ["Classes K", "类别数 K"],
+  eta: ["Learning rate η", "学习率 η"],
+  s: ["Start scale s", "初始尺度 s"],
+  "s.hint": ["How confident the wrong start is: the margin is about 6 s.", "起点错得有多自信：间隔约为 6 s。"],
+  times: ["{value} ×", "{value} 倍"],
+  seed: ["Seed of the points", "点的随机种子"],
+  losses: ["Losses", "损失"],
+  "loss.ce": ["cross-entropy", "交叉熵"],
+  "loss.se": ["squared error", "平方误差"],
+  "loss.eps": ["−ln(p + 1e-9)", "−ln(p + 1e-9)"],
+  "loss.clip": ["−ln p, cut at 1e-7", "−ln p，在 1e-7 截断"],
+  "loss.sigmoid_ce": ["sigmoid + cross-entropy", "sigmoid + 交叉熵"],
+  "loss.sigmoid_se": ["sigmoid + squared error", "sigmoid + 平方误差"],
+  rate: ["Learning rate of each loss", "各损失的学习率"],
+  "rate.same": ["the same", "相同"],
+  "rate.six": ["6 η for squared error", "平方误差用 6 η"],
+  "rate.best": ["best of a grid", "网格中最好的"],
+  and: [", ", "，"],
+  never: ["never", "永不"],
+  not: ["not within {cap}", "{cap} 以内未达到"],
+  sofar: ["more than {steps} …", "超过 {steps} …"],
+  theory: ["theory {steps}", "理论 {steps}"],
+  low: ["loss below 0.1: {steps}", "损失低于 0.1：{steps}"],
+  "low.neuron": ["output below 0.1: {steps}", "输出低于 0.1：{steps}"],
+  norate: ["no rate of the grid gets there within 200", "网格中没有学习率能在 200 步内达到"],
+  rateof: ["with η = {eta}", "η = {eta}"],
+  standing: ["it stands still", "停滞不动"],
+  "position.step": ["at step {step}", "第 {step} 步"],
+  "position.epoch": ["at epoch {step}", "第 {step} 轮"],
+  said: ["step {step}: {list}", "第 {step} 步：{list}"],
+  "said.epoch": ["epoch {step}: {list}", "第 {step} 轮：{list}"],
+  step: ["step", "步"],
+  epoch: ["epoch", "轮"],
+  "steps.neuron": ["Steps until the output is below 0.5", "输出降到 0.5 以下所需的步数"],
+  "steps.logits": ["Steps until the true class has more than half", "真实类别超过一半所需的步数"],
+  "steps.plane": ["Epochs until 95 % of the points are right", "95 % 的点判对所需的轮数"],
+  "steps.network": [
     "Epochs until 90 % of new digits are right, median of the runs",
     "90 % 的新数字认对所需的轮数（各次运行的中位数）",
   ],
-  "slow.chart": ["Loss by step", "损失随步数的变化"],
-  "slow.chart.summary": [
+  chart: ["Loss by step", "损失随步数的变化"],
+  "chart.summary": [
     "Loss against step, both axes logarithmic. Steps until the mistake is undone: {list}.",
     "损失随步数的变化，两轴均为对数。改正错误所需的步数：{list}。",
   ],
-  "slow.chart.theory": ["Grey band below a line: what theory says.", "线下的灰带：理论值。"],
-  "slow.axis.loss": ["loss", "损失"],
-  "slow.axis.push": ["length of the gradient", "梯度的长度"],
-  "slow.axis.margin": ["margin", "间隔"],
-  "slow.axis.mean": ["mean margin", "平均间隔"],
-  "slow.axis.z": ["logit z", "logit z"],
-  "slow.axis.accuracy": ["accuracy", "精度"],
-  "slow.column.loss": ["loss, {loss}", "损失，{loss}"],
-  "slow.column.p": ["p, {loss}", "p，{loss}"],
-  "slow.column.right": ["accuracy, {loss}", "精度，{loss}"],
-  "slow.column.margin": ["mean margin, {loss}", "平均间隔，{loss}"],
-  "slow.column.push": ["length of the gradient, {loss}", "梯度的长度，{loss}"],
-  "slow.push": ["Push by margin", "推力随间隔的变化"],
-  "slow.push.summary": [
+  "chart.theory": ["Grey band below a line: what theory says.", "线下的灰带：理论值。"],
+  "axis.loss": ["loss", "损失"],
+  "axis.push": ["length of the gradient", "梯度的长度"],
+  "axis.margin": ["margin", "间隔"],
+  "axis.mean": ["mean margin", "平均间隔"],
+  "axis.z": ["logit z", "logit z"],
+  "axis.accuracy": ["accuracy", "精度"],
+  "column.loss": ["loss, {loss}", "损失，{loss}"],
+  "column.p": ["p, {loss}", "p，{loss}"],
+  "column.right": ["accuracy, {loss}", "精度，{loss}"],
+  "column.margin": ["mean margin, {loss}", "平均间隔，{loss}"],
+  "column.push": ["length of the gradient, {loss}", "梯度的长度，{loss}"],
+  push: ["Push by margin", "推力随间隔的变化"],
+  "push.summary": [
     "Length of the gradient against the margin of the mistake, on a logarithmic axis. At margin {margin}: {list}.",
     "梯度的长度随错误间隔的变化，纵轴为对数。间隔为 {margin} 时：{list}。",
   ],
-  "slow.push.hint.neuron": [
+  "push.hint.neuron": [
     "Large marks: now. A run goes from right to left, and leaves the picture when all is learnt.",
     "大标记：当前位置。学习从右向左进行，全部学会后离开图中。",
   ],
-  "slow.push.hint.logits": [
+  "push.hint.logits": [
     "Large marks: now. Thick lines: the way each run goes, from right to left and out of the picture. Thin lines: one wrong class ahead, all others level with the true one.",
     "大标记：当前位置。粗线：每次运行从右向左走出图外的路。细线：一个错误类别领先、其余类别与真实类别持平的情形。",
   ],
-  "slow.push.hint.plane": [
+  "push.hint.plane": [
     "Large marks: now. The lines are the ways the runs went, from right to left and out of the picture.",
     "大标记：当前位置。曲线是各次运行从右向左走出图外的路。",
   ],
-  "slow.push.zero": ["0", "0"],
-  "slow.network": ["Accuracy on new digits", "在新数字上的精度"],
-  "slow.network.summary": [
+  "push.zero": ["0", "0"],
+  network: ["Accuracy on new digits", "在新数字上的精度"],
+  "network.summary": [
     "Accuracy after each of {epochs} epochs. At the end: {list}.",
     "{epochs} 轮中每一轮之后的精度。最后：{list}。",
   ],
-  "slow.network.wanted": ["90 %", "90 %"],
-  "slow.network.last": ["{share} at the end", "最后为 {share}"],
-  "slow.network.of": [
+  "network.wanted": ["90 %", "90 %"],
+  "network.last": ["{share} at the end", "最后为 {share}"],
+  "network.of": [
     "A network with 30 hidden units reads 8 × 8 digits; the weights of its last layer start {scale} times too large. η = {eta}, median of {seeds} runs, computed when this page was made.",
     "一个有 30 个隐藏单元的网络识别 8 × 8 的数字；最后一层的初始权重放大到 {scale} 倍。η = {eta}，{seeds} 次运行的中位数，在制作本页时算好。",
   ],
-  "slow.network.near": [
+  "network.near": [
     "Shown is the start scale {scale}, the nearest that was run. A network with 30 hidden units reads 8 × 8 digits; the weights of its last layer start so many times too large. η = {eta}, median of {seeds} runs.",
     "显示的是最接近的初始尺度 {scale}。一个有 30 个隐藏单元的网络识别 8 × 8 的数字；最后一层的初始权重就放大到这么多倍。η = {eta}，{seeds} 次运行的中位数。",
   ],
-  "slow.network.missing": ["The curves are missing here: {reason}", "这里没有这些曲线：{reason}"],
-  "slow.notice.neuron.1": [
+  "network.missing": ["The curves are missing here: {reason}", "这里没有这些曲线：{reason}"],
+  "notice.neuron.1": [
     "One sigmoid neuron starts at z = {m} and should answer 0. With squared error the push contains a (1 − a), which is almost 0 while the answer is almost 1.",
     "一个 sigmoid 神经元从 z = {m} 出发，应当回答 0。用平方误差时，推力含有 a (1 − a)，而答案接近 1 时它几乎为 0。",
   ],
-  "slow.notice.neuron.2": [
+  "notice.neuron.2": [
     "Cross-entropy divides by exactly that factor: its push is a − y, strongest when the error is largest.",
     "交叉熵恰好除去了这个因子：它的推力是 a − y，误差最大时最强。",
   ],
-  "slow.notice.neuron.3": [
+  "notice.neuron.3": [
     "So the steps of squared error grow like eᵐ and those of cross-entropy like m.",
     "所以平方误差的步数像 eᵐ 那样增长，交叉熵的步数像 m 那样增长。",
   ],
-  "slow.notice.logits.1": [
+  "notice.logits.1": [
     "Squared error needs about c eᵐ / η steps, with c = {c} for {K} classes; cross-entropy about m / (2 η).",
     "平方误差大约需要 c eᵐ / η 步，{K} 个类别时 c = {c}；交叉熵大约需要 m / (2 η) 步。",
   ],
-  "slow.notice.logits.2": [
+  "notice.logits.2": [
     "On the plateau squared error is at its largest and its gradient next to zero: nothing tells training that anything is wrong.",
     "在这片高原上，平方误差处于最大值，梯度却几乎为零：没有任何信号告诉训练哪里出了错。",
   ],
-  "slow.notice.logits.3": [
+  "notice.logits.3": [
     "Adding 1e-9 inside the logarithm builds the same trap above a margin of 20.7; cutting p off at 1e-7 builds one without exit above 16.1.",
     "在对数里加 1e-9，间隔超过 20.7 时就会造出同样的陷阱；在 1e-7 处截断 p，间隔超过 16.1 时造出的则是没有出口的陷阱。",
   ],
-  "slow.notice.plane.1": [
+  "notice.plane.1": [
     "300 points, three classes, and weights that call every single one wrong.",
     "300 个点，三个类别，而初始权重把每一个点都判错。",
   ],
-  "slow.notice.plane.2": [
+  "notice.plane.2": [
     "The same model, the same points, the same start: only the loss differs.",
     "同样的模型，同样的点，同样的起点：只有损失不同。",
   ],
-  "slow.notice.plane.3": [
+  "notice.plane.3": [
     "A larger rate helps squared error for one start, but the best rate moves by thousands from one start to the next; cross-entropy gets along with any of a wide range.",
     "对某一个起点，加大学习率能帮到平方误差，但不同起点的最佳学习率相差上千倍；交叉熵则在很宽的范围内都可用。",
   ],
-  "slow.notice.network.1": [
+  "notice.network.1": [
     "With the last layer 10 times too large, squared error after the softmax never reads 90 % of the digits in 30 epochs. Cross-entropy does after one.",
     "最后一层放大到 10 倍时，softmax 加平方误差在 30 轮内始终认不对 90 % 的数字，交叉熵一轮就能做到。",
   ],
-  "slow.notice.network.2": [
+  "notice.network.2": [
     "Here no learning rate helps squared error: the best of fourteen stays below 80 %.",
     "这里没有哪个学习率能帮到平方误差：十四个之中最好的也不到 80 %。",
   ],
-  "slow.notice.network.3": [
+  "notice.network.3": [
     "At the usual start all four learn, and squared error takes longer.",
     "在通常的起点，四种都能学会，只是平方误差更慢。",
   ],
-  "slow.derive.neuron": ["One neuron", "一个神经元"],
-  "slow.derive.neuron.se": [
+  "derive.neuron": ["One neuron", "一个神经元"],
+  "derive.neuron.se": [
     "Output a = σ(z). Squared error ½ (a − y)² has the derivative",
     "输出 a = σ(z)。平方误差 ½ (a − y)² 的导数是",
   ],
-  "slow.derive.neuron.ce": [
+  "derive.neuron.ce": [
     "For y = 1 it is at most 4/27 and falls like e to −|z|. Cross-entropy has the derivative (a − y) / (a (1 − a)) at a, and the factor a (1 − a) of the sigmoid cancels:",
     "当 y = 1 时它不超过 4/27，并按 e 的 −|z| 次方下降。交叉熵对 a 的导数是 (a − y) / (a (1 − a))，与 sigmoid 的因子 a (1 − a) 相消：",
   ],
-  "slow.derive.classes": ["K classes", "K 个类别"],
-  "slow.derive.ce": [
+  "derive.classes": ["K classes", "K 个类别"],
+  "derive.ce": [
     "Softmax has the Jacobian J = diag(p) − p pᵀ. The logarithm cancels it, squared error does not:",
     "softmax 的雅可比矩阵是 J = diag(p) − p pᵀ。对数把它消去，平方误差则没有：",
   ],
-  "slow.derive.true": ["In components squared error pushes the true score by", "写成分量，平方误差对真实分数的推力是"],
-  "slow.derive.saturated": [
+  "derive.true": ["In components squared error pushes the true score by", "写成分量，平方误差对真实分数的推力是"],
+  "derive.saturated": [
     "No probability, no push. A sure answer, right or wrong, leaves next to nothing:",
     "没有概率，就没有推力。答案一旦确定，不论对错，推力都所剩无几：",
   ],
-  "slow.derive.even": [
+  "derive.even": [
     "Even without saturation, at p = 1/K, squared error pushes exactly K times less than cross-entropy.",
     "即使没有饱和，在 p = 1/K 处，平方误差的推力也正好只有交叉熵的 1/K。",
   ],
-  "slow.derive.time": ["How long", "要多久"],
-  "slow.derive.flow": [
+  "derive.time": ["How long", "要多久"],
+  "derive.flow": [
     "Let a wrong class w lead the true class t by u while the others, r, stay behind. Small steps become a flow. As long as the probability of w is next to 1,",
     "设错误类别 w 领先真实类别 t 的量为 u，其余类别 r 落在后面。步长很小时，学习近似为连续的流。只要 w 的概率接近 1，",
   ],
-  "slow.derive.ratio": [
+  "derive.ratio": [
     "Let ρ be the probability of r over that of t, which starts at 1, and x = m − u the fall of the margin. Then",
     "令 ρ 为 r 与 t 的概率之比，它从 1 开始；再令 x = m − u 为间隔的下降量，于是",
   ],
-  "slow.derive.two": [
+  "derive.two": [
     "The time is eᵐ times the integral over ρ, and that is c. With two classes, or one neuron, everything is exact: times are differences of F for squared error and of G for cross-entropy, divided by 4 s η and 2 s η (neuron: both by s η). One step moves a score by s = ‖x‖² + 1 times the gradient; a bias alone has s = 1.",
     "时间等于 eᵐ 乘以对 ρ 的积分，这个积分就是 c。对两个类别或一个神经元，一切都是精确的：平方误差的时间是 F 之差，交叉熵的时间是 G 之差，分别除以 4 s η 和 2 s η（神经元都除以 s η）。每一步，分数移动梯度的 s = ‖x‖² + 1 倍；只有偏置时 s = 1。",
   ],
-  "slow.derive.only": [
+  "derive.only": [
     "Cross-entropy is the only loss whose gradient is p − y everywhere: p is the gradient of ln Σ eᶻ, so the loss is ln Σ eᶻ − y z plus a constant. Squared error after the softmax is bounded and not constant, so it cannot be convex.",
     "交叉熵是唯一处处以 p − y 为梯度的损失：p 是 ln Σ eᶻ 的梯度，所以损失就是 ln Σ eᶻ − y z 再加一个常数。softmax 之后的平方误差有界又不是常数，所以不可能是凸的。",
   ],
-  "slow.derive.rounding": ["The same trap, made by rounding", "舍入造成的同样陷阱"],
-  "slow.derive.eps": ["−ln(p + ε) has the gradient", "−ln(p + ε) 的梯度是"],
-  "slow.derive.clip": [
+  "derive.rounding": ["The same trap, made by rounding", "舍入造成的同样陷阱"],
+  "derive.eps": ["−ln(p + ε) has the gradient", "−ln(p + ε) 的梯度是"],
+  "derive.clip": [
     "Once m is above ln(1/ε) the escape takes about ε eᵐ / (2 s η) steps. Cutting p off at ε makes the gradient exactly 0 below ε, for ever. Only ln Σ eᶻ minus the true score, with p − y formed together, is right everywhere.",
     "一旦 m 超过 ln(1/ε)，脱身大约需要 ε eᵐ / (2 s η) 步。在 ε 处截断 p，则在 ε 以下梯度恰好为 0，永远如此。只有 ln Σ eᶻ 减去真实分数、并与 p − y 一同算出，才处处正确。",
   ],
-  "slow.limits": ["What the choice of the loss does not do", "选对损失也解决不了什么"],
-  "slow.limit.1": [
+  limits: ["What the choice of the loss does not do", "选对损失也解决不了什么"],
+  "limit.1": [
     "Hidden units that saturate keep their own factor σ′(z). Initialisation, ReLU and normalisation help there; the loss does not.",
     "饱和的隐藏单元仍带着自己的因子 σ′(z)。那里要靠初始化、ReLU 和归一化，损失帮不上忙。",
   ],
-  "slow.limit.2": [
+  "limit.2": [
     "Inputs near 0 still learn slowly, because the gradient has the factor x; a small learning rate is still small; and a temperature T divides the gradient by T.",
     "接近 0 的输入仍然学得慢，因为梯度含有因子 x；很小的学习率仍然很小；温度 T 使梯度除以 T。",
   ],
-  "slow.limit.3": [
+  "limit.3": [
     "Squared error, the Brier score, is a strictly proper score too: where it ends is just as honest. Only its path is bad.",
     "平方误差即 Brier 分数，也是严格适当的评分：它的最优解同样诚实，糟糕的只是通往最优解的路。",
   ],
-  "slow.limit.4": [
+  "limit.4": [
     "Because it is bounded, squared error is moved less by wrong labels. With label noise the largest gradients of cross-entropy sit on the mislabelled rows.",
     "平方误差有界，所以受错误标签的影响较小。标签有噪声时，交叉熵最大的梯度恰恰来自标错的行。",
   ],
-  "slow.limit.5": [
+  "limit.5": [
     "In a shallow convex model a learning rate scaled like eᵐ undoes the slowness for one m. The claim is that no single rate works for all; in a network even the best rate fails.",
     "在浅层的凸模型中，把学习率按 eᵐ 放大，可以消除某一个 m 下的缓慢。这里的结论是：没有一个学习率适用于所有情形；在网络中，最好的学习率也无济于事。",
   ],
-  "slow.try.logits": ["12 ahead: 13 steps against 28,991", "领先 12：13 步对 28,991 步"],
-  "slow.try.rounding": ["25 ahead: what 1e-9 and clipping do", "领先 25：加 1e-9 或截断会怎样"],
-  "slow.try.even": ["1,000 equal classes: slow without any mistake", "1,000 个相等的类别：没有犯错也慢"],
-  "slow.try.neuron": ["One neuron at z = 4, η = 0.15", "一个神经元，z = 4，η = 0.15"],
-  "slow.try.plane": ["300 points, every one wrong", "300 个点，个个都错"],
-  "slow.try.best": ["Each loss with its best rate", "每种损失用自己最好的学习率"],
-  "slow.try.network": ["A network that starts saturated", "从饱和状态开始的网络"],
+  "try.logits": ["12 ahead: 13 steps against 28,991", "领先 12：13 步对 28,991 步"],
+  "try.rounding": ["25 ahead: what 1e-9 and clipping do", "领先 25：加 1e-9 或截断会怎样"],
+  "try.even": ["1,000 equal classes: slow without any mistake", "1,000 个相等的类别：没有犯错也慢"],
+  "try.neuron": ["One neuron at z = 4, η = 0.15", "一个神经元，z = 4，η = 0.15"],
+  "try.plane": ["300 points, every one wrong", "300 个点，个个都错"],
+  "try.best": ["Each loss with its best rate", "每种损失用自己最好的学习率"],
+  "try.network": ["A network that starts saturated", "从饱和状态开始的网络"],
 };

@@ -14,7 +14,7 @@ import { integer, number, percent, power, register, t } from "softclass/text";
 import { words } from "softclass/text_tour";
 import { atTemperature, fitTemperature, logLoss, rowsOf, split } from "softclass/trust";
 
-register(words);
+register("tour", words);
 
 const SCORES = [2, 1, 0.1];
 const three = (values) => values.map((value) => number(value, 3, true)).join(", ");
@@ -36,13 +36,7 @@ const lossAt = (rows, T) => logLoss(atTemperature(rows, T)).value;
 const STOPS = [
   {
     state: { p: "softmax" },
-    numbers: () => ({
-      p: three(softmax(SCORES)),
-      sum: number(
-        softmax(SCORES).reduce((total, p) => total + p, 0),
-        12,
-      ),
-    }),
+    numbers: () => ({ p: three(softmax(SCORES)), sum: number(softmax(SCORES).reduce((total, p) => total + p, 0), 12) }),
   },
   {
     state: { p: "softmax", shift: 5 },
@@ -76,10 +70,7 @@ const STOPS = [
       };
     },
   },
-  {
-    state: { p: "loss" },
-    numbers: () => ({ push: three(crossEntropy(SCORES, 0).gradient) }),
-  },
+  { state: { p: "loss" }, numbers: () => ({ push: three(crossEntropy(SCORES, 0).gradient) }) },
   {
     state: { p: "slow", m: 12 },
     numbers() {
@@ -120,9 +111,7 @@ const STOPS = [
       const { calibration, test } = await overconfident(source);
       const T = fitTemperature(calibration);
       return {
-        T: number(T, 2, true),
-        before: number(lossAt(test, 1), 3, true),
-        after: number(lossAt(test, T), 3, true),
+        T: number(T, 2, true), before: number(lossAt(test, 1), 3, true), after: number(lossAt(test, T), 3, true),
       };
     },
   },
@@ -147,10 +136,10 @@ function stateOf(index, store) {
 /** The bar of the tour: which stop, its sentence, back, next, end. */
 function build(store) {
   const go = (index) => () => store.set(index === 0 ? { tour: 0 } : stateOf(index, store));
-  const count = element("p", { class: "count" });
-  const sentence = element("p", { class: "sentence", role: "status" });
-  const buttons = element("div", { class: "buttons" });
-  const bar = element("section", { class: "tour", "aria-label": t("tour.title") }, count, sentence, buttons);
+  const count = element("p.count");
+  const sentence = element("p.sentence", { role: "status" });
+  const buttons = element("div.buttons");
+  const bar = element("section.tour", { "aria-label": t("tour.title") }, count, sentence, buttons);
   const step = (by) => () => go(Math.min(Math.max(store.get("tour") + by, 1), STOPS.length))();
   const back = button(null, { label: t("tour.back"), press: step(-1) });
   const next = button(null, { label: t("tour.next"), press: step(1), kind: "main" });
@@ -179,8 +168,6 @@ let current = null;
 
 /**
  * Show a stop above the panel. An address that names the stop and nothing else gets the state of the stop.
- *
- * @param {HTMLElement} place
  * @param {{index: number, store: object, source: object}} parts index from 1
  */
 export async function tourBar(place, { index, store, source }) {

@@ -33,23 +33,15 @@ const MAX_EVALUATIONS = 60;
  * @param {object} evaluation - `n`, `classes`, `logits` {data, shape}, `targets`, `u`; with `top` {columns, lse, own}
  *   the logits are only the largest of each row, falling
  * @param {ArrayLike<number>} [index] - which rows; all of them if absent
- * @returns {Rows}
  */
 export function rowsOf(evaluation, index = Int32Array.from({ length: evaluation.n }, (_, i) => i)) {
   const { logits, targets, top } = evaluation;
   const [n, classes, given] = [index.length, evaluation.classes.length, logits.shape[1]];
   const width = top ? given + 2 : given;
   const rows = {
-    n,
-    classes,
-    width,
-    logits: new Float64Array(n * width),
-    columns: top ? new Int32Array(n * width) : null,
-    times: top ? new Float64Array(n * width) : null,
-    targets: Int32Array.from(index, (i) => targets[i]),
-    own: new Int32Array(n),
-    index: Int32Array.from(index),
-    u: new Float64Array(n),
+    n, classes, width, logits: new Float64Array(n * width), columns: top ? new Int32Array(n * width) : null,
+    times: top ? new Float64Array(n * width) : null, targets: Int32Array.from(index, (i) => targets[i]),
+    own: new Int32Array(n), index: Int32Array.from(index), u: new Float64Array(n),
   };
   const random = evaluation.u ? null : generator(0);
   const u = evaluation.u ?? Float64Array.from({ length: evaluation.n }, () => random.next());
@@ -110,7 +102,6 @@ export function split({ n, role }, by) {
 
 /**
  * What each row says at a temperature.
- * @param {Rows} rows
  * @param {number} [T] - logits are divided by it
  * @returns {{p: Float64Array, loss: Float64Array, brier: Float64Array, confidence: Float64Array,
  *   predicted: Int32Array}}
@@ -173,8 +164,6 @@ export const brier = (found) => mean(found.brier);
 /**
  * Rows of each true class that were predicted as each class; only those that occur.
  * @param {ArrayLike<number>} targets - -1: unknown to the model, counted apart
- * @param {ArrayLike<number>} predicted
- * @param {number} classes
  * @returns {{count: function(number, number): number, cells: {truth: number, predicted: number, rows: number[]}[],
  *   truths: Int32Array, answers: Int32Array, hits: Int32Array, unknown: number}} `rows` of a cell are positions;
  *   `answers` are the predictions of each class, with those on rows of unknown classes
@@ -238,12 +227,7 @@ export function bins(confidence, right, { number = ECE_BINS, by = "width" } = {}
   return found
     .filter(({ n }) => n > 0)
     .map(({ low, high, n, confidence: sum, hits, excess }) => ({
-      low,
-      high,
-      n,
-      confidence: sum / n,
-      share: hits / n,
-      gap: -excess / n,
+      low, high, n, confidence: sum / n, share: hits / n, gap: -excess / n,
     }));
 }
 
@@ -286,7 +270,6 @@ export function ece(found) {
 
 /**
  * The calibration error that luck alone shows: rows are right with the probability that was promised, again and again.
- * @param {Float64Array} confidence
  * @param {{number?: number, by?: string}} how - as in `bins`
  * @param {{draws?: number, seed?: number}} [chance]
  * @returns {{mean: number, high: number}} mean and 95 % quantile
@@ -313,7 +296,6 @@ export function nullBand(confidence, how, { draws = 1000, seed = 0 } = {}) {
 
 /**
  * Mean log loss as a function of the inverse temperature, its slope and curvature; without rows of unknown classes.
- * @param {Rows} rows
  * @param {{smooth?: boolean}} [how] - with half a row of doubt spread over the classes, as training takes it
  * @returns {{size: number, at: function(number): {loss: number, slope: number, curvature: number}}} `size` is the
  *   largest distance of a logit from the mean of its row
@@ -366,7 +348,6 @@ export function lossOfBeta({ n, width, logits, times, classes, own }, { smooth =
 
 /**
  * The temperature of least log loss: Newton's method on the slope over beta = 1/T, inside a shrinking bracket.
- * @param {Rows} rows
  * @param {{smooth?: boolean}} [how] - see lossOfBeta
  * @returns {number} T in [0.01, 100]
  */

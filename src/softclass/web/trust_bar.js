@@ -6,7 +6,7 @@ import { register } from "softclass/text";
 import { words } from "softclass/text_trust";
 import { atTemperature, rowsOf, split } from "softclass/trust";
 
-register(words);
+register("trust", words);
 
 /** Classes that have a bar each; of more, those with most to say. */
 export const CLASS_BARS = 20;
@@ -33,8 +33,8 @@ export function showReadings(list, readings) {
       element(
         "div",
         { "data-reading": key },
-        element("dt", {}, label),
-        element("dd", {}, value, ...(note ? [element("small", {}, note)] : [])),
+        element("dt", label),
+        element("dd", value, ...(note ? [element("small", note)] : [])),
       ),
     ),
   );
@@ -45,8 +45,6 @@ export const className = (place, evaluation, k) => (k < 0 ? place.t("trust.unkno
 
 /**
  * Put the bar and the room of a trust panel into place.main and keep them up to date.
- *
- * @param {object} place
  * @param {{keys: string[], controls?: function(object): Node[], top: string, calibrates?: boolean,
  *   build: function(HTMLElement): void, draw: function(object): void}} panel
  *   `keys` of the store that the panel itself uses; `controls` beside those of the bar; `top` a key of the words for
@@ -57,8 +55,8 @@ export const className = (place, evaluation, k) => (k < 0 ? place.t("trust.unkno
  */
 export async function openTrust(place, { keys, controls = () => [], top, calibrates = false, build, draw }) {
   const { t, store, source } = place;
-  const bar = element("div", { class: "card stack" });
-  const said = element("div", { class: "said" });
+  const bar = element("div.card.stack");
+  const said = element("div.said");
   const room = element("div");
   place.main.append(bar, said, room);
   const partsOf = remembered((evaluation, calib) => {
@@ -115,11 +113,11 @@ export async function openTrust(place, { keys, controls = () => [], top, calibra
     if (unknown > 0) lines.push(t("trust.unknown", { n: place.integer(unknown) }));
     if (evaluation.top) lines.push(t("trust.approximate"));
     if (evaluation.said) lines.push(t(evaluation.said));
-    const nodes = lines.map((line) => element("p", { class: "muted" }, line));
+    const nodes = lines.map((line) => element("p.muted", line));
     if (test.n === 0) {
       const press = () => store.set({ calib: SEED });
       const half = button(place, { label: t("trust.use_seed"), press });
-      nodes.push(element("div", { class: "notice" }, element("p", {}, t("trust.no_test")), half));
+      nodes.push(element("div.notice", element("p", t("trust.no_test")), half));
     }
     return nodes;
   }
@@ -137,11 +135,11 @@ export async function openTrust(place, { keys, controls = () => [], top, calibra
   }
 
   function fillBar() {
-    const list = element("div", { class: "controls" });
+    const list = element("div.controls");
     if (names.length > 1) list.append(setControl());
     list.append(
       splitControl(place),
-      slider(place, { key: "T", label: t("trust.T"), hint: t("trust.T.hint"), min: 0.05, max: 20, scale: "log" }),
+      slider(place, { key: "T", label: t("trust.T"), hint: t("trust.T.hint"), scale: "log" }),
       classControl(place, evaluation, t(top)),
       ...controls(place),
     );
@@ -160,7 +158,7 @@ export async function openTrust(place, { keys, controls = () => [], top, calibra
 
   const openFile = () =>
     fileBox(place, { label: t("trust.open"), hint: t("trust.open.hint"), accept: ".csv,text/csv", take });
-  const ownFile = () => element("details", {}, element("summary", {}, t("trust.own")), openFile());
+  const ownFile = () => element("details", element("summary", t("trust.own")), openFile());
 
   async function take(file) {
     try {
@@ -173,18 +171,18 @@ export async function openTrust(place, { keys, controls = () => [], top, calibra
       await load();
       place.say(t("trust.opened", { name, n: place.integer(evaluation.n) }));
     } catch (error) {
-      if (!closed) said.replaceChildren(element("p", { class: "notice failed", role: "alert" }, error.message));
+      if (!closed) said.replaceChildren(element("p.notice.failed", { role: "alert" }, error.message));
     }
   }
 
   await listNames();
   if (names.length === 0) {
-    bar.append(element("p", {}, t("trust.none")), openFile());
+    bar.append(element("p", t("trust.none")), openFile());
   } else await load();
   let set = store.get("set");
   place.watch(["set", "T", "calib", "class", ...keys], (now) => {
     if (names.length > 0 && now !== set)
-      load().catch((error) => said.replaceChildren(element("p", { class: "notice failed" }, error.message)));
+      load().catch((error) => said.replaceChildren(element("p.notice.failed", error.message)));
     else if (set === now) update();
     set = now;
   });
@@ -200,17 +198,12 @@ function splitControl(place) {
   const { t, store } = place;
   if (store.get("hide").includes("calib")) return element("span", { hidden: "" });
   const seed = element("input", {
-    type: "number",
-    class: "box",
-    min: 0,
-    max: 2 ** 32 - 1,
-    step: 1,
-    "aria-label": t("trust.split.number"),
+    type: "number", class: "box", min: 0, max: 2 ** 32 - 1, step: 1, "aria-label": t("trust.split.number"),
   });
   const radios = ["role", "seed"].map((name) => {
     const input = element("input", { type: "radio", name: "calib" });
     input.addEventListener("change", () => store.set({ calib: name === "role" ? "role" : Number(seed.value || SEED) }));
-    return { input, label: element("label", {}, input, element("span", {}, t(`trust.split.${name}`))) };
+    return { input, label: element("label", input, element("span", t(`trust.split.${name}`))) };
   });
   seed.addEventListener("input", () => {
     const typed = seed.value.trim() === "" ? NaN : Number(seed.value);
@@ -225,14 +218,9 @@ function splitControl(place) {
     seed.hidden = value === "role";
     if (value !== "role" && document.activeElement !== seed) seed.value = String(value);
   });
-  const row = element("div", { class: "segments" }, ...radios.map(({ label }) => label));
-  const both = element("div", { class: "buttons" }, row, seed);
-  return element(
-    "fieldset",
-    { class: "control split", "data-key": "calib" },
-    element("legend", {}, t("trust.split")),
-    both,
-  );
+  const row = element("div.segments", ...radios.map(({ label }) => label));
+  const both = element("div.buttons", row, seed);
+  return element("fieldset.control.split", { "data-key": "calib" }, element("legend", t("trust.split")), both);
 }
 
 /** One class, or all of them; of very many the number is typed. */
@@ -241,13 +229,7 @@ function classControl(place, evaluation, all) {
   const n = evaluation.classes.length;
   if (n > MOST_OPTIONS) {
     const input = element("input", {
-      type: "number",
-      class: "box",
-      min: 0,
-      max: n - 1,
-      step: 1,
-      placeholder: all,
-      id: "class-number",
+      type: "number", class: "box", min: 0, max: n - 1, step: 1, placeholder: all, id: "class-number",
     });
     input.addEventListener("input", () => {
       const typed = input.value.trim() === "" ? "top" : Number(input.value);
@@ -256,18 +238,12 @@ function classControl(place, evaluation, all) {
       input.setAttribute("aria-invalid", String(!right));
       if (right) place.store.set({ class: typed });
     });
-    const output = element("output", {});
+    const output = element("output");
     place.watch(["class"], (k) => {
       if (document.activeElement !== input) input.value = k === "top" ? "" : String(k);
       output.textContent = k === "top" ? all : (evaluation.classes[k] ?? all);
     });
-    return element(
-      "div",
-      { class: "control", "data-key": "class" },
-      element("label", { for: input.id }, label),
-      input,
-      output,
-    );
+    return element("div.control", { "data-key": "class" }, element("label", { for: input.id }, label), input, output);
   }
   const options = [{ value: "top", label: all }, ...evaluation.classes.map((name, value) => ({ value, label: name }))];
   return choice(place, { key: "class", label, options, as: "select" });
