@@ -187,6 +187,32 @@ void compact_hessian(nb::handle row_starts, nb::handle columns, nb::handle value
   require_memory(chosen_compact_kernels().hessian(call));
 }
 
+void compact_grams(nb::handle row_starts, nb::handle columns, nb::handle values, nb::handle shares, nb::handle shift,
+                   nb::handle sums, int threads) {
+  const Array starts(row_starts, Array::read), c(columns, Array::read), x(values, Array::read), w(shares, Array::read),
+      s(shift, Array::read), out(sums, Array::write);
+  CompactGrams call = {};
+  require(w.rank() == 2 && w.shape()[0] > 0 && w.shape()[0] <= compact_most_outputs, "shares must be (R, N), R up to 32");
+  call.n_outputs = w.shape()[0];
+  call.n_rows = w.shape()[1];
+  call.n_features = s.size();
+  require(call.n_features <= compact_most_gram_features, "there are too many features");
+  call.shares = reinterpret_cast<const float*>(
+      contiguous(w, Element::float32, call.n_outputs * call.n_rows, "shares must be (R, N), float32"));
+  call.row_starts = reinterpret_cast<const int64_t*>(
+      contiguous(starts, Element::int64, call.n_rows + 1, "row_starts must be (N + 1,), int64"));
+  call.columns = reinterpret_cast<const uint16_t*>(contiguous(c, Element::bfloat16, -1, "columns must be uint16"));
+  call.values = reinterpret_cast<const float*>(
+      contiguous(x, Element::float32, c.size(), "values must be float32, as many as columns"));
+  require(call.row_starts[call.n_rows] <= c.size(), "row_starts must end within the columns");
+  call.shift = reinterpret_cast<const double*>(contiguous(s, Element::float64, -1, "shift must be (D,), float64"));
+  call.sums = reinterpret_cast<double*>(contiguous(out, Element::float64, call.n_outputs * compact_gram(call.n_features),
+                                                   "sums must be (R, (D + 1)(D + 2) / 2), float64"));
+  call.threads = threads;
+  const Unlocked unlocked(call.row_starts[call.n_rows]);
+  require_memory(chosen_compact_kernels().grams(call));
+}
+
 }  // namespace
 
 void bind_regression_compact(nb::module_& m) {
@@ -204,6 +230,8 @@ void bind_regression_compact(nb::module_& m) {
         "with_margin"_a, "curvature"_a.none(), "chances"_a.none(), "is_wide"_a = false, "threads"_a = 0);
   m.def("regression_compact_hessian", &compact_hessian, "row_starts"_a, "columns"_a, "values"_a, "targets"_a,
         "row_weights"_a.none(), "weight"_a, "bias"_a, "shift"_a, "least"_a, "sums"_a, "is_wide"_a = false, "threads"_a = 0);
+  m.def("regression_compact_grams", &compact_grams, "row_starts"_a, "columns"_a, "values"_a, "shares"_a, "shift"_a,
+        "sums"_a, "threads"_a = 0);
 }
 
 }  // namespace softclass

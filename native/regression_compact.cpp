@@ -466,10 +466,74 @@ bool hessian(const CompactHessian& call) {
   return true;
 }
 
+template <int64_t step>
+void add_row_grams(const CompactGrams& call, int64_t row, const float* shares, float* sums) {
+  constexpr int vectors = int(step) / Floats::lanes;
+  const int64_t C = call.n_features + 1, start = call.row_starts[row];
+  const uint16_t* const columns = call.columns + start;
+  const float* const values = call.values + start;
+  int64_t count = call.row_starts[row + 1] - start;
+  while (count > 0 && values[count - 1] == 0.0f) --count;  // what fills a unit
+  const auto add = [](float* to, const Floats* by, float x) {
+    const Floats wide = broadcast(x);
+    SOFTCLASS_UNROLL
+    for (int v = 0; v < vectors; ++v)
+      store(to + v * Floats::lanes, fma(wide, by[v], load(to + v * Floats::lanes)));
+  };
+  Floats share[vectors], first[vectors];
+  SOFTCLASS_UNROLL
+  for (int v = 0; v < vectors; ++v) share[v] = load(shares + v * Floats::lanes);
+  for (int64_t a = 0; a < count; ++a) {
+    const int64_t i = columns[a];
+    float* const to = sums + (i * C - i * (i + 1) / 2) * step;  // of column j at j
+    SOFTCLASS_UNROLL
+    for (int v = 0; v < vectors; ++v) first[v] = broadcast(values[a]) * share[v];
+    for (int64_t b = a; b < count; ++b) add(to + int64_t(columns[b]) * step, first, values[b]);
+    add(to + (C - 1) * step, first, 1.0f);
+  }
+  add(sums + (compact_gram(call.n_features) - 1) * step, share, 1.0f);
+}
+
+template <int64_t step>
+bool run_grams(const CompactGrams& call) {
+  const int64_t R = call.n_outputs, N = call.n_rows, length = compact_gram(call.n_features);
+  const int64_t n_chunks = (N + compact_chunk_rows - 1) / compact_chunk_rows;
+  const int64_t n_lanes = least(n_chunks, compact_gram_lanes);
+  Pieces count(nullptr);
+  count.take<float>(compact_gram_lanes * length * step);
+  void* const memory = scratch(1, count.bytes());
+  if (!memory) return false;
+  float* const lanes = Pieces(memory).take<float>(compact_gram_lanes * length * step);
+  parallel(n_lanes, call.threads, [&](int64_t lane) {
+    float* const sums = lanes + lane * length * step;
+    fill(sums, length * step, 0.0f);
+    alignas(64) float shares[step] = {};
+    for (int64_t c = lane; c < n_chunks; c += n_lanes)
+      for (int64_t row = c * compact_chunk_rows; row < least((c + 1) * compact_chunk_rows, N); ++row) {
+        for (int64_t k = 0; k < R; ++k) shares[k] = call.shares[k * N + row];
+        add_row_grams<step>(call, row, shares, sums);
+      }
+  });
+  parallel(R, call.threads, [&](int64_t k) {
+    double* const out = call.sums + k * length;
+    for (int64_t i = 0; i < length; ++i) {
+      double sum = 0.0;
+      for (int64_t lane = 0; lane < n_lanes; ++lane) sum += double(lanes[(lane * length + i) * step + k]);
+      out[i] = sum;
+    }
+    centre(call.shift, call.n_features + 1, out);
+  });
+  return true;
+}
+
+bool grams(const CompactGrams& call) {
+  return compact_step(call.n_outputs) == 16 ? run_grams<16>(call) : run_grams<32>(call);
+}
+
 }  // namespace
 
 extern const CompactKernels compact_kernels;
-const CompactKernels compact_kernels = {make, expand, lengths, pass, hessian};
+const CompactKernels compact_kernels = {make, expand, lengths, pass, hessian, grams};
 
 }  // namespace SOFTCLASS_TARGET
 }  // namespace softclass

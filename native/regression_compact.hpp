@@ -93,6 +93,26 @@ struct CompactHessian {
   double* sums;  // hessian_pairs(R) x hessian_length(R, C), written
 };
 
+// For each class the sum of the products of a row's centred and scaled numbers, and of the one of the bias behind them,
+// with each other, times what the row weighs in that class: the diagonal blocks of a Hessian.
+//
+// All classes go through together, so a pair of entries costs a vector of classes, however many pairs are at rest. Sums
+// are float32 within a lane of rows, which is what a preconditioner needs, and float64 between lanes.
+struct CompactGrams {
+  int64_t n_rows, n_features, n_outputs;
+  const int64_t* row_starts;
+  const uint16_t* columns;
+  const float* values;
+  const float* shares;  // R x N: what a row weighs
+  const double* shift;  // (D,): what an entry is more than the scaled number
+  double* sums;         // R x (D + 1)(D + 2) / 2: upper halves, row by row, written
+  int threads;
+};
+
+constexpr int64_t compact_gram_lanes = 8;
+constexpr int64_t compact_most_gram_features = 256;  // beyond, the sums of a lane leave the second cache
+static constexpr int64_t compact_gram(int64_t n_features) { return (n_features + 1) * (n_features + 2) / 2; }
+
 // False: no memory.
 struct CompactKernels {
   bool (*make)(const CompactMaking& call);
@@ -100,6 +120,7 @@ struct CompactKernels {
   void (*lengths)(const CompactLengths& call);
   bool (*pass)(const CompactPass& call);
   bool (*hessian)(const CompactHessian& call);
+  bool (*grams)(const CompactGrams& call);
 };
 SOFTCLASS_TABLES(CompactKernels, compact_kernels)
 

@@ -71,6 +71,22 @@ def test_the_curvature_by_bias_is_that_of_the_dense_rows(target, is_weighted, mo
     np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.parametrize(("n", "d", "k"), [(1, 1, 3), (481, 54, 7), (5000, 33, 16), (1003, 37, 17), (7, 256, 32)])
+def test_grams_are_those_of_the_dense_rows(target, n, d, k):
+    features, _, rest, mean, factor, _, _ = made(n, d, k)
+    factor[d // 2] = 0.0  # left out
+    shares = np.random.default_rng(2).random((k, n)).astype(np.float32)
+    extended = np.concatenate([(features - mean) * factor, np.ones((n, 1))], axis=1)
+    exact = np.einsum("kn,ni,nj->kij", shares.astype(np.float64), extended, extended, optimize=True)
+    rows = kept(features, rest, mean, factor)
+
+    one, two = (rows.grams(shares, threads) for threads in (1, 2))
+
+    np.testing.assert_allclose(one, exact, rtol=1e-4, atol=1e-5 * n)
+    np.testing.assert_array_equal(one, one.transpose(0, 2, 1))
+    np.testing.assert_array_equal(one, two)
+
+
 def truth(scaled, targets, weights, point, direction):
     logits = scaled @ point[0].T + point[1]
     shifted = logits - logits.max(axis=1, keepdims=True)
@@ -258,6 +274,10 @@ def test_arrays_that_do_not_fit_are_refused():
         cpu.regression_compact_pass(*call[:5], point[0][:2], point[1][:2], None, None, sums, False, None, None)
     with pytest.raises(ValueError, match="either counts"):
         cpu.regression_compact_make(features, rest, factor, None, None, None, None)
+    with pytest.raises(ValueError, match="shares must be"):
+        rows.grams(np.empty((33, 10), np.float32))
+    with pytest.raises(ValueError, match="row_starts must be"):
+        rows.grams(np.empty((3, 9), np.float32))
     out = np.empty((1, 4), np.float32)
     with pytest.raises(ValueError, match="must be there"):
         cpu.regression_compact_expand(rows.row_starts, rows.columns, rows.values, out[0], np.array([10]), out)

@@ -10,6 +10,7 @@ import pytest
 
 from asserts import assert_close
 from softclass.estimators import preconditioners
+from softclass.estimators.compact_rows import CompactBlocks, compact_rows
 from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.parallel import ONE, Workers
 from softclass.estimators.preconditioners import (
@@ -18,6 +19,7 @@ from softclass.estimators.preconditioners import (
     full_inverse,
     gram_basis,
     kronecker_inverse,
+    takes_grams,
 )
 from softclass.estimators.scaling import column_moments, scale_features
 
@@ -109,6 +111,28 @@ def test_several_gradients_at_once_are_one_after_the_other(n_classes, columns, m
     expected = np.array([[apply(one) for one in pair] for apply in applies])
 
     assert_close(expected, np.array([apply(pair) for apply in applies]), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+def test_blocks_of_compact_rows_are_those_of_dense_ones(intercept):
+    rng = np.random.default_rng(3)
+    features = np.where(rng.random((400, 9)) < 0.3, rng.standard_normal((400, 9)) + 1, 0.25)
+    weights, targets = rng.random(400), rng.integers(0, 4, 400)
+    weights /= weights.sum()
+    moments = column_moments(features, weights, centre=intercept)
+    dense = scale_features(features, moments, root_penalty=0.3, n_classes=4)
+    factor = np.ones(9) / dense.scale
+    kept = compact_rows(lambda: iter((features,)), 400, np.full(9, 0.25), dense.mean, factor, 1)
+    compact = replace(dense, blocks=CompactBlocks(kept, 100), shift=None, factor=None)
+    penalty = (0.3 / dense.scale) ** 2
+    losses = [LinearLoss(each, targets, weights, 4, penalty, intercept) for each in (dense, compact)]
+    theta, variance = gradient_of(losses[0]), dense.variance
+
+    one, two = (block_inverse(loss, theta, variance, 0.1)(theta) for loss in losses)
+
+    assert takes_grams(losses[1])
+    assert not takes_grams(losses[0])
+    assert_close(one, two, rtol=1e-5, atol=1e-5 * np.abs(one).max())
 
 
 def test_large_blocks_give_the_same_bits_on_any_threads(monkeypatch):

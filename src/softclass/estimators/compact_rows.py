@@ -62,6 +62,20 @@ class CompactRows:
         """Return the rows of a span, without a copy."""
         return replace(self, row_starts=self.row_starts[span.start : span.stop + 1])
 
+    def grams(self, shares: Singles, threads: int = 1) -> Array:
+        """Return for each class the sum of the products of rows, with a one behind each, with themselves.
+
+        `shares`, of shape (R, N), is what a row weighs in the matrix of a class; matrices are (R, D + 1, D + 1).
+        """
+        size = len(self.shift) + 1
+        sums = np.empty((len(shares), size * (size + 1) // 2))
+        cpu.regression_compact_grams(self.row_starts, self.columns, self.values, shares, self.shift, sums, threads)
+        found = np.empty((len(shares), size, size))
+        upper = np.triu_indices(size)
+        found[:, upper[0], upper[1]] = sums
+        found[:, upper[1], upper[0]] = sums
+        return found
+
     def squared_lengths(self, threads: int = 1) -> Array:
         """Return the sum of the squares of each row."""
         lengths = np.empty(self.n_rows)
@@ -80,9 +94,10 @@ class CompactRows:
 
     def take(self, rows: npt.NDArray[np.int64]) -> CompactRows:
         """Return some rows."""
-        lengths = np.diff(self.row_starts)[rows]
-        starts = np.concatenate([[0], np.cumsum(lengths)])
-        places = np.repeat(self.row_starts[rows] - starts[:-1], lengths) + np.arange(starts[-1])
+        lengths = self.row_starts[rows + 1] - self.row_starts[rows]
+        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        places = np.repeat(self.row_starts[rows] - starts[:-1], lengths)
+        places += np.arange(starts[-1])
         return CompactRows(starts, self.columns[places], self.values[places], self.shift)
 
 
@@ -250,6 +265,12 @@ class CompactPass:
         self._call(weight, bias, (None, None), None, False, curvature=found)
         return found
 
+    def chances(self, weight: Array, bias: Array) -> Singles:
+        """Return the probabilities, of shape (R, N)."""
+        found = np.empty((len(bias), self.rows.n_rows), np.float32)
+        self._call(weight, bias, (None, None), None, False, chances=found)
+        return found
+
     def bias_curvature(self, weight: Array, bias: Array) -> Array:
         """Return the Hessian of the loss by the bias, of shape (R, R)."""
         found = np.zeros((len(bias), len(bias)))
@@ -257,9 +278,7 @@ class CompactPass:
             piece = slice(first, min(first + PIECE_ROWS, self.rows.n_rows))
             weights = None if self.weights is None else self.weights[piece]
             part = replace(self, rows=self.rows.between(piece), targets=self.targets[piece], weights=weights)
-            chances = np.empty((len(bias), part.rows.n_rows), np.float32)
-            part._call(weight, bias, (None, None), None, False, chances=chances)
-            wide = chances.astype(np.float64)
+            wide = part.chances(weight, bias).astype(np.float64)
             weighted = wide if weights is None else wide * weights
             found += np.diag(weighted.sum(axis=1)) - weighted @ wide.T
         return found

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from softclass.estimators.compact_rows import CompactBlocks, CompactPass, first_of_equals
 from softclass.estimators.dense_pass import (
@@ -85,7 +84,7 @@ class LinearLoss:
     @cached_property
     def single(self) -> bool:
         """Whether the working copy is float32, so that values are sure to about 1e-8 of themselves only."""
-        return not self.wide and bool(self.features.blocks[0].dtype == np.float32)
+        return not self.wide and bool(self.features.dtype == np.float32)
 
     @cached_property
     def shares(self) -> Array:
@@ -114,7 +113,7 @@ class LinearLoss:
     @cached_property
     def is_sparse(self) -> bool:
         """Whether the blocks are CSR."""
-        return bool(sparse.issparse(self.features.blocks[0]))
+        return self.features.is_sparse
 
     @cached_property
     def unit_weight(self) -> float | None:
@@ -387,16 +386,29 @@ class LinearLoss:
 
         Where most rows are classified well, few carry the Hessian, and a uniform sample would miss them.
         """
-        if len(self.targets) <= size:
-            return self.subset(np.arange(len(self.targets)), self.weights)
-        curvature = self.curvatures(theta) * self.weights * self.squared_lengths
+        block_rows = None if one_block else self.features.block_rows
+        n = len(self.targets)
+        if n <= size:
+            return self.subset(np.arange(n), self.weights, block_rows)
+        share = self.curvatures(theta)
+        share *= self._curvature_units
+        share *= 0.6 / max(float(share.sum()), 1e-300)
+        share += self._least_shares
+        drawn = rng.random(n)
+        drawn /= size
+        rows = np.flatnonzero(drawn < share)
+        return self.subset(rows, self.weights[rows] / np.minimum(1.0, size * share[rows]), block_rows)
+
+    @cached_property
+    def _curvature_units(self) -> Array:
+        return np.asarray(self.weights * self.squared_lengths, dtype=np.float64)
+
+    @cached_property
+    def _least_shares(self) -> Array:
+        """What a row's chance to be drawn has at least: by its weight, and so that rare classes stay whole."""
         counts = np.bincount(self.targets, minlength=self.n_classes)
-        share = 0.6 * curvature / max(float(curvature.sum()), 1e-300) + 0.2 * self.weights
-        share += 0.2 / (self.n_classes * counts[self.targets])  # rare classes stay whole
-        chance = np.minimum(1.0, size * share)
-        rows = np.flatnonzero(rng.random(len(chance)) < chance)
-        block_rows = None if one_block else self.features.blocks[0].shape[0]
-        return self.subset(rows, self.weights[rows] / chance[rows], block_rows)
+        own = 0.2 / (self.n_classes * np.maximum(counts, 1))
+        return np.asarray(0.2 * self.weights + own[self.targets], dtype=np.float64)
 
     def curvatures(self, theta: Array) -> Array:
         """Return one minus the sum of the squared probabilities of each row."""
@@ -435,7 +447,7 @@ class LinearLoss:
         first = first_of_equals(self.compact.rows, self.targets)
         rows = np.unique(first)
         weights = np.asarray(np.bincount(first, self.weights, minlength=len(first)), dtype=np.float64)[rows]
-        found = self.subset(rows, weights, self.features.blocks[0].shape[0])
+        found = self.subset(rows, weights, self.features.block_rows)
         return replace(found, watch_margin=self.watch_margin, passes=self.passes, wide=True)
 
     @cached_property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import linalg
 
 from softclass.estimators.line_search import Limits, Solution, is_separated, line_search
 from softclass.estimators.linear_loss import LinearLoss
@@ -27,7 +27,7 @@ def staged_newton(loss: LinearLoss, start: Array, limits: Limits, seed: int) -> 
     such rows whole: it is drawn by their share in the curvature, and drawn again, larger, at the minimum found.
     """
     size = max(STAGE_ROWS, STAGE_ROWS_EACH * start.size)
-    if loss.watch_margin or sparse.issparse(loss.features.blocks[0]) or STAGE_GAIN * size > len(loss.targets):
+    if loss.watch_margin or loss.is_sparse or STAGE_GAIN * size > len(loss.targets):
         return newton(loss, start, limits)
     quietly = replace(limits, tolerance=STAGE_TOLERANCE, polish=False, progress=None, history=None)
     point, rng = start, np.random.default_rng(seed)

@@ -70,13 +70,40 @@ def block_inverse(loss: LinearLoss, theta: Array, variance: Array, shrink: float
 
     The weights ``0.9 p (1 - p) + 0.1 pi (1 - pi)`` keep rows visible that are classified well now.
     """
+    shares = loss.shares[-1:] if loss.n_classes == 2 else loss.shares
+    floors = 0.1 * shares * (1 - shares)
+    penalty = loss.extended_penalty()
+    full = np.append(variance, 1.0) if loss.intercept else variance
+
+    def finish(hessian: npt.NDArray[Any], weight: float) -> npt.NDArray[Any]:
+        hessian *= 1.0 - shrink
+        diagonal = hessian.diagonal() + shrink * weight * full
+        np.fill_diagonal(hessian, diagonal * (1 + DIAGONAL_SHARE) + 1e-7 * diagonal.max() + penalty)
+        return hessian
+
+    if loss.compact is not None and takes_grams(loss):
+        chances = loss.compact.chances(*loss.split(theta))
+        weights = loss.weights.astype(np.float32) * (0.9 * chances * (1 - chances) + floors.astype(np.float32)[:, None])
+        grams = loss.compact.rows.grams(weights, loss.workers.threads)
+        if not loss.intercept:
+            grams = np.ascontiguousarray(grams[:, :-1, :-1])
+        for gram, weight in zip(grams, weights.sum(axis=1, dtype=np.float64), strict=True):
+            finish(gram, float(weight))
+        return _inverted(grams)
+    return _dense_block_inverse(loss, theta, floors, finish)
+
+
+def takes_grams(loss: LinearLoss) -> bool:
+    """Whether a sample stays as compact rows, from which all small blocks are made at once."""
+    return loss.compact is not None and loss.n_columns <= INVERTED_COLUMNS
+
+
+def _dense_block_inverse(
+    loss: LinearLoss, theta: Array, floors: Array, finish: Callable[[npt.NDArray[Any], float], npt.NDArray[Any]]
+) -> Apply:
     block = loss.features.blocks[0]
     chances = loss.probabilities(block, theta)
     extended = loss.extended(block)
-    penalty = loss.extended_penalty()
-    full = np.append(variance, 1.0) if loss.intercept else variance
-    shares = loss.shares[-1:] if loss.n_classes == 2 else loss.shares
-
     size = extended.shape[1]
     blocks = np.empty((len(theta), size, size), extended.dtype)
     own = local()  # memory of a thread: new pages for every class would take a fifth of the time
@@ -94,16 +121,13 @@ def block_inverse(loss: LinearLoss, theta: Array, variance: Array, shrink: float
 
     def fill(row: int) -> npt.NDArray[Any]:
         hessian: npt.NDArray[Any] = blocks[row]
-        curvature = 0.9 * chances[:, row] * (1 - chances[:, row]) + 0.1 * shares[row] * (1 - shares[row])
+        curvature = 0.9 * chances[:, row] * (1 - chances[:, row]) + floors[row]
         weight = loss.weights * curvature
         if is_start:
             np.multiply(common, common.dtype.type(curvature[0]), out=hessian)
         else:
             add_up(weight, hessian)
-        hessian *= 1.0 - shrink
-        diagonal = hessian.diagonal() + shrink * float(weight.sum()) * full
-        np.fill_diagonal(hessian, diagonal * (1 + DIAGONAL_SHARE) + 1e-7 * diagonal.max() + penalty)
-        return hessian
+        return finish(hessian, float(weight.sum()))
 
     if size > INVERTED_COLUMNS:
         return _solved(fill, blocks, loss.workers)
@@ -115,6 +139,7 @@ def _inverted(blocks: Array) -> Apply:
     """Return the products with the inverses of small blocks, of shape (rows, columns, columns)."""
     inverses = np.empty_like(blocks)
     for inverse, block in zip(inverses, blocks, strict=True):
+        # Not `invert_factored`: on several threads of BLAS, which small problems leave as they are, it has other bits.
         inverse[...] = linalg.cho_solve((_factor(block).T, False), np.eye(len(block)), check_finite=False)
     inverses = 0.5 * (inverses + inverses.transpose(0, 2, 1))
     return lambda gradients: np.matmul(inverses, gradients[..., None])[..., 0]

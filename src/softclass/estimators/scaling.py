@@ -186,7 +186,26 @@ class ScaledFeatures:
     @property
     def n_rows(self) -> int:
         """Number of rows."""
+        if isinstance(self.blocks, CompactBlocks):
+            return self.blocks.rows.n_rows
         return sum(block.shape[0] for block in self.blocks)
+
+    # Compact rows are asked for nothing that would make a block of them.
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the blocks are CSR."""
+        return not isinstance(self.blocks, CompactBlocks) and bool(sparse.issparse(self.blocks[0]))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the numbers in the blocks."""
+        found: np.dtype[Any] = np.dtype(np.float32)
+        return found if isinstance(self.blocks, CompactBlocks) else self.blocks[0].dtype
+
+    @property
+    def block_rows(self) -> int:
+        """Rows of a block, the last of which may have fewer."""
+        return self.blocks.block_rows if isinstance(self.blocks, CompactBlocks) else int(self.blocks[0].shape[0])
 
     def spans(self) -> Iterator[tuple[slice, Any]]:
         """Yield the rows of each block and the block."""
@@ -227,8 +246,10 @@ class ScaledFeatures:
         """Return some rows (in ascending order), made dense, in one block or in blocks of so many rows."""
         if isinstance(self.blocks, CompactBlocks):
             compact, threads = self.blocks.rows, self.blocks.threads
-            found: Sequence[Any] = (compact.expanded(rows, threads),)
-            if block_rows is not None:
+            found: Sequence[Any]
+            if block_rows is None:
+                found = (compact.expanded(rows, threads),)
+            else:
                 found = CompactBlocks(compact.take(rows), block_rows, threads)
             return ScaledFeatures(found, None, None, self.mean, self.scale, self.variance)
         parts = []

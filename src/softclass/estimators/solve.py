@@ -28,6 +28,7 @@ from softclass.estimators.preconditioners import (
     heavy_block_inverse,
     heavy_classes,
     kronecker_inverse,
+    takes_grams,
 )
 from softclass.estimators.proximal import least_subgradient, proximal
 from softclass.estimators.receding_ridge import recede
@@ -327,17 +328,17 @@ def _quasi_newton(loss: LinearLoss, start: Array, limits: Limits, rng: np.random
     if _is_for_heavy(loss):
         return _heavy_blocks(loss, start, limits, rng)
     if p <= NEWTON_MOST and _is_far(loss):  # fewer passes, each dearer
-        make, size, name = full_inverse, max(SAMPLE_ROWS, 20 * p), "lbfgs-full"
+        make, size, name, one_block = full_inverse, max(SAMPLE_ROWS, 20 * p), "lbfgs-full", True
     elif d <= GRAM_COLUMNS and loss.n_rows * d * d <= BLOCK_NUMBERS:
         rows = max(BLOCK_ROWS * (d + 1), min(SAMPLE_ROWS, BLOCK_SAMPLE // d), 4 * n // d)
-        make, size, name = block_inverse, rows, "lbfgs-block"
+        make, size, name, one_block = block_inverse, rows, "lbfgs-block", not takes_grams(loss)
     else:
         name = "lbfgs-kronecker" if _has_gram(loss) else "lbfgs-diagonal"
         inverse = _kronecker(loss, rng)
         return replace(lbfgs(loss, start, limits, lambda theta: inverse), solver=name)
 
     def refreshed(theta: Array) -> Apply:
-        sample = loss.curved_sample(theta, size, rng)
+        sample = loss.curved_sample(theta, size, rng, one_block=one_block)
         shrink = min(0.5, 0.3 * d / len(sample.targets)) if len(sample.targets) < n else 0.0
         return make(sample, theta, loss.features.variance, shrink)
 

@@ -247,6 +247,15 @@ def regression_compact_hessian(
     is_wide: bool = False,  # arithmetic in float64
     threads: int = 0,
 ) -> None: ...
+def regression_compact_grams(
+    row_starts: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.uint16],
+    values: npt.NDArray[np.float32],
+    shares: npt.NDArray[np.float32],  # (R, N): what a row weighs in the matrix of a class
+    shift: _Values,  # (D,): what an entry is more than the scaled number
+    sums: _Values,  # (R, (D + 1)(D + 2) / 2): upper halves, written
+    threads: int = 0,
+) -> None: ...
 def sparse_regression_pass(
     row_starts: npt.NDArray[np.int64],  # (N + 1,)
     columns: npt.NDArray[np.int32],

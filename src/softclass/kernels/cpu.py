@@ -53,6 +53,7 @@ regression_compact_expand = _cpu.regression_compact_expand
 regression_compact_lengths = _cpu.regression_compact_lengths
 regression_compact_pass = _cpu.regression_compact_pass
 regression_compact_hessian = _cpu.regression_compact_hessian
+regression_compact_grams = _cpu.regression_compact_grams
 
 sparse_regression_pass = _cpu.sparse_regression_pass
 sparse_regression_spread = _cpu.sparse_regression_spread
