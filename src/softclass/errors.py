@@ -271,6 +271,8 @@ def shown(text: object, limit: int = SHOWN_CHARACTERS) -> str:
     """
     whole = str(text)
     cut = whole if len(whole) <= limit else whole[: limit - 1] + "…"
+    if cut.isascii() and cut.isprintable():
+        return cut
     return "".join(_escaped(character) for character in cut)
 
 

@@ -329,3 +329,28 @@ def test_typed_text(array: pa.Array, expected: list[str | None]) -> None:
 
 def test_typed_text_of_no_chunks() -> None:
     assert cells.typed_to_text(pa.chunked_array([], pa.float64())).to_pylist() == []
+
+
+WORDS = ["", " ", "NA", " NA", "NA ", "x", "\tx", "a b", "\x1cNA", "NA\x85", "\u3000NA", "NA\u200b", "é", "NA\n", None]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_few_cells_are_missing_where_many_are(word: str | None) -> None:
+    few, many = (pa.chunked_array([pa.array([word] * n, pa.string())]) for n in (1, cells.FEW_CELLS + 1))
+    missing = frozenset({"", "NA"})
+
+    assert set(cells.is_missing(few, missing).tolist()) == set(cells.is_missing(many, missing).tolist())
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [pa.int8(), pa.uint64(), pa.float16(), pa.float32(), pa.float64(), pa.bool_(), pa.string(), pa.large_string(),
+     pa.string_view(), pa.date32(), pa.date64(), pa.timestamp("ns", "UTC"), pa.null(), pa.decimal32(3),
+     pa.decimal256(3), pa.dictionary(pa.int8(), pa.string()), pa.list_(pa.int8()), pa.binary(), pa.time32("s"),
+     pa.duration("s"), pa.run_end_encoded(pa.int32(), pa.float32())],
+    ids=str,
+)  # fmt: skip
+def test_a_plain_type_is_one_that_stays(type_: pa.DataType) -> None:
+    column = pa.chunked_array([pa.nulls(2, type_)])
+
+    assert cells.is_plain_type(type_) == (cells.plain_type(column).type == type_)

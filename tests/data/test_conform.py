@@ -101,6 +101,16 @@ def test_no_rows(column):
     assert found.shape == (0,)
 
 
+@pytest.mark.parametrize("integer", [False, True])
+@pytest.mark.parametrize("make", [text_table, typed_table])
+def test_a_row_by_itself_has_the_texts_it_has_among_many(make, integer):
+    texts = ["a", " a", "-", "- ", "", None, "4.0", "4", "é", "\u3000-", "a\nb", "-9", "x\x1c", "1e3", "nan"] * 3
+    schema = Schema("y", (), (Column("x", "x", "category", 0, na_values=("-", "-9"), integer=integer),))
+    whole = encode_columns(make({"x": texts}), schema, Notes())["x"].tolist()
+
+    assert whole == [encode_columns(make({"x": [text]}), schema, Notes())["x"][0] for text in texts]
+
+
 def test_no_rows_of_a_category():
     assert encode_columns(text_table({"x": []}), Schema("y", (), (CATEGORY,)), Notes())["x"].shape == (0,)
 

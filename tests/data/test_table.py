@@ -422,3 +422,11 @@ def test_every_cell_of_a_real_table_is_that_of_the_standard_library(shared_data:
     table = read(path)
 
     assert [list(row) for row in zip(*plain(table).values(), strict=True)] == expected[1:]
+
+
+@pytest.mark.parametrize("n_rows", [2, 40])
+def test_a_nul_in_memory_is_refused_where_it_stands(n_rows: int) -> None:
+    columns = {"n": [1.0] * n_rows, "a": ["x"] * n_rows, "b": [None, *["x\0y"] * (n_rows - 1)]}
+
+    with pytest.raises(SoftclassError, match=re.escape('[SC306] dict, row 2, column "b": a text must not hold a NUL')):
+        read_table(columns, ReadOptions(), Notes())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
 
@@ -25,6 +27,7 @@ BOOLEAN_PAIRS = (  # true, false; casefolded
 
 _NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _INFINITE = ("inf", "infinity")
+FEW_CELLS = 16  # one by one: asking Arrow takes longer, and leaves the caches cold for what comes next
 
 
 # ------------------------------------------------------------------------------------------------------- Arrow types
@@ -37,18 +40,44 @@ def type_kind(type_: pa.DataType) -> Kind:
     >>> type_kind(pa.int16()), type_kind(pa.list_(pa.int16()))
     ('integer', 'other')
     """
-    types = pa.types
-    if types.is_string(type_) or types.is_large_string(type_):
-        return "text"
-    if types.is_boolean(type_):
-        return "boolean"
-    if types.is_integer(type_):
-        return "integer"
-    if types.is_floating(type_):
-        return "float"
-    if types.is_date(type_) or types.is_timestamp(type_):
-        return "datetime"
-    return "null" if types.is_null(type_) else "other"
+    return _KINDS.get(type_.id, "other")
+
+
+# By the number of the type: a row of a few columns asks some fifty times.
+_KINDS: dict[int, Kind] = {
+    pa.string().id: "text",
+    pa.large_string().id: "text",
+    pa.bool_().id: "boolean",
+    **{make().id: "integer" for make in (pa.int8, pa.int16, pa.int32, pa.int64)},
+    **{make().id: "integer" for make in (pa.uint8, pa.uint16, pa.uint32, pa.uint64)},
+    **{make().id: "float" for make in (pa.float16, pa.float32, pa.float64)},
+    pa.date32().id: "datetime",
+    pa.date64().id: "datetime",
+    pa.timestamp("s").id: "datetime",
+    pa.null().id: "null",
+}
+
+
+def is_plain_type(type_: pa.DataType) -> bool:
+    """
+    Return whether `plain_type` leaves a column of this type as it is.
+
+    Examples
+    --------
+    >>> is_plain_type(pa.string()), is_plain_type(pa.float16()), is_plain_type(pa.list_(pa.int8()))
+    (True, False, True)
+    """
+    return type_.id not in _NOT_PLAIN
+
+
+_NOT_PLAIN = {
+    pa.large_string().id,
+    pa.string_view().id,
+    pa.float16().id,
+    pa.dictionary(pa.int8(), pa.int8()).id,
+    pa.run_end_encoded(pa.int16(), pa.int8()).id,
+    *(make(1).id for make in (pa.decimal32, pa.decimal64, pa.decimal128, pa.decimal256)),
+}
 
 
 def plain_type(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -61,17 +90,15 @@ def plain_type(column: pa.ChunkedArray) -> pa.ChunkedArray:
     ['7', '7', None]
     """
     type_ = column.type
+    if is_plain_type(type_):
+        return column
     if pa.types.is_dictionary(type_):
         return plain_type(typed_to_text(column.cast(type_.value_type)))
     if pa.types.is_run_end_encoded(type_):
         return plain_type(pa.chunked_array([pc.run_end_decode(chunk) for chunk in column.chunks], type_.value_type))
     if pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
         return column.cast(pa.string())
-    if pa.types.is_decimal(type_):
-        return column.cast(pa.float64())
-    if pa.types.is_float16(type_):
-        return column.cast(pa.float32())
-    return column
+    return column.cast(pa.float64() if pa.types.is_decimal(type_) else pa.float32())
 
 
 def typed_to_numbers(column: pa.ChunkedArray) -> tuple[FloatArray, BoolArray]:
@@ -87,8 +114,8 @@ def typed_to_numbers(column: pa.ChunkedArray) -> tuple[FloatArray, BoolArray]:
     if kind == "null":
         return np.full(len(column), np.nan), np.ones(len(column), bool)
     # Integers above 2^53 are rounded to the nearest float, as they are everywhere else.
-    numbers = column.cast(pa.float64(), safe=False)
-    values = np.array(numbers.fill_null(np.nan).to_numpy(), dtype=np.float64)
+    numbers = column if column.type == pa.float64() else column.cast(pa.float64(), safe=False)
+    values = np.array(numbers.to_numpy(), dtype=np.float64)  # Arrow writes NaN for null
     return values, np.isnan(values)
 
 
@@ -157,7 +184,13 @@ def is_missing(column: pa.ChunkedArray, missing: frozenset[str]) -> BoolArray:
     >>> is_missing(pa.chunked_array([["NA", " ", "x"]]), frozenset({"", "NA"}))
     array([ True,  True, False])
     """
+    texts = column.to_pylist() if len(column) <= FEW_CELLS else [None]
+    if all(text and _VISIBLE.match(text) for text in texts):  # nothing to trim, whatever a blank is
+        return np.array([text in missing for text in texts], dtype=bool)
     return _bools(_is_missing(pc.utf8_trim_whitespace(column), missing))
+
+
+_VISIBLE = re.compile(r"[!-~](.*[!-~])?\Z", re.DOTALL)  # begins and ends with a letter or mark of ASCII
 
 
 def text_to_numbers(
@@ -361,8 +394,13 @@ def _distinct_words(column: pa.ChunkedArray) -> tuple[pa.Array, npt.NDArray[np.i
 
 
 def _is_missing(trimmed: pa.ChunkedArray, missing: frozenset[str]) -> pa.ChunkedArray:
-    words = pa.array([*sorted(missing), None], pa.string())
-    return pc.is_in(trimmed, value_set=words)
+    return pc.is_in(trimmed, value_set=_array_of_words(missing))
+
+
+@functools.lru_cache(maxsize=64)
+def _array_of_words(words: frozenset[str]) -> pa.Array:
+    """Words and null as Arrow takes them; those of a column are asked for again with every block."""
+    return pa.array([*sorted(words), None], pa.string())
 
 
 def _bools(column: pa.ChunkedArray) -> BoolArray:

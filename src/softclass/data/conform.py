@@ -139,19 +139,20 @@ def _encode(table: Table, column: Column) -> npt.NDArray[Any]:
 
 
 def _texts(found: pa.ChunkedArray, column: Column, type_kind: str) -> Texts:
-    """Read a category column: the text of the file, or numbers in digits; equal texts share one object."""
+    """Read a category column: the text of the file, or numbers in digits; of many, equal texts share one object."""
     texts = found if type_kind == "text" else cells.typed_to_text(found)
     tokens = frozenset({"", *column.na_values})
     result = np.empty(len(texts), dtype=object)
     first = 0
     for chunk in (chunk for chunk in texts.chunks if len(chunk)):
-        encoded = chunk.fill_null("").dictionary_encode()
-        values = pa.chunked_array([encoded.dictionary])
+        known = chunk.fill_null("") if chunk.null_count else chunk
+        encoded = None if len(chunk) <= cells.FEW_CELLS else known.dictionary_encode()
+        values = pa.chunked_array([known if encoded is None else encoded.dictionary])
         shared = values.to_numpy().astype(object)
         if column.integer:
             shared = _in_digits(values, shared)
         shared[cells.is_missing(values, tokens)] = ""
-        result[first : first + len(chunk)] = shared[encoded.indices.to_numpy()]
+        result[first : first + len(chunk)] = shared if encoded is None else shared[encoded.indices.to_numpy()]
         first += len(chunk)
     return result
 
@@ -239,19 +240,19 @@ def _plural(column: Column) -> str:
 def _from_typed(table: Table, column: Column, type_kind: str) -> npt.NDArray[np.float64]:
     """Read a column whose type is given: numbers, truth values or dates."""
     found = table.columns[column.name]
-    where = f'{shown(table.name)}, column "{shown(column.name)}"'
     if (column.kind == "datetime") != (type_kind == "datetime"):
         message = f"held {_plural(column)} in training; its type is {shown(found.type)} now"
+        where = f'{shown(table.name)}, column "{shown(column.name)}"'
         raise TableError("SC322", message, where=where, hint="Give it the type that it had in training")
     values, missing = cells.typed_to_seconds(found) if type_kind == "datetime" else cells.typed_to_numbers(found)
-    wrong = ~missing & ~np.isfinite(values)
+    wrong = np.isinf(values)
     code, rule = "SC308", "must be a finite number"
     if column.kind == "boolean":
-        wrong = ~missing & ~np.isin(values, (0.0, 1.0))
+        wrong = ~missing & (values != 0.0) & (values != 1.0)
         code, rule = "SC322", f"held {_plural(column)} in training"
     if wrong.any():
         row = int(np.argmax(wrong))
         message = f"{rule}; got {values[row]} ({int(wrong.sum()):,} of {int((~missing).sum()):,} cells)"
         place = f'{shown(table.name)}, {table.place(row)}, column "{shown(column.name)}"'
         raise TableError(code, message, where=place, hint="Mend the cell, or make it missing")
-    return np.where(missing, np.nan, values)
+    return values

@@ -136,14 +136,15 @@ def _to_arrow(values: Any, column: str, name: str) -> tuple[pa.Array | pa.Chunke
     """Return the values of a column, and whether numbers and text are mixed in it."""
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return values, False
-    is_column = hasattr(values, "__len__") and hasattr(values, "__getitem__") and not isinstance(values, str | bytes)
-    if not is_column or isinstance(values, Mapping) or getattr(values, "ndim", 1) != 1:
-        message = f"every column must have one axis; got the type {type(values).__name__}"
-        raise TableError("SC331", message, where=f'{name}, column "{shown(column)}"')
-    if isinstance(values, np.ndarray) and not values.dtype.isnative:
-        values = values.astype(values.dtype.newbyteorder("="))
-    if isinstance(values, np.ndarray) and values.dtype.kind == "U":
-        values = values.tolist()  # Arrow would cut the text of an array at a NUL
+    if not isinstance(values, list):
+        is_column = hasattr(values, "__len__") and hasattr(values, "__getitem__")
+        if not is_column or isinstance(values, str | bytes | Mapping) or getattr(values, "ndim", 1) != 1:
+            message = f"every column must have one axis; got the type {type(values).__name__}"
+            raise TableError("SC331", message, where=f'{name}, column "{shown(column)}"')
+        if isinstance(values, np.ndarray) and not values.dtype.isnative:
+            values = values.astype(values.dtype.newbyteorder("="))
+        if isinstance(values, np.ndarray) and values.dtype.kind == "U":
+            values = values.tolist()  # Arrow would cut the text of an array at a NUL
     try:
         if hasattr(values, "__arrow_c_stream__") and not hasattr(values, "iloc"):  # pandas: NaN is missing there
             return pa.chunked_array(values), False

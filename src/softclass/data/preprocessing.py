@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any, ClassVar, TypeAlias
 
@@ -128,6 +129,11 @@ class CategoryStep:
     other_rows: int
     missing: int
     kind: ClassVar[str] = "category"
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """Texts that are a category, or missing."""
+        return frozenset(("", *self.categories))
 
 
 Step: TypeAlias = NumberStep | BooleanStep | DatetimeStep | CategoryStep
@@ -339,8 +345,7 @@ def count_unseen(
     for step in preprocessing.steps:
         if not isinstance(step, CategoryStep):
             continue
-        known = {"", *step.categories}
-        unseen = Counter(text for text in columns[step.input].tolist() if text not in known)
+        unseen = Counter(text for text in columns[step.input].tolist() if text not in step.known)
         if not unseen:
             continue
         count = sum(unseen.values())

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from softclass.data.blocks import Block, Reader
-from softclass.data.cells import plain_type
+from softclass.data.cells import FEW_CELLS, is_plain_type, plain_type, type_kind
 from softclass.data.dialect import Dialect, ReadOptions
 from softclass.data.names import clean_names
 from softclass.data.sources import is_in_memory, is_table_source, open_source
@@ -224,6 +224,8 @@ def _of_equal_size(blocks: Iterator[Block], n_rows: int) -> Iterator[list[Block]
 
 def _table_of(reader: Reader, blocks: list[Block], first_row: int) -> Table:
     """Join blocks."""
+    if len(blocks) == 1 and blocks[0].cells.schema == reader.empty.schema:
+        return _named(reader, _plain(reader, blocks[0].cells), blocks, first_row, on_disk=False)
     parts = [_plain(reader, cells) for cells in (reader.empty, *(block.cells for block in blocks))]
     with _types_agree(reader):
         # Two Parquet files may store one column with different types: integers there, floats here.
@@ -259,7 +261,7 @@ def _on_disk(reader: Reader, begun: list[Block]) -> Table:
 
 def _plain(reader: Reader, cells: pa.Table) -> pa.Table:
     """Give typed columns one of the few types that columns of a table have."""
-    if reader.is_text:
+    if reader.is_text or all(map(is_plain_type, cells.schema.types)):
         return cells
     return pa.table({name: plain_type(cells.column(k)) for k, name in enumerate(cells.column_names)})
 
@@ -278,12 +280,14 @@ def _named(reader: Reader, cells: pa.Table, blocks: list[Block], first_row: int,
 
 def _refuse_nul(table: Table) -> None:
     """Refuse what a file cannot hold either: the runtime of the graph would cut a text at a NUL."""
-    for name, column in table.columns.items():
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            found = pc.fill_null(pc.match_substring(column, "\0"), False)
-            if pc.any(found).as_py():
-                place = f'{shown(table.name)}, {table.place(pc.index(found, True).as_py())}, column "{shown(name)}"'
-                raise TableError("SC306", "a text must not hold a NUL character", where=place, hint="Replace it")
+    texts = {name: column for name, column in table.columns.items() if type_kind(column.type) == "text"}
+    if table.n_rows <= FEW_CELLS and not any("\0" in (text or "") for c in texts.values() for text in c.to_pylist()):
+        return
+    for name, column in texts.items():
+        row = pc.index(pc.match_substring(column, "\0"), True).as_py()
+        if row >= 0:
+            place = f'{shown(table.name)}, {table.place(row)}, column "{shown(name)}"'
+            raise TableError("SC306", "a text must not hold a NUL character", where=place, hint="Replace it")
 
 
 def _origin(reader: Reader, blocks: list[Block]) -> Origin | None:

@@ -144,7 +144,7 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False, is_ours: Call
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as root:
     ...     with atomic_directory(Path(root) / "run", is_ours=lambda folder: False) as folder:
-    ...         _ = (folder / "a.txt").atomic_write_text("abc")
+    ...         _ = (folder / "a.txt").write_text("abc")
     ...     [file.name for file in (Path(root) / "run").iterdir()]
     ['a.txt']
     """

@@ -17,12 +17,14 @@ WARNED = frozenset(
 
 def warn_of(notes: Notes) -> None:
     """Give Python callers the notes that change what a number means, at the line of theirs that called us."""
+    told = [note for note in notes if note.code in WARNED]
+    if not told:
+        return
     level = _level_of_caller()
-    for note in notes:
-        if note.code in WARNED:
-            kind = CalibrationWarning if note.code == "SC821" else DataWarning
-            hint = f". {note.hint}" if note.hint else ""
-            warnings.warn(f"[{note.code}] {note.message}{hint}", kind, stacklevel=level)
+    for note in told:
+        kind = CalibrationWarning if note.code == "SC821" else DataWarning
+        hint = f". {note.hint}" if note.hint else ""
+        warnings.warn(f"[{note.code}] {note.message}{hint}", kind, stacklevel=level)
 
 
 def _level_of_caller() -> int:
