@@ -158,9 +158,9 @@ class _Names(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         machine, kwargs = self.machine, dict(kwargs or {})
-        if func is torch.device:  # a name, and no tensor yet
-            return func(*args, **kwargs)
         name = getattr(func, "__name__", "")
+        if func is torch.device or name == "_parse_to":  # a name, and no tensor yet
+            return func(*args, **kwargs)
         ours = args[0] if args and isinstance(args[0], OnDevice) else None
         if ours is not None and name in ("numpy", "__array__"):
             raise TypeError(
@@ -182,7 +182,9 @@ class _Names(TorchFunctionMode):
             return func(*args, **kwargs)
         if "device" in kwargs and func in (torch.tensor, torch.as_tensor) and not isinstance(args[0], OnDevice):
             kwargs.pop("device")
-            return func(*args, **kwargs).to(place)
+            made = func(*args, **kwargs)
+            with self:
+                return made.to(place)
         outer, machine.place = machine.place, place
         try:
             meta = torch.device("meta")
@@ -267,7 +269,15 @@ class _Rules(TorchDispatchMode):
 def pretended(kind: str = "cuda", **facts: Any) -> Iterator[Machine]:
     """Pretend that this machine has such devices."""
     machine = Machine(kind, **facts)
+    run_backward = torch.autograd._engine_run_backward  # type: ignore[attr-defined]
+
+    def backward(*args: Any, **kwargs: Any) -> Any:
+        """A mode does not see what a call that it has seen does in Python, as recomputing does."""
+        with _Names(machine):
+            return run_backward(*args, **kwargs)
+
     with (
+        mock.patch("torch.autograd._engine_run_backward", new=backward),
         mock.patch("torch.cuda.is_available", return_value=kind == "cuda"),
         mock.patch("torch.cuda.mem_get_info", return_value=(machine.free, 2 * machine.free)),
         mock.patch("torch.mps.recommended_max_memory", return_value=machine.free),
@@ -275,7 +285,13 @@ def pretended(kind: str = "cuda", **facts: Any) -> Iterator[Machine]:
         _Names(machine),
         _Rules(machine),
     ):
-        yield machine
+        # A wrapper cannot take the numbers of another as its own, as `module.half()` asks of parameters.
+        overwrites = torch.__future__.get_overwrite_module_params_on_conversion()
+        torch.__future__.set_overwrite_module_params_on_conversion(True)
+        try:
+            yield machine
+        finally:
+            torch.__future__.set_overwrite_module_params_on_conversion(overwrites)
 
 
 @contextmanager
