@@ -47,7 +47,8 @@ function linearLogits(values, { inputs, weight, bias }) {
 
 /**
  * A typed array with its shape.
- * @param {{dtype: string, shape: number[], base64?: string, offset?: number}} packed little-endian values, rows first
+ * @param {{dtype: string, shape: number[], base64?: string, offset?: number, step?: number, least?: number,
+ *   bytes?: number, linear?: object}} packed little-endian values, rows first; see softclass.server.arrays
  * @param {Uint8Array} [file] the bytes that `offset` counts in
  * @returns {Float32Array | Float64Array | Uint8Array | Uint16Array | Int32Array} with a property `shape`
  */
