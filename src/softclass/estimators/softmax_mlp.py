@@ -41,8 +41,8 @@ class SoftmaxMLP(AbstractNetworkClassifier):
     numeric_embedding : "periodic" or None, default None
         Whether each number is joined by sums of learned waves.
     epochs : int or "auto", default "auto"
-        Passes over the rows; by default 1.2 million rows in all for one hidden layer and 500,000 for more, at least 15
-        passes and at most 100.
+        Passes over the rows; by default 1.2 million rows in all, with more than one hidden layer at most 5,000 times
+        the root of their number, in 3 to 100 passes.
     batch_size : int or "auto", default "auto"
         Rows a step; by default about a 100th of them, a power of two from 32 to 512.
     learning_rate : float or "auto", default "auto"

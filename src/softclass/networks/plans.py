@@ -24,8 +24,9 @@ TABLE_WIDTHS = ((100,), (256, 256), (512, 512))
 TABLE_STEPS, TABLE_BATCHES = 100, (32, 512)  # steps an epoch; range of the batch
 TABLE_RATES = (1.5e-2, 5e-3)  # of one hidden layer, and of more
 TABLE_DECAY, TABLE_BETA2, TABLE_DROPOUT = 0.02, 0.95, 0.1
-TABLE_ROWS = (1_200_000, 500_000)  # learned from in all: one hidden layer, and more
-TABLE_EPOCHS = (15, 100)
+TABLE_ROWS = 1_200_000  # learned from in all, at most
+TABLE_ROOT_ROWS = 5_000  # the same for each root of a row where there are two hidden layers and more
+TABLE_EPOCHS = (3, 100)
 UNKNOWN = 0.01  # codes that become "other", so that its weights are learned
 
 NTK_RATE, NTK_BATCH, NTK_EPOCHS = 0.04, 256, (30, 60)
@@ -124,8 +125,8 @@ def table_plan(architecture: Architecture, n_rows: int, chosen: Chosen) -> Plan:
     Returns
     -------
     Plan
-        1.2 million rows for one hidden layer and 500,000 for more, at least 15 epochs and at most 100, about 100 steps
-        each.
+        1.2 million rows in all, with more than one hidden layer at most 5,000 times the root of their number, in 3 to
+        100 epochs of about 100 steps.
 
     Examples
     --------
@@ -139,9 +140,10 @@ def table_plan(architecture: Architecture, n_rows: int, chosen: Chosen) -> Plan:
     low, high = TABLE_BATCHES
     near = 2 ** round(math.log2(max(n_rows / TABLE_STEPS, 1.0)))
     batch = chosen.batch or (NTK_BATCH if has_ntk else min(max(near, low), high))
-    rate = TABLE_RATES[0] if len(architecture.hidden) == 2 else TABLE_RATES[1]
+    has_one = len(architecture.hidden) == 2  # the last of them is the one of the classes
+    rate = TABLE_RATES[0] if has_one else TABLE_RATES[1]
     rate = NTK_RATE if has_ntk else rate * math.sqrt(batch / RATE_BATCH)
-    in_all = TABLE_ROWS[len(architecture.hidden) > 2]
+    in_all = TABLE_ROWS if has_one else min(TABLE_ROWS, TABLE_ROOT_ROWS * math.sqrt(n_rows))
     fewest, most = NTK_EPOCHS if has_ntk else TABLE_EPOCHS
     codes = () if isinstance(architecture.input, Pixels) else architecture.input.codes
     return Plan(
