@@ -6,6 +6,8 @@ What is pretended computes on the CPU and has every rule of a GPU, so the bytes 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -329,9 +331,16 @@ def test_results_repeat_only_with_what_is_set_before_the_first_use(
     assert set(seen) == {":4096:8", (True, False)}
     assert torch.backends.cudnn.benchmark
     assert not torch.are_deterministic_algorithms_enabled()
+    monkeypatch.setattr(TorchEngine, "_forward", forward)
+    torch.set_deterministic_debug_mode("warn")
+    try:
+        engine.logits(rows_of(NETWORKS["plain"], N))
+        assert torch.get_deterministic_debug_mode() == 1  # what somebody chose stays
+    finally:
+        torch.set_deterministic_debug_mode("default")
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
     engine_on("cuda", NETWORKS["plain"])
-    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"  # what somebody chose stays
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
 
 
 @pytest.mark.parametrize("kind", ["cuda", "mps"])
@@ -411,6 +420,25 @@ def test_a_model_file_of_a_gpu_is_that_of_the_processor(tmp_path: Path) -> None:
 
     files = [(tmp_path / folder / "model.onnx").read_bytes() for folder in ("cpu", "cuda")]
     assert files[0] == files[1]
+
+
+def test_a_first_step_does_not_load_the_compiler_of_pytorch() -> None:
+    script = """
+import sys
+import numpy as np
+from softclass.networks.engine import Plan, Rows
+from softclass.networks.known_architectures import image_architecture
+from softclass.networks.layers import Pixels
+from softclass.networks.torch import TorchEngine
+engine = TorchEngine(image_architecture("deep", Pixels(8, 8), 2), seed=0, n_threads=1)
+engine.initialise()
+rows = Rows(np.zeros(8, np.int32), pixels=np.zeros((8, 8, 8, 1), np.uint8))
+print(engine.run(rows, np.arange(8), 0, 1, Plan(8, 8, 1, 0.01)).last_step, "torch._dynamo" in sys.modules)
+"""
+
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+
+    assert said == "1 False\n"
 
 
 @needs_gpu
