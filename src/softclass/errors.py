@@ -309,16 +309,22 @@ def _escaped(character: str) -> str:
 def nearest(name: str, candidates: Iterable[str], limit: int = 3) -> list[str]:
     """Return the candidates that a person may have meant by `name`, the best first.
 
-    At most two edits, or a third of the length of the name, whichever is more; case does not count.
+    At most two edits, or a third of the length of the name, whichever is more, and fewer than would make any other name
+    of it; case does not count, and a name that differs in nothing else is the only one.
 
     Examples
     --------
     >>> nearest("speceis", ["island", "species", "sex"])
     ['species']
+    >>> nearest("Y", ["x", "y", "yy"]), nearest("y", ["a", "b"])
+    (['y'], [])
     """
     allowed = max(2, len(name) // 3)
-    scored = [(_edits(name.casefold(), candidate.casefold()), candidate) for candidate in candidates]
-    return [candidate for distance, candidate in sorted(scored) if distance <= allowed][:limit]
+    scored = sorted((_edits(name.casefold(), candidate.casefold()), candidate) for candidate in candidates)
+    if scored and scored[0][0] == 0:
+        allowed = 0
+    close = [other for edits, other in scored if edits <= allowed and edits < max(len(name), len(other), 1)]
+    return close[:limit]
 
 
 def _edits(left: str, right: str) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from softclass.data import writing
-from softclass.data.writing import atomic_directory, atomic_write
+from softclass.data.writing import atomic_directory, atomic_write, check_folder_takes_more, what_to_do
 from softclass.errors import PathError, UsageError
 
 
@@ -114,7 +114,7 @@ def test_a_failing_call_leaves_old_or_new(
 
 
 def _hint(number: int) -> str:
-    return ". Free some space, or write to another disk" if number == errno.ENOSPC else ""
+    return f". {what_to_do(number)}" if what_to_do(number) else ""
 
 
 @pytest.mark.parametrize("function", ["open", "fdopen", "fsync", "replace"])
@@ -167,7 +167,9 @@ except Exception as error:
 
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
 
-    assert done.stdout == f"[SC604] {path}: cannot be written: File too large\n"
+    assert done.stdout == f"[SC604] {path}: cannot be written: File too large. " + (
+        "The size of files is limited here (ulimit -f): raise the limit, or write elsewhere\n"
+    )
     assert (names(tmp_path), path.read_bytes()) == (["a"], b"old")
 
 
@@ -372,3 +374,27 @@ def test_which_folders_are_never_replaced(
         pass
 
     assert names(tmp_path) == ["run"]
+
+
+@pytest.mark.parametrize("name", ["gone/run", "file/run"])
+def test_a_folder_that_takes_nothing_is_told_before_the_work(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+
+    with pytest.raises(PathError, match="SC604"):
+        check_folder_takes_more(tmp_path / name)
+
+
+def test_asking_whether_a_folder_takes_more_leaves_nothing(tmp_path: Path) -> None:
+    check_folder_takes_more(tmp_path / "run")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_a_folder_is_named_as_it_would_have_been_called(tmp_path: Path) -> None:
+    with (
+        pytest.raises(PathError, match="cannot be written") as caught,
+        atomic_directory(tmp_path / "run", overwrite=False, is_ours=lambda _: False) as folder,
+    ):
+        atomic_write(folder / "none" / "a", lambda file: file.write(b""))
+
+    assert caught.value.where.endswith("/run/none/a")

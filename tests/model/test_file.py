@@ -24,6 +24,7 @@ from softclass.data.paths import shown_path
 from softclass.errors import ModelFileError, PathError, UsageError
 from softclass.model import file as file_room
 from softclass.model.file import SEAL, SEAL_BYTES, open_model, save_bytes, seal, seal_bytes
+from softclass.model.model import load
 from softclass.model.session import Session
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -556,3 +557,13 @@ def test_runtime_opens_nothing_for_mutants_that_are_let_through(tmp_path):
 
 def test_the_hook_sees_a_reader_that_opens_files():
     assert "open" in run_mutants(3, 0, leaky=True)["events"]
+
+
+def test_a_run_that_was_interrupted_is_told_from_one_that_never_was(tmp_path: Path) -> None:
+    (tmp_path / "run.checkpoints").mkdir()
+    (tmp_path / "run.checkpoints" / "config.toml").write_text("")
+
+    with pytest.raises(PathError, match=r"SC603.*the run was interrupted and has no model yet.*--resume .*run goes on"):
+        load(tmp_path / "run")
+    with pytest.raises(PathError, match=r"SC603.*there is no such file"):
+        load(tmp_path / "other")

@@ -348,6 +348,14 @@ def test_resuming_what_was_never_interrupted_is_refused(rings, tmp_path):
         train(rings, "ring", model="mlp", resume=tmp_path / "none")
 
 
+def test_the_folder_of_the_checkpoints_is_told_from_the_run(tmp_path):
+    (tmp_path / "run.checkpoints").mkdir()
+    (tmp_path / "run.checkpoints" / "config.toml").write_text("")
+
+    with pytest.raises(UsageError, match=r"Name the run: --resume .*run$"):
+        InterruptedRun(tmp_path / "run.checkpoints").planned(network_options(DEFAULTS, "images", planned=False))
+
+
 def test_resuming_with_other_data_is_refused(digits, tmp_path):
     run = InterruptedRun(tmp_path / "run")
     model = train(*digits, model="cnn", epochs=2, output=tmp_path / "run", keep_checkpoints=True, **QUIET)

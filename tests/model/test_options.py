@@ -147,7 +147,7 @@ def test_weights_are_found_by_name_and_by_value() -> None:
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ({"3": 1.0}, '[SC207] train: --class-weight names a class that is not there; got "3". Did you mean 1, 2?'),
+        ({"3": 1.0}, '[SC207] train: --class-weight names a class that is not there; got "3". There are "1", "2"'),
         ({"1": -1.0}, '[SC207] train: weights of classes must be positive and finite; got -1.0 for "1"'),
         ({"1": True}, '[SC207] train: weights of classes must be positive and finite; got True for "1"'),
     ],

@@ -32,7 +32,10 @@ def as_softclass_error(error: Exception, arguments: Sequence[str]) -> SoftclassE
     if isinstance(error, OSError) and error.errno is not None:
         name = shown(error.filename) if error.filename is not None else "output"
         writing = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
-        return PathError("SC604" if writing else "SC603", f"{os.strerror(error.errno)}", where=name)
+        from softclass.data.writing import what_to_do
+
+        hint = what_to_do(error.errno) if writing else ""
+        return PathError("SC604" if writing else "SC603", f"{os.strerror(error.errno)}", where=name, hint=hint)
     where = _place(error)
     path = _crash_file(error, arguments)
     hint = "Run again with --debug" + (f"; {path} tells us more and holds none of your data" if path else "")

@@ -233,8 +233,11 @@ def folder_of(output: Path) -> Iterator[None]:
     except OSError as error:
         for folder in reversed(made):
             folder.rmdir()
+        from softclass.data.writing import what_to_do
+
         where = quoted_path(output.parent)
-        raise PathError("SC604", f"cannot be made: {error.strerror}", where=where) from error
+        hint = what_to_do(error.errno)
+        raise PathError("SC604", f"cannot be made: {error.strerror}", where=where, hint=hint) from error
     try:
         yield
     finally:

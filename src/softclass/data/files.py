@@ -13,12 +13,12 @@ from typing import Any, BinaryIO
 
 from softclass.data.compression import Decompressed, compression_of
 from softclass.data.paths import cannot_read, check_local_path, not_a_file, shown_path
-from softclass.data.writing import atomic_directory, atomic_write, atomic_write_text
+from softclass.data.writing import atomic_directory, atomic_write, atomic_write_text, check_folder_takes_more
 from softclass.errors import PathError, TableError, TooLargeError
 
 __all__ = [
-    "MAX_LINE_BYTES", "STANDARD_INPUT", "atomic_directory", "atomic_write", "atomic_write_text", "check_local_path",
-    "open_binary", "open_standard_input", "opened", "read_bytes",
+    "MAX_LINE_BYTES", "STANDARD_INPUT", "atomic_directory", "atomic_write", "atomic_write_text",
+    "check_folder_takes_more", "check_local_path", "open_binary", "open_standard_input", "opened", "read_bytes",
 ]  # fmt: skip
 
 MAX_LINE_BYTES = 16 * 2**20

@@ -156,7 +156,11 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False, is_ours: Call
     try:
         with _writing(path):
             temporary.mkdir()
-        yield temporary
+        try:
+            yield temporary
+        except PathError as error:  # named as it would have been called
+            error.where = error.where.replace(temporary.name, target.name)
+            raise
         with _writing(path):
             for folder, _, files in os.walk(temporary, topdown=False):
                 for name in files:
@@ -169,6 +173,22 @@ def atomic_directory(path: str | Path, *, overwrite: bool = False, is_ours: Call
     finally:
         # After success this is the folder that was replaced, if any.
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_folder_takes_more(path: str | Path) -> None:
+    """
+    Refuse a path beside which nothing can be made, before the work whose result is to stand there.
+
+    Raises
+    ------
+    PathError
+        SC604.
+    """
+    target = _resolve(path)
+    probe = target.with_name(f".{_short(target.name)}.tmp-{secrets.token_hex(8)}")
+    with _writing(path):
+        probe.mkdir()
+        probe.rmdir()
 
 
 def _move_in(temporary: Path, target: Path) -> None:
@@ -312,11 +332,20 @@ def _cannot_write(path: str | Path, cause: OSError | ValueError) -> PathError:
     words = os.strerror(number) if number else str(cause)
     if number == errno.ENOENT and not Path(path).parent.is_dir():  # /proc is there and takes no files
         words = f'there is no folder "{shown_path(Path(path).parent)}"'
+    error = PathError("SC604", f"cannot be written: {words}", where=shown_path(path), hint=what_to_do(number))
+    error.errno = number
+    return error
+
+
+def what_to_do(number: int | None) -> str:
+    """Return what helps where the system refused to write, by the number of its error; "" if nothing is known to."""
     hints = {
         errno.ENOSPC: "Free some space, or write to another disk",
         errno.EDQUOT: "Free some space, or write to another disk",
+        errno.EFBIG: "The size of files is limited here (ulimit -f): raise the limit, or write elsewhere",
+        errno.EROFS: "Write to another folder",
+        errno.EACCES: "Write to a folder of your own",
+        errno.EPERM: "Write to a folder of your own",
         errno.ENOENT: "Make the folder first",
     }
-    error = PathError("SC604", f"cannot be written: {words}", where=shown_path(path), hint=hints.get(number or 0, ""))
-    error.errno = number
-    return error
+    return hints.get(number or 0, "")

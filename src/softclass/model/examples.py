@@ -260,6 +260,7 @@ def read_image_examples(data: Any, target: Any, options: ImageOptions, notes: No
             "SC313",
             f"at least two classes are needed; found only {shown(names[0]) if names else 'none'}",
             where=shown(images.name),
+            hint="Put the images of each class into a folder of its own",
         )
     classes = tuple(Label(name, kind) for name in names)
     return Examples(

@@ -24,10 +24,11 @@ from pathlib import Path
 
 from softclass.data.files import atomic_write, read_bytes
 from softclass.data.paths import shown_path
-from softclass.errors import ModelFileError, Note, TooLargeError, shown
+from softclass.errors import ModelFileError, Note, PathError, TooLargeError, shown
 from softclass.model.agreement import check_agreement
 from softclass.model.foreign import kind_of_file, looks_like_onnx
 from softclass.model.manifest import Manifest
+from softclass.model.run_files import CONFIG_FILE, checkpoints_of
 from softclass.model.shapes import check_shapes
 from softclass.model.wire import length_field, newer, read_graph
 
@@ -267,3 +268,12 @@ def _too_large(length: int, where: str = _IN_MEMORY) -> ModelFileError:
         where=where,
         hint="Lower --max-categories, or leave out columns",
     )
+
+
+def refuse_unfinished(path: Path) -> None:
+    """Refuse a run that was interrupted, which has no model yet."""
+    if not path.exists() and path.name and (checkpoints_of(path) / CONFIG_FILE).is_file():
+        raise PathError(
+            "SC603", "the run was interrupted and has no model yet", where=shown_path(path),
+            hint=f"softclass train --resume {shown_path(path)} goes on",
+        )  # fmt: skip

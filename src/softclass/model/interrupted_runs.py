@@ -17,8 +17,9 @@ from softclass.data.files import atomic_write_text, read_bytes
 from softclass.data.paths import shown_path
 from softclass.errors import UsageError
 from softclass.model.network_fitting import NetworkOptions
+from softclass.model.run_files import CONFIG_FILE, checkpoints_of
 
-CONFIG_FILE, PLAN_FILE = "config.toml", "plan.json"
+PLAN_FILE = "plan.json"
 
 
 class InterruptedRun:
@@ -43,7 +44,7 @@ class InterruptedRun:
 
     def __init__(self, run: Path) -> None:
         self.run = run
-        self.folder = run.with_name(run.name + ".checkpoints")
+        self.folder = checkpoints_of(run)
 
     def begin(self, config: str) -> None:
         """Make the folder anew with the options of the run."""
@@ -75,9 +76,12 @@ class InterruptedRun:
             SC207, if there is nothing to go on from.
         """
         if not self._is_ours():
+            meant = self.run.with_suffix("") if self.run.suffix == self.folder.suffix else None
+            is_folder = meant is not None and InterruptedRun(meant)._is_ours()
             raise UsageError(
                 "SC207", "--resume must name a run that was interrupted; there are no checkpoints of it",
-                where=shown_path(self.run), hint="Train it without --resume",
+                where=shown_path(self.run),
+                hint=f"Name the run: --resume {shown_path(meant)}" if is_folder else "Train it without --resume",
             )  # fmt: skip
         if not (self.folder / PLAN_FILE).is_file():
             return options  # interrupted before there was a plan

@@ -23,7 +23,7 @@ from softclass.errors import (
 )
 from softclass.model.card import card_text
 from softclass.model.examined import Training, examine_data, examined_of_run, told_of_run
-from softclass.model.file import SEAL_BYTES, OpenedModel, open_model, save_bytes, seal
+from softclass.model.file import SEAL_BYTES, OpenedModel, open_model, refuse_unfinished, save_bytes, seal
 from softclass.model.manifest import Manifest
 from softclass.model.predictions import check_prediction_options, check_whole, prediction_table
 from softclass.model.rows import RowBlock, read_rows, refuse_table_options
@@ -83,6 +83,7 @@ def load(
             )  # fmt: skip
         where = where / MODEL_FILE
     else:
+        refuse_unfinished(where)
         check_local_path(path)
     opened = open_model(where, digest=digest)
     if notes is None:

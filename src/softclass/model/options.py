@@ -16,7 +16,7 @@ import numpy as np
 from softclass.data.files import check_local_path, read_bytes
 from softclass.data.images import names_images
 from softclass.data.schema import Label
-from softclass.errors import Notes, UsageError, nearest, shown
+from softclass.errors import Notes, UsageError, first_quoted, nearest, shown
 from softclass.model.limits import check_metric_names, parse_limits
 
 # Options that mean something for one kind of data only.
@@ -248,10 +248,11 @@ def class_weights(
     weights = {}
     for label, weight in by_label.items():
         if label not in number:
-            close = nearest(str(label), [known.name for known in classes])
+            names = [known.name for known in classes]
+            close = nearest(str(label), names)
             raise UsageError(
                 "SC207", f'--class-weight names a class that is not there; got "{shown(label)}"', where="train",
-                hint=f"Did you mean {', '.join(map(shown, close))}?" if close else "",
+                hint=f"Did you mean {', '.join(map(shown, close))}?" if close else f"There are {first_quoted(names)}",
             )  # fmt: skip
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < float("inf"):
             raise UsageError(

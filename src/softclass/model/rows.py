@@ -120,7 +120,10 @@ def read_rows(
         yield from _image_rows(data, manifest, notes, batch_rows or IMAGE_BATCH_ROWS, labelled)
         return
     if is_image_source(data) and not names_images(data):
-        raise TableError("SC331", "the model takes a table; got images", where=_name_of(data))
+        raise TableError(
+            "SC331", "the model takes a table; got images", where=_name_of(data),
+            hint="Give a CSV, Parquet or Arrow file with its columns",
+        )  # fmt: skip
     schema, preprocessing = manifest.schema(), manifest.preprocessing()
     assert isinstance(preprocessing, Preprocessing)  # noqa: S101 - the manifest was checked
     if target is not None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from softclass import __version__
-from softclass.data.files import atomic_directory, atomic_write, atomic_write_text
+from softclass.data.files import atomic_directory, atomic_write, atomic_write_text, check_folder_takes_more
 from softclass.data.table import Table
 from softclass.errors import Notes, UsageError, shown
 from softclass.model.model import Model
@@ -40,7 +40,7 @@ def is_run(path: Path) -> bool:
 
 
 def check_output(output: str | Path, *, overwrite: bool) -> Path:
-    """Refuse an output that exists and may not be replaced, before any work is done."""
+    """Refuse an output that exists and may not be replaced, or cannot be written, before any work is done."""
     path = Path(output)
     if path.exists() or path.is_symlink():
         if not overwrite:
@@ -55,6 +55,7 @@ def check_output(output: str | Path, *, overwrite: bool) -> Path:
                 "SC204", "only a run directory of softclass is ever replaced; this is something else",
                 where=shown(str(path)), hint="Choose another --output",
             )  # fmt: skip
+    check_folder_takes_more(path)
     return path
 
 
