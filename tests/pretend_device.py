@@ -111,6 +111,8 @@ class Machine:
         Bytes of each copy.
     questions : list of str
         Operations that make the host wait for an answer, beside the copies to it.
+    operations : int
+        What the device was asked to do, views included.
     """
 
     kind: str
@@ -121,6 +123,7 @@ class Machine:
     to_device: list[int] = field(default_factory=list)
     to_host: list[int] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
+    operations: int = 0
     place: torch.device | None = None  # of the call that is being made
 
     def forget(self) -> None:
@@ -233,6 +236,7 @@ class _Rules(TorchDispatchMode):
             machine.questions.append(str(func))
         if func.overloadpacket in NOT_DETERMINISTIC and torch.are_deterministic_algorithms_enabled():
             raise RuntimeError(f"{func} does not have a deterministic implementation")
+        machine.operations += 1
         place = target if isinstance(target, torch.device) and target.type == machine.kind else next(iter(places))
         inner = mapped(lambda x: x.held if isinstance(x, OnDevice) else x, (tuple(args), kwargs))
         found = mapped(lambda x: machine.wrapped(x, place), func(*inner[0], **inner[1]))

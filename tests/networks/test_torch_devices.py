@@ -23,7 +23,7 @@ from softclass.errors import DeviceError, TooLargeError
 from softclass.estimators.network_fitting import Watch, fit_network
 from softclass.model.train import train
 from softclass.networks.architecture import Architecture
-from softclass.networks.augmentation import augmented, draws, permutation
+from softclass.networks.augmentation import AUGMENTATION_STREAM, augmented, draws, permutation
 from softclass.networks.engine import EngineState, Plan, Rows, StepReport
 from softclass.networks.known_architectures import image_architecture
 from softclass.networks.layers import FullyConnected, Pixels, Relu
@@ -36,7 +36,7 @@ from pretend_device import Machine, formulas_alone, pretended  # noqa: E402
 from softclass.networks import torch as torch_engine  # noqa: E402
 from softclass.networks import torch_device  # noqa: E402
 from softclass.networks.torch import TorchEngine  # noqa: E402
-from softclass.networks.torch_rows import TorchRows, moved  # noqa: E402
+from softclass.networks.torch_rows import TorchRows, moved, philox_words  # noqa: E402
 
 SEED, N = 11, 90
 ALL = {**NETWORKS, "deep": SMALL}
@@ -161,9 +161,8 @@ def test_images_are_moved_on_a_device_as_by_numpy() -> None:
     for flip, shift in ((True, 0), (False, 3), (True, 2)):
         expected = augmented(pixels, *draws(SEED, 4, numbers, flip=flip, shift=shift))
 
-        found = moved(
-            torch.from_numpy(pixels), SEED, torch.from_numpy(numbers), 4, replace(plan_of(), flip=flip, shift=shift)
-        )
+        words = philox_words(SEED, torch.from_numpy(numbers), 1, 4, AUGMENTATION_STREAM)
+        found = moved(torch.from_numpy(pixels), words, flip=flip, shift=shift)
 
         assert_bit_equal(expected, found.numpy())
         assert not np.array_equal(expected, pixels)
@@ -182,6 +181,40 @@ def test_the_size_of_a_group_changes_no_bit(name: str, at_once: int, machine: Ma
     assert found.loss_sum == sum(report.loss_sum for report in alone)
     assert found.correct == sum(report.correct for report in alone)
     assert found.gradient_norm == max(report.gradient_norm for report in alone)
+
+
+def test_images_of_a_group_are_drawn_at_once(machine: Machine) -> None:
+    rows, counts = rows_of(SMALL, N), []
+    for at_once in (1, 3):
+        engine = engine_on("cuda", SMALL, at_once=at_once)
+        engine.run(rows, np.arange(N), 0, 1, plan_of())  # brings the rows
+        engine._at_once, machine.operations = at_once, 0
+        engine.run(rows, np.arange(N), 1, 1 + at_once, plan_of())
+        counts.append(machine.operations)
+
+    assert counts[1] < 3 * counts[0] - 2 * 100  # ten rounds of ten operations and more
+
+
+def test_maps_have_their_channels_last(monkeypatch: pytest.MonkeyPatch, machine: Machine) -> None:
+    """The order in memory in which convolutions are fast; who reads a map is its normalisation and its pool."""
+    seen = []
+    pool, normalise = torch_engine.largest_of_windows, torch_engine.functional.batch_norm
+
+    def watched(function: Any) -> Any:
+        def call(a: Any, *arguments: Any, **options: Any) -> Any:
+            seen.append(a.is_contiguous(memory_format=torch.channels_last))
+            return function(a, *arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(torch_engine, "largest_of_windows", watched(pool))
+    monkeypatch.setattr(torch_engine.functional, "batch_norm", watched(normalise))
+    network = image_architecture("deep5", Pixels(12, 12), 3)
+
+    engine_on("cuda", network).run(rows_of(network, N), np.arange(N), 0, 1, plan_of())
+
+    assert len(seen) >= len(network.stages) + sum(stage.pooled for stage in network.stages)
+    assert all(seen)
 
 
 @pytest.mark.parametrize("at_once", [1, 6])
@@ -464,7 +497,7 @@ def test_a_gpu_is_not_asked_while_it_steps() -> None:
     engine = engine_on("cuda", SMALL, at_once=3)
     engine.run(rows, np.arange(N), 0, 3, plan)
     held, masks = engine._rows_of(rows), {}
-    batch = held.batch(held.pick(np.arange(16)), plan)
+    batch = held.batch(held.pick(np.arange(16), plan), plan)
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:

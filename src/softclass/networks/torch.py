@@ -386,11 +386,8 @@ class TorchEngine:
         """
         held, epoch = self._rows_of(rows), plan.epoch_of(first)
         begin = first % plan.steps_per_epoch * plan.batch
-        whole = held.pick(order[begin : begin + count * plan.batch])
-        batches = [
-            Picked(*(part[place : place + plan.batch] for part in whole))
-            for place in range(0, len(whole.here), plan.batch)
-        ]
+        whole = held.pick(order[begin : begin + count * plan.batch], plan, epoch)
+        batches = [whole.part(place, place + plan.batch) for place in range(0, len(whole.here), plan.batch)]
         found: list[_Outcome] = []
         lengths: list[Tensor] = []
         sums: list[tuple[float, float, float]] = []

@@ -41,18 +41,26 @@ class Batch(NamedTuple):
 
 
 class Picked(NamedTuple):
-    """Rows of a step, by number.
+    """Rows by number, and what is drawn for their images.
 
     Attributes
     ----------
     here : int64 array of shape (n,)
-        On the host.
+        Their numbers on the host.
     there : int64 tensor of shape (n,)
-        On the device.
+        Their numbers on the device.
+    words : int64 tensor of shape (n, 4), or None
+        Draws that a device moves images by: those of many steps cost as many operations as those of one.
     """
 
     here: Int64
     there: Tensor
+    words: Tensor | None
+
+    def part(self, begin: int, end: int) -> Picked:
+        """Return the rows from one place up to another."""
+        words = None if self.words is None else self.words[begin:end]
+        return Picked(self.here[begin:end], self.there[begin:end], words)
 
 
 class TorchRows:
@@ -93,10 +101,13 @@ class TorchRows:
             if array is not None and self.is_held
         }
 
-    def pick(self, indices: Int64) -> Picked:
-        """Return rows by number, on the host and on the device."""
+    def pick(self, indices: Int64, plan: Plan | None = None, epoch: int = 0) -> Picked:
+        """Return rows by number, with the draws of a plan for an epoch."""
         here = np.array(indices, dtype=np.int64)
-        return Picked(here, self._sent(here))
+        there, words = self._sent(here), None
+        if plan is not None and (plan.flip or plan.shift) and self._device.type != "cpu":
+            words = philox_words(self._seed, there, 1, epoch, AUGMENTATION_STREAM)
+        return Picked(here, there, words)
 
     def batch(self, picked: Picked, plan: Plan | None = None, epoch: int = 0) -> Batch:
         """
@@ -105,7 +116,7 @@ class TorchRows:
         Parameters
         ----------
         picked : Picked
-            Which rows.
+            Which rows, picked with the same plan and epoch.
         plan : Plan, optional
             What is drawn for them; without it nothing is.
         epoch : int
@@ -150,10 +161,10 @@ class TorchRows:
     def _pixels(self, picked: Picked, plan: Plan | None, epoch: int) -> Tensor:
         if plan is None or not (plan.flip or plan.shift):
             return self._taken("pixels", picked)
-        if self._device.type == "cpu":
-            drawn = draws(self._seed, epoch, picked.here, flip=plan.flip, shift=plan.shift)
-            return self._sent(augmented(np.asarray(self.rows.pixels)[picked.here], *drawn))
-        return moved(self._taken("pixels", picked), self._seed, picked.there, epoch, plan)
+        if picked.words is not None:
+            return moved(self._taken("pixels", picked), picked.words, flip=plan.flip, shift=plan.shift)
+        drawn = draws(self._seed, epoch, picked.here, flip=plan.flip, shift=plan.shift)
+        return self._sent(augmented(np.asarray(self.rows.pixels)[picked.here], *drawn))
 
     def _taken(self, name: str, picked: Picked) -> Tensor:
         """Return rows of an array, in its type."""
@@ -179,7 +190,7 @@ def threshold(probability: float) -> int:
     return min(max(int(probability * 65536 + 0.5), 0), 65536)
 
 
-def moved(pixels: Tensor, seed: int, rows: Tensor, epoch: int, plan: Plan) -> Tensor:
+def moved(pixels: Tensor, words: Tensor, *, flip: bool, shift: int) -> Tensor:
     """
     Return what `augmentation.augmented` makes of images with `augmentation.draws`, on the device of the images.
 
@@ -187,14 +198,12 @@ def moved(pixels: Tensor, seed: int, rows: Tensor, epoch: int, plan: Plan) -> Te
     ----------
     pixels : tensor of shape (n, height, width, channels)
         Images.
-    seed : int
-        Key of the draws.
-    rows : int64 tensor of shape (n,)
-        Numbers of the rows.
-    epoch : int
-        Key of the draws.
-    plan : Plan
-        Whether images are mirrored, and how far they move.
+    words : int64 tensor of shape (n, 4)
+        Draws of the augmentation, by row.
+    flip : bool
+        Whether half of the images are mirrored.
+    shift : int
+        Most pixels an image moves.
 
     Returns
     -------
@@ -202,11 +211,10 @@ def moved(pixels: Tensor, seed: int, rows: Tensor, epoch: int, plan: Plan) -> Te
         New images of the same type.
     """
     n, height, width, _ = pixels.shape
-    words = philox_words(seed, rows, 1, epoch, AUGMENTATION_STREAM)
-    down, right = ((words[:, place, None] * (2 * plan.shift + 1) >> 32) - plan.shift for place in (1, 2))
+    down, right = ((words[:, place, None] * (2 * shift + 1) >> 32) - shift for place in (1, 2))
     row = (torch.arange(height, device=pixels.device) - down).clamp(0, height - 1)
     column = (torch.arange(width, device=pixels.device) - right).clamp(0, width - 1)
-    if plan.flip:
+    if flip:
         column = torch.where(words[:, 0, None] >> 31 != 0, width - 1 - column, column)
     image = torch.arange(n, device=pixels.device)
     return pixels[image[:, None, None], row[:, :, None], column[:, None, :]]
