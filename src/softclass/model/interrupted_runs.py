@@ -76,8 +76,8 @@ class InterruptedRun:
             SC207, if there is nothing to go on from.
         """
         if not self._is_ours():
-            meant = self.run.with_suffix("") if self.run.suffix == self.folder.suffix else None
-            is_folder = meant is not None and InterruptedRun(meant)._is_ours()
+            meant = self.run.with_suffix("")
+            is_folder = checkpoints_of(meant) == self.run and InterruptedRun(meant)._is_ours()
             raise UsageError(
                 "SC207", "--resume must name a run that was interrupted; there are no checkpoints of it",
                 where=shown_path(self.run),
