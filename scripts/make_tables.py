@@ -12,7 +12,7 @@ import re
 import statistics
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,11 +91,18 @@ PEERS = {"keras": "tf.keras", "torch-loader": "PyTorch with a DataLoader", "torc
 
 def training(words: dict[str, Any]) -> str:
     """Return the table of what training takes, in one language; nothing as long as a result is missing."""
-    if not all((MACHINE / f"{name}.json").exists() for name in ("softmax_regression", "softmax_cnn", "softmax_mlp")):
+    if not _are_there(("softmax_regression", "softmax_cnn", "softmax_mlp")):
         return ""
-    lines = [words["training"], ["---"] * len(words["training"]), *_fits(words), *_epochs(words), *_letter(words)]
-    text = textwrap.fill(words["training_text"], 120)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + f"\n\n{text}\n"
+    return _drawn(words["training"], [*_fits(words), *_epochs(words), *_letter(words)], words["training_text"])
+
+
+def _are_there(names: Sequence[str]) -> bool:
+    return all((MACHINE / f"{name}.json").exists() for name in names)
+
+
+def _drawn(head: list[str], rows: list[list[str]], text: str) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + f"\n\n{textwrap.fill(text, 120)}\n"
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -141,9 +148,9 @@ def _figure(number: float, digits: int) -> str:
 
 def table(words: dict[str, Any]) -> str:
     """Return the table and what it means, in one language; nothing as long as a result is missing."""
-    if not all((MACHINE / f"{name}.json").exists() for name in _names()):
+    if not _are_there(_names()):
         return ""
-    results = {name: json.loads((MACHINE / f"{name}.json").read_text()) for name in _names()}
+    results = {name: _read(name) for name in _names()}
     facts, threads = results["softmax"]["facts"], results["softmax"]["facts"]["cores"]
     said = words["threads"][threads > 1].format(threads)
     head = [cell.format(threads=said) for cell in words["head"]]
@@ -153,8 +160,7 @@ def table(words: dict[str, Any]) -> str:
         n=len(grid), rounds=max(point["rounds"] for point in grid), processor=facts["processor"].partition(" (")[0],
         commit=facts["commit"],
     )  # fmt: skip
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + f"\n\n{textwrap.fill(text, 120)}\n"
+    return _drawn(head, rows, text)
 
 
 def _names() -> list[str]:

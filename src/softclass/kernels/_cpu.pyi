@@ -155,7 +155,7 @@ def regression_pass(
     lanes: _Values,  # (lanes, R (D + 1) + 2), added to: by weight, by bias, loss, smallest margin
     first_chunk: int,
     with_margin: bool,
-    curvature: _Values | None,  # (N,): then nothing else is made, and there are no sums
+    curvature: _Values | None,  # (N,): then nothing else is made
     threads: int = 0,
 ) -> None: ...
 def regression_hessian(
@@ -226,9 +226,9 @@ def regression_compact_pass(
     bias: _Values,
     weight_tangent: _Values | None,
     bias_tangent: _Values | None,
-    sums: _Values | None,  # (regression_compact_numbers(D, R),), written
+    sums: _Values | None,  # (regression_compact_numbers(D, R),), written; none where nothing is summed
     with_margin: bool,
-    curvature: _Values | None,  # (N,): then nothing else is made, and there are no sums
+    curvature: _Values | None,  # (N,): then nothing else is made
     chances: npt.NDArray[np.float32] | None,  # (R, N), the probabilities: then nothing else is made
     is_wide: bool = False,  # arithmetic in float64
     threads: int = 0,
