@@ -58,6 +58,7 @@ struct Rows {
 
 int64_t lanes_in(const Held& lanes, int64_t length, const char* rule) {
   require(lanes && lanes->rank() == 2 && lanes->shape()[0] > 0 && lanes->shape()[1] == length, rule);
+  require(lanes->shape()[0] <= most_waiting_lanes, "there may be 64 lanes");
   return lanes->shape()[0];
 }
 
@@ -185,6 +186,12 @@ void regression_lengths(nb::handle features, nb::handle lengths, int threads) {
   require_memory(chosen_regression_kernels().lengths(call));
 }
 
+bool regression_is_finite(nb::handle features, int threads) {
+  const Rows rows(features, nb::none(), nb::none(), 0);
+  const Unlocked unlocked(rows.rows.n_rows * rows.rows.n_features);
+  return chosen_regression_kernels().is_finite(rows.rows, threads);
+}
+
 }  // namespace
 
 void bind_regression(nb::module_& m) {
@@ -194,6 +201,7 @@ void bind_regression(nb::module_& m) {
           return hessian_pairs(n_outputs) * hessian_length(n_outputs, n_features + 1);
         },
         "n_outputs"_a, "n_features"_a);
+  m.def("regression_is_finite", &regression_is_finite, "features"_a, "threads"_a = 0);
   m.def("regression_lengths", &regression_lengths, "features"_a, "lengths"_a, "threads"_a = 0);
   m.def("regression_pass", &regression_pass, "features"_a, "targets"_a, "row_weights"_a.none(), "weight"_a, "bias"_a,
         "weight_tangent"_a.none(), "bias_tangent"_a.none(), "lanes"_a, "first_chunk"_a, "with_margin"_a,

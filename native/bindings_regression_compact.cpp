@@ -65,23 +65,83 @@ void compact_make(nb::handle features, nb::handle rest, nb::handle factor, nb::h
   require_memory(chosen_compact_kernels().make(call));
 }
 
+// Rows of compact form.
+class Rows {
+ public:
+  Rows(nb::handle row_starts, nb::handle columns, nb::handle values)
+      : starts_(row_starts, Array::read), columns_(columns, Array::read), values_(values, Array::read) {
+    entries.row_starts =
+        reinterpret_cast<const int64_t*>(contiguous(starts_, Element::int64, -1, "row_starts must be int64"));
+    entries.columns =
+        reinterpret_cast<const uint16_t*>(contiguous(columns_, Element::bfloat16, -1, "columns must be uint16"));
+    entries.values = reinterpret_cast<const float*>(
+        contiguous(values_, Element::float32, columns_.size(), "values must be float32, as many as columns"));
+    require(starts_.size() > 0 && entries.row_starts[count()] <= columns_.size(), "row_starts must end within the columns");
+  }
+
+  int64_t count() const { return starts_.size() - 1; }
+  int64_t size() const { return entries.row_starts[count()]; }
+  void require_count(int64_t wanted) const { require(count() == wanted, "row_starts must be (N + 1,), int64"); }
+
+  CompactEntries entries = {};
+
+ private:
+  Array starts_, columns_, values_;
+};
+
+// Some of them.
+class Chosen {
+ public:
+  Chosen(nb::handle rows, const Rows& all) : rows_(rows, Array::read) {
+    which = reinterpret_cast<const int64_t*>(contiguous(rows_, Element::int64, -1, "rows must be int64"));
+    for (int64_t i = 0; i < count(); ++i) require(which[i] >= 0 && which[i] < all.count(), "rows must be there");
+  }
+
+  int64_t count() const { return rows_.size(); }
+
+  const int64_t* which = nullptr;
+
+ private:
+  Array rows_;
+};
+
+void compact_take(nb::handle row_starts, nb::handle columns, nb::handle values, nb::handle rows, nb::handle out_starts,
+                  nb::handle out_columns, nb::handle out_values, int threads) {
+  const Rows all(row_starts, columns, values);
+  const Chosen chosen(rows, all);
+  const Array starts(out_starts, Array::read), c(out_columns, Array::write), v(out_values, Array::write);
+  CompactTaking call = {};
+  call.entries = all.entries;
+  call.rows = chosen.which;
+  call.count = chosen.count();
+  call.row_starts = reinterpret_cast<const int64_t*>(
+      contiguous(starts, Element::int64, call.count + 1, "out_starts must be (n + 1,), int64"));
+  require(call.row_starts[0] == 0, "out_starts must begin at 0");
+  for (int64_t i = 0; i < call.count; ++i) {
+    const int64_t* const from = all.entries.row_starts + call.rows[i];
+    require(call.row_starts[i + 1] - call.row_starts[i] == from[1] - from[0], "out_starts must rise by what rows hold");
+  }
+  const int64_t size = call.row_starts[call.count];
+  call.columns =
+      reinterpret_cast<uint16_t*>(contiguous(c, Element::bfloat16, size, "out_columns must hold all entries, uint16"));
+  call.values =
+      reinterpret_cast<float*>(contiguous(v, Element::float32, size, "out_values must hold all entries, float32"));
+  call.threads = threads;
+  const Unlocked unlocked(size);
+  chosen_compact_kernels().take(call);
+}
+
 void compact_expand(nb::handle row_starts, nb::handle columns, nb::handle values, nb::handle base, nb::handle rows,
                     nb::handle out, int threads) {
-  const Array starts(row_starts, Array::read), c(columns, Array::read), x(values, Array::read), b(base, Array::read),
-      which(rows, Array::read), to(out, Array::write);
+  const Rows all(row_starts, columns, values);
+  const Chosen chosen(rows, all);
+  const Array b(base, Array::read), to(out, Array::write);
   CompactExpansion call = {};
-  call.row_starts = reinterpret_cast<const int64_t*>(contiguous(starts, Element::int64, -1, "row_starts must be int64"));
-  call.columns = reinterpret_cast<const uint16_t*>(contiguous(c, Element::bfloat16, -1, "columns must be uint16"));
-  call.values = reinterpret_cast<const float*>(
-      contiguous(x, Element::float32, c.size(), "values must be float32, as many as columns"));
+  call.entries = all.entries;
   call.base = reinterpret_cast<const float*>(contiguous(b, Element::float32, -1, "base must be (D,), float32"));
-  call.rows = reinterpret_cast<const int64_t*>(contiguous(which, Element::int64, -1, "rows must be int64"));
+  call.rows = chosen.which;
   call.n_features = b.size();
-  call.count = which.size();
-  const int64_t n_rows = starts.size() - 1;
-  require(n_rows >= 0 && call.row_starts[n_rows] <= c.size(), "row_starts must end within the columns");
-  for (int64_t i = 0; i < call.count; ++i)
-    require(call.rows[i] >= 0 && call.rows[i] < n_rows, "rows must be there");
+  call.count = chosen.count();
   call.out = reinterpret_cast<float*>(
       contiguous(to, Element::float32, call.count * call.n_features, "out must be (n, D), float32"));
   call.threads = threads;
@@ -91,46 +151,35 @@ void compact_expand(nb::handle row_starts, nb::handle columns, nb::handle values
 
 void compact_lengths(nb::handle row_starts, nb::handle columns, nb::handle values, nb::handle shift, nb::handle lengths,
                      int threads) {
-  const Array starts(row_starts, Array::read), c(columns, Array::read), x(values, Array::read), s(shift, Array::read),
-      to(lengths, Array::write);
+  const Rows rows(row_starts, columns, values);
+  const Array s(shift, Array::read), to(lengths, Array::write);
   CompactLengths call = {};
-  call.n_rows = to.size();
+  call.entries = rows.entries;
+  call.n_rows = rows.count();
   call.n_features = s.size();
-  call.row_starts = reinterpret_cast<const int64_t*>(
-      contiguous(starts, Element::int64, call.n_rows + 1, "row_starts must be (N + 1,), int64"));
-  call.columns = reinterpret_cast<const uint16_t*>(contiguous(c, Element::bfloat16, -1, "columns must be uint16"));
-  call.values = reinterpret_cast<const float*>(
-      contiguous(x, Element::float32, c.size(), "values must be float32, as many as columns"));
   call.shift = reinterpret_cast<const double*>(contiguous(s, Element::float64, -1, "shift must be (D,), float64"));
   call.lengths =
       reinterpret_cast<double*>(contiguous(to, Element::float64, call.n_rows, "lengths must be (N,), float64"));
-  require(call.row_starts[call.n_rows] <= c.size(), "row_starts must end within the columns");
   call.threads = threads;
-  const Unlocked unlocked(c.size());
+  const Unlocked unlocked(rows.size());
   chosen_compact_kernels().lengths(call);
 }
 
-// Rows of compact form with their targets and weights, and a point.
+// Rows with their targets and weights, and a point.
 class PointRows {
  public:
   PointRows(nb::handle row_starts, nb::handle columns, nb::handle values, nb::handle targets, nb::handle row_weights,
             nb::handle weight, nb::handle bias, bool is_wide)
-      : starts_(row_starts, Array::read), columns_(columns, Array::read), values_(values, Array::read),
-        targets_(targets, Array::read), weight_(weight, Array::read), bias_(bias, Array::read),
-        row_weights_(held(row_weights, Array::read)) {
+      : rows_(row_starts, columns, values), targets_(targets, Array::read), weight_(weight, Array::read),
+        bias_(bias, Array::read), row_weights_(held(row_weights, Array::read)) {
     require(weight_.rank() == 2 && weight_.shape()[0] > 2 && weight_.shape()[0] <= compact_most_outputs,
             "weight must be (R, D), R 3 to 32");
     call.n_outputs = weight_.shape()[0];
     call.n_features = weight_.shape()[1];
     call.n_rows = targets_.size();
     const int64_t size = call.n_outputs * call.n_features;
-    call.row_starts = reinterpret_cast<const int64_t*>(
-        contiguous(starts_, Element::int64, call.n_rows + 1, "row_starts must be (N + 1,), int64"));
-    call.columns =
-        reinterpret_cast<const uint16_t*>(contiguous(columns_, Element::bfloat16, -1, "columns must be uint16"));
-    call.values = reinterpret_cast<const float*>(
-        contiguous(values_, Element::float32, columns_.size(), "values must be float32, as many as columns"));
-    require(call.row_starts[call.n_rows] <= columns_.size(), "row_starts must end within the columns");
+    rows_.require_count(call.n_rows);
+    call.entries = rows_.entries;
     call.targets = reinterpret_cast<const int64_t*>(contiguous(targets_, Element::int64, -1, "targets must be int64"));
     call.row_weights =
         numbers<const double>(row_weights_, Element::float64, call.n_rows, "row_weights must be (N,), float64");
@@ -140,10 +189,13 @@ class PointRows {
     call.is_wide = is_wide;
   }
 
+  int64_t size() const { return rows_.size(); }
+
   CompactPass call = {};
 
  private:
-  Array starts_, columns_, values_, targets_, weight_, bias_;
+  Rows rows_;
+  Array targets_, weight_, bias_;
   Held row_weights_;
 };
 
@@ -166,7 +218,7 @@ void compact_pass(nb::handle row_starts, nb::handle columns, nb::handle values, 
                               "sums must have regression_compact_numbers(D, R) of float64");
   require(!call.sums == (call.curvature || call.chances), "either sums, or curvature or chances");
   call.threads = threads;
-  const Unlocked unlocked(call.row_starts[call.n_rows]);
+  const Unlocked unlocked(rows.size());
   require_memory(chosen_compact_kernels().pass(call));
 }
 
@@ -183,15 +235,16 @@ void compact_hessian(nb::handle row_starts, nb::handle columns, nb::handle value
   call.least = least;
   call.sums = reinterpret_cast<double*>(contiguous(out, Element::float64, hessian_pairs(R) * hessian_length(R, D + 1),
                                                    "sums must have regression_hessian_numbers(R, D) of float64"));
-  const Unlocked unlocked(call.pass.row_starts[call.pass.n_rows]);
+  const Unlocked unlocked(rows.size());
   require_memory(chosen_compact_kernels().hessian(call));
 }
 
 void compact_grams(nb::handle row_starts, nb::handle columns, nb::handle values, nb::handle shares, nb::handle shift,
                    nb::handle sums, int threads) {
-  const Array starts(row_starts, Array::read), c(columns, Array::read), x(values, Array::read), w(shares, Array::read),
-      s(shift, Array::read), out(sums, Array::write);
+  const Rows rows(row_starts, columns, values);
+  const Array w(shares, Array::read), s(shift, Array::read), out(sums, Array::write);
   CompactGrams call = {};
+  call.entries = rows.entries;
   require(w.rank() == 2 && w.shape()[0] > 0 && w.shape()[0] <= compact_most_outputs, "shares must be (R, N), R up to 32");
   call.n_outputs = w.shape()[0];
   call.n_rows = w.shape()[1];
@@ -199,17 +252,13 @@ void compact_grams(nb::handle row_starts, nb::handle columns, nb::handle values,
   require(call.n_features <= compact_most_gram_features, "there are too many features");
   call.shares = reinterpret_cast<const float*>(
       contiguous(w, Element::float32, call.n_outputs * call.n_rows, "shares must be (R, N), float32"));
-  call.row_starts = reinterpret_cast<const int64_t*>(
-      contiguous(starts, Element::int64, call.n_rows + 1, "row_starts must be (N + 1,), int64"));
-  call.columns = reinterpret_cast<const uint16_t*>(contiguous(c, Element::bfloat16, -1, "columns must be uint16"));
-  call.values = reinterpret_cast<const float*>(
-      contiguous(x, Element::float32, c.size(), "values must be float32, as many as columns"));
-  require(call.row_starts[call.n_rows] <= c.size(), "row_starts must end within the columns");
+  rows.require_count(call.n_rows);
   call.shift = reinterpret_cast<const double*>(contiguous(s, Element::float64, -1, "shift must be (D,), float64"));
-  call.sums = reinterpret_cast<double*>(contiguous(out, Element::float64, call.n_outputs * compact_gram(call.n_features),
-                                                   "sums must be (R, (D + 1)(D + 2) / 2), float64"));
+  call.sums = reinterpret_cast<double*>(contiguous(
+      out, Element::float64, call.n_outputs * (call.n_features + 1) * (call.n_features + 1),
+      "sums must be (R, D + 1, D + 1), float64"));
   call.threads = threads;
-  const Unlocked unlocked(call.row_starts[call.n_rows]);
+  const Unlocked unlocked(rows.size());
   require_memory(chosen_compact_kernels().grams(call));
 }
 
@@ -223,6 +272,8 @@ void bind_regression_compact(nb::module_& m) {
         "row_starts"_a.none(), "columns"_a.none(), "values"_a.none(), "threads"_a = 0);
   m.def("regression_compact_lengths", &compact_lengths, "row_starts"_a, "columns"_a, "values"_a, "shift"_a, "lengths"_a,
         "threads"_a = 0);
+  m.def("regression_compact_take", &compact_take, "row_starts"_a, "columns"_a, "values"_a, "rows"_a, "out_starts"_a,
+        "out_columns"_a, "out_values"_a, "threads"_a = 0);
   m.def("regression_compact_expand", &compact_expand, "row_starts"_a, "columns"_a, "values"_a, "base"_a, "rows"_a,
         "out"_a, "threads"_a = 0);
   m.def("regression_compact_pass", &compact_pass, "row_starts"_a, "columns"_a, "values"_a, "targets"_a,

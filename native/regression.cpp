@@ -15,18 +15,15 @@ int64_t chunks_of(const RegressionRows& rows) {
   return (rows.n_rows + size - 1) / size;
 }
 
-// body(lane, chunk, next) for every chunk, in their order, so that rows come from memory as they lie there; a thread
-// takes every so many-th lane, and `next` is the chunk that it takes next. False: `body` said so once.
+// body(lane, chunk, next) for every chunk, in their order, so that rows come from memory as they lie there; `next` is
+// the chunk that the same thread may well take next. False: `body` said so once.
 template <class Body>
 bool for_each_chunk(const RegressionRows& rows, int64_t n_lanes, int64_t work, int threads, const Body& body) {
   const int64_t n_chunks = chunks_of(rows), wanted = threads > 0 ? threads : thread_count();
-  const int64_t n_tasks = work < small_work ? 1 : least(wanted, least(n_chunks, n_lanes));
+  const int64_t used = work < small_work ? 1 : least(wanted, least(n_chunks, n_lanes));
   volatile bool is_well = true;
-  parallel(n_tasks, int(n_tasks), [&](int64_t task) {
-    for (int64_t chunk = 0; chunk < n_chunks; ++chunk) {
-      const int64_t lane = (rows.first_chunk + chunk) % n_lanes;
-      if (lane % n_tasks == task && !body(lane, chunk, chunk + n_tasks)) is_well = false;
-    }
+  parallel_in_lanes(n_chunks, n_lanes, int(used), [&](int64_t chunk) {
+    if (!body((rows.first_chunk + chunk) % n_lanes, chunk, chunk + used)) is_well = false;
   });
   return is_well;
 }
@@ -366,10 +363,44 @@ bool lengths(const RegressionLengths& call) {
   return true;
 }
 
+// A number less itself is zero, or NaN for one that is not finite.
+template <class Real>
+bool are_finite(const Real* x, int64_t count) {
+  using V = Vector<Real>;
+  constexpr int chains = 4;
+  constexpr int64_t unit = chains * V::lanes;
+  V sums[chains];
+  for (int i = 0; i < chains; ++i) sums[i] = broadcast_as(V{}, Real(0));
+  int64_t j = 0;
+  for (; j + unit <= count; j += unit)
+    SOFTCLASS_UNROLL
+    for (int i = 0; i < chains; ++i) {
+      const V value = load(x + j + i * V::lanes);
+      sums[i] = sums[i] + (value - value);
+    }
+  Real each[V::lanes], sum = Real(0);
+  store(each, (sums[0] + sums[1]) + (sums[2] + sums[3]));
+  for (int i = 0; i < V::lanes; ++i) sum += each[i];
+  for (; j < count; ++j) sum += x[j] - x[j];
+  return sum == Real(0);
+}
+
+bool is_finite(const RegressionRows& rows, int threads) {
+  const int64_t size = chunk_rows(rows.n_features) * rows.n_features, count = rows.n_rows * rows.n_features;
+  volatile bool is_well = true;
+  parallel(chunks_of(rows), count < small_work ? 1 : threads, [&](int64_t chunk) {
+    const int64_t begin = chunk * size, here = least(size, count - begin);
+    if (!(rows.is_double ? are_finite(static_cast<const double*>(rows.features) + begin, here)
+                         : are_finite(static_cast<const float*>(rows.features) + begin, here)))
+      is_well = false;
+  });
+  return is_well;
+}
+
 }  // namespace
 
 extern const RegressionKernels regression_kernels;
-const RegressionKernels regression_kernels = {pass, hessian, join_hessian, moments, scale, lengths};
+const RegressionKernels regression_kernels = {pass, hessian, join_hessian, moments, scale, lengths, is_finite};
 
 }  // namespace SOFTCLASS_TARGET
 }  // namespace softclass

@@ -102,6 +102,7 @@ struct RegressionKernels {
   bool (*moments)(const RegressionMoments& call);
   bool (*scale)(const RegressionScale& call);
   bool (*lengths)(const RegressionLengths& call);
+  bool (*is_finite)(const RegressionRows& rows, int threads);  // false: a feature is infinite or NaN
 };
 SOFTCLASS_TABLES(RegressionKernels, regression_kernels)
 

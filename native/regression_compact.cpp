@@ -11,6 +11,16 @@ constexpr int64_t part_rows = 48;  // rows whose logits are turned into residual
 constexpr int64_t adding_numbers = 2048;  // of a lane, that one thread adds up at a time
 constexpr int64_t small_pass = 50000;  // entries that one thread has gone through before another wakes
 
+int64_t chunks_of(int64_t n_rows) { return (n_rows + compact_chunk_rows - 1) / compact_chunk_rows; }
+
+// Calls body(first row, end) for each chunk.
+template <class Body>
+void for_each_chunk(int64_t n_rows, int threads, const Body& body) {
+  parallel(chunks_of(n_rows), threads, [&](int64_t chunk) {
+    body(chunk * compact_chunk_rows, least((chunk + 1) * compact_chunk_rows, n_rows));
+  });
+}
+
 // One for the columns that are kept, zero for those that are left out.
 struct MakingScratch {
   double* used;
@@ -89,10 +99,24 @@ void make_row(const CompactMaking& call, int64_t row, const MakingScratch& t) {
   memcpy(call.values + start, values, size_t(room) * sizeof(float));
 }
 
+// Fresh memory comes in pages of up to 2 MB, and two threads that reach one at the same time make it twice: so each
+// page is first written to by one of them.
+void touch(char* memory, int64_t bytes, int threads) {
+  constexpr int64_t page = int64_t(2) << 20;
+  const int64_t before = (page - int64_t(reinterpret_cast<uintptr_t>(memory) % uintptr_t(page))) % page;
+  if (bytes <= before) return;
+  parallel((bytes - before + page - 1) / page, threads, [&](int64_t i) { memory[before + i * page] = 0; });
+}
+
 bool make(const CompactMaking& call) {
-  const int64_t D = call.n_features, n_tasks = (call.n_rows + compact_chunk_rows - 1) / compact_chunk_rows;
+  const int64_t D = call.n_features;
+  if (call.columns) {
+    const int64_t size = call.row_starts[call.n_rows];
+    touch(reinterpret_cast<char*>(call.columns), size * int64_t(sizeof(uint16_t)), call.threads);
+    touch(reinterpret_cast<char*>(call.values), size * int64_t(sizeof(float)), call.threads);
+  }
   volatile bool is_well = true;
-  parallel(n_tasks, call.threads, [&](int64_t task) {
+  for_each_chunk(call.n_rows, call.threads, [&](int64_t begin, int64_t end) {
     Pieces sizing(nullptr);
     making_scratch(D, sizing);
     void* const own = scratch(0, sizing.bytes());
@@ -103,22 +127,34 @@ bool make(const CompactMaking& call) {
     Pieces pieces(own);
     const MakingScratch t = making_scratch(D, pieces);
     for (int64_t d = 0; d < D; ++d) t.used[d] = call.factor[d] != 0.0 ? 1.0 : 0.0;
-    const int64_t end = least((task + 1) * compact_chunk_rows, call.n_rows);
-    for (int64_t row = task * compact_chunk_rows; row < end; ++row)
+    for (int64_t row = begin; row < end; ++row)
       call.is_double ? make_row<double>(call, row, t) : make_row<float>(call, row, t);
   });
   return is_well;
 }
 
+void take(const CompactTaking& call) {
+  const CompactEntries& from = call.entries;
+  const int threads = call.row_starts[call.count] < small_pass ? 1 : call.threads;
+  for_each_chunk(call.count, threads, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t start = from.row_starts[call.rows[i]], to = call.row_starts[i];
+      const size_t count = size_t(call.row_starts[i + 1] - to);
+      memcpy(call.columns + to, from.columns + start, count * sizeof(uint16_t));
+      memcpy(call.values + to, from.values + start, count * sizeof(float));
+    }
+  });
+}
+
 void expand(const CompactExpansion& call) {
+  const CompactEntries& from = call.entries;
   const int64_t D = call.n_features;
-  parallel((call.count + compact_chunk_rows - 1) / compact_chunk_rows, call.threads, [&](int64_t task) {
-    const int64_t end = least((task + 1) * compact_chunk_rows, call.count);
-    for (int64_t i = task * compact_chunk_rows; i < end; ++i) {
+  for_each_chunk(call.count, call.threads, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
       float* const out = call.out + i * D;
       memcpy(out, call.base, size_t(D) * sizeof(float));
-      const int64_t last = call.row_starts[call.rows[i] + 1];
-      for (int64_t q = call.row_starts[call.rows[i]]; q < last; ++q) out[call.columns[q]] += call.values[q];
+      const int64_t last = from.row_starts[call.rows[i] + 1];
+      for (int64_t q = from.row_starts[call.rows[i]]; q < last; ++q) out[from.columns[q]] += from.values[q];
     }
   });
 }
@@ -126,15 +162,15 @@ void expand(const CompactExpansion& call) {
 void lengths(const CompactLengths& call) {
   double at_rest = 0.0;
   for (int64_t d = 0; d < call.n_features; ++d) at_rest += call.shift[d] * call.shift[d];
-  parallel((call.n_rows + compact_chunk_rows - 1) / compact_chunk_rows, call.threads, [&](int64_t task) {
-    const int64_t end = least((task + 1) * compact_chunk_rows, call.n_rows);
-    for (int64_t row = task * compact_chunk_rows; row < end; ++row) {
+  const CompactEntries& rows = call.entries;
+  for_each_chunk(call.n_rows, call.threads, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
       double sums[compact_unit] = {};
-      const int64_t last = call.row_starts[row + 1];
-      for (int64_t q = call.row_starts[row]; q < last; q += compact_unit)
+      const int64_t last = rows.row_starts[row + 1];
+      for (int64_t q = rows.row_starts[row]; q < last; q += compact_unit)
         for (int64_t u = 0; u < compact_unit; ++u) {
-          const double value = double(call.values[q + u]);
-          sums[u] += value * (value - 2.0 * call.shift[call.columns[q + u]]);
+          const double value = double(rows.values[q + u]);
+          sums[u] += value * (value - 2.0 * call.shift[rows.columns[q + u]]);
         }
       const double length = at_rest + ((sums[0] + sums[1]) + (sums[2] + sums[3]));
       call.lengths[row] = length > 0.0 ? length : 0.0;
@@ -224,12 +260,13 @@ class CompactChunk {
     for (int c = 0; c < chains; ++c)
       SOFTCLASS_UNROLL
       for (int v = 0; v < vectors; ++v) sums[c][v] = broadcast_as(V{}, Real(0));
-    const int64_t end = call_.row_starts[row + 1];
-    for (int64_t q = call_.row_starts[row]; q < end; q += compact_unit) {
+    const CompactEntries& rows = call_.entries;
+    const int64_t end = rows.row_starts[row + 1];
+    for (int64_t q = rows.row_starts[row]; q < end; q += compact_unit) {
       SOFTCLASS_UNROLL
       for (int u = 0; u < int(compact_unit); ++u) {
-        const Real* const w = weight + int64_t(call_.columns[q + u]) * step;
-        const V x = broadcast_as(V{}, Real(call_.values[q + u]));
+        const Real* const w = weight + int64_t(rows.columns[q + u]) * step;
+        const V x = broadcast_as(V{}, Real(rows.values[q + u]));
         SOFTCLASS_UNROLL
         for (int v = 0; v < vectors; ++v)
           sums[u % chains][v] = fma(x, load(w + v * V::lanes), sums[u % chains][v]);
@@ -285,9 +322,10 @@ class CompactChunk {
 
   void add_row(int64_t row, const Real* residuals) const {
     // Pointers of its own: what it stores could be any float that another pointer reads.
-    const uint16_t* columns = call_.columns + call_.row_starts[row];
-    const uint16_t* const end = call_.columns + call_.row_starts[row + 1];
-    const float* values = call_.values + call_.row_starts[row];
+    const CompactEntries& rows = call_.entries;
+    const uint16_t* columns = rows.columns + rows.row_starts[row];
+    const uint16_t* const end = rows.columns + rows.row_starts[row + 1];
+    const float* values = rows.values + rows.row_starts[row];
     Real* const all = t_.sums;
     V residual[vectors];
     SOFTCLASS_UNROLL
@@ -339,8 +377,8 @@ template <class Real, int64_t step>
 bool run_pass(const CompactPass& call) {
   const int64_t D = call.n_features, R = call.n_outputs;
   const bool has_tangent = call.weight_tangent;
-  const int64_t n_chunks = (call.n_rows + compact_chunk_rows - 1) / compact_chunk_rows;
-  const int64_t n_lanes = call.sums ? compact_lanes : n_chunks, length = rounded_up(compact_numbers(D, R), 8);
+  const int64_t n_chunks = chunks_of(call.n_rows);
+  const int64_t n_lanes = call.sums ? compact_lanes(D, R) : n_chunks, length = rounded_up(compact_numbers(D, R), 8);
   Pieces count(nullptr);
   if (call.sums) count.take<double>(n_lanes * length);
   for (int i = 0; i < 1 + has_tangent; ++i) {
@@ -361,7 +399,7 @@ bool run_pass(const CompactPass& call) {
   spread_out(call.weight, call.bias, weight, bias);
   if (has_tangent) spread_out(call.weight_tangent, call.bias_tangent, tangent, bias_tangent);
   const int64_t wanted = call.threads > 0 ? call.threads : thread_count();
-  const bool is_small = call.row_starts[call.n_rows] < small_pass;
+  const bool is_small = call.entries.row_starts[call.n_rows] < small_pass;
   // A lane a task where there are threads: one that is held up keeps no half of the rows waiting.
   const int64_t n_tasks = is_small || wanted == 1 ? 1 : least(n_chunks, n_lanes);
   volatile bool is_well = true;
@@ -418,17 +456,17 @@ void add_pair(const CompactHessian& call, const CompactPass& block, int64_t k, i
     const double both = double(one[row]) * double(two[row]);
     const double share = block.row_weights ? block.row_weights[row] * both : both;
     if (!(share > call.least)) continue;
-    const int64_t start = block.row_starts[row];
-    int64_t count = block.row_starts[row + 1] - start;
-    while (count > 0 && block.values[start + count - 1] == 0.0f) --count;  // what fills a unit
-    add_products(block.columns + start, block.values + start, count, C, share, sums);
+    const int64_t start = block.entries.row_starts[row];
+    add_products(block.entries.columns + start, block.entries.values + start, block.entries.numbers_of(row), C, share,
+                 sums);
   }
 }
 
-// Sums of products of entries to those of scaled numbers, which are entries less `shift`.
-void centre(const double* shift, int64_t C, double* sums) {
+// Sums of products of entries to those of scaled numbers, which are entries less `shift`: what row_of(i) has from column
+// i on.
+template <class RowOf>
+void centre(const double* shift, int64_t C, const RowOf& row_of) {
   const int64_t D = C - 1;
-  const auto row_of = [&](int64_t i) { return sums + i * C - i * (i + 1) / 2; };
   const double total = row_of(D)[D];
   for (int64_t i = 0; i < D; ++i) {
     double* const row = row_of(i);
@@ -455,25 +493,25 @@ bool hessian(const CompactHessian& call) {
   for (int64_t first = 0; first < N; first += most_rows) {
     CompactPass block = call.pass;
     block.n_rows = least(most_rows, N - first);
-    block.row_starts += first;
+    block.entries.row_starts += first;
     block.targets += first;
     if (block.row_weights) block.row_weights += first;
     block.chances = chances;
     if (!pass(block)) return false;
     for_pairs([&](int64_t k, int64_t l, double* sums) { add_pair(call, block, k, l, sums); });
   }
-  for_pairs([&](int64_t, int64_t, double* sums) { centre(call.shift, C, sums); });
+  for_pairs([&](int64_t, int64_t, double* sums) {
+    centre(call.shift, C, [&](int64_t i) { return sums + i * C - i * (i + 1) / 2; });
+  });
   return true;
 }
 
 template <int64_t step>
 void add_row_grams(const CompactGrams& call, int64_t row, const float* shares, float* sums) {
   constexpr int vectors = int(step) / Floats::lanes;
-  const int64_t C = call.n_features + 1, start = call.row_starts[row];
-  const uint16_t* const columns = call.columns + start;
-  const float* const values = call.values + start;
-  int64_t count = call.row_starts[row + 1] - start;
-  while (count > 0 && values[count - 1] == 0.0f) --count;  // what fills a unit
+  const int64_t C = call.n_features + 1, start = call.entries.row_starts[row], count = call.entries.numbers_of(row);
+  const uint16_t* const columns = call.entries.columns + start;
+  const float* const values = call.entries.values + start;
   const auto add = [](float* to, const Floats* by, float x) {
     const Floats wide = broadcast(x);
     SOFTCLASS_UNROLL
@@ -497,7 +535,7 @@ void add_row_grams(const CompactGrams& call, int64_t row, const float* shares, f
 template <int64_t step>
 bool run_grams(const CompactGrams& call) {
   const int64_t R = call.n_outputs, N = call.n_rows, length = compact_gram(call.n_features);
-  const int64_t n_chunks = (N + compact_chunk_rows - 1) / compact_chunk_rows;
+  const int64_t n_chunks = chunks_of(N);
   const int64_t n_lanes = least(n_chunks, compact_gram_lanes);
   Pieces count(nullptr);
   count.take<float>(compact_gram_lanes * length * step);
@@ -515,13 +553,18 @@ bool run_grams(const CompactGrams& call) {
       }
   });
   parallel(R, call.threads, [&](int64_t k) {
-    double* const out = call.sums + k * length;
-    for (int64_t i = 0; i < length; ++i) {
-      double sum = 0.0;
-      for (int64_t lane = 0; lane < n_lanes; ++lane) sum += double(lanes[(lane * length + i) * step + k]);
-      out[i] = sum;
-    }
-    centre(call.shift, call.n_features + 1, out);
+    const int64_t C = call.n_features + 1;
+    double* const out = call.sums + k * C * C;
+    const float* next = lanes + k;
+    for (int64_t i = 0; i < C; ++i)
+      for (int64_t j = i; j < C; ++j, next += step) {
+        double sum = 0.0;
+        for (int64_t lane = 0; lane < n_lanes; ++lane) sum += double(next[lane * length * step]);
+        out[i * C + j] = sum;
+      }
+    centre(call.shift, C, [&](int64_t i) { return out + i * C; });
+    for (int64_t i = 0; i < C; ++i)
+      for (int64_t j = 0; j < i; ++j) out[i * C + j] = out[j * C + i];
   });
   return true;
 }
@@ -533,7 +576,7 @@ bool grams(const CompactGrams& call) {
 }  // namespace
 
 extern const CompactKernels compact_kernels;
-const CompactKernels compact_kernels = {make, expand, lengths, pass, hessian, grams};
+const CompactKernels compact_kernels = {make, take, expand, lengths, pass, hessian, grams};
 
 }  // namespace SOFTCLASS_TARGET
 }  // namespace softclass

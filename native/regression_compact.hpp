@@ -2,8 +2,8 @@
 // Only the others are kept, as (x - rest) factor in float32, so a pass reads and multiplies a part of a dense copy.
 //
 // Entries of a row come in whole units, with zeros behind the last. Rows go through in chunks of compact_chunk_rows;
-// chunk c adds to lane c mod compact_lanes, in order, and lanes are added up in order, so that no bit depends on the
-// threads.
+// chunk c adds to lane c mod compact_lanes(D, R), in order, and lanes are added up in order, so that no bit depends on
+// the threads.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,6 @@ namespace softclass {
 
 constexpr int64_t compact_unit = 4;         // entries
 constexpr int64_t compact_chunk_rows = 480;  // whole panels of every target
-constexpr int64_t compact_lanes = 16;
 constexpr int64_t compact_most_features = 65536;
 constexpr int64_t compact_most_outputs = 32;
 
@@ -23,6 +22,25 @@ static constexpr int64_t compact_step(int64_t n_outputs) { return n_outputs <= 1
 static constexpr int64_t compact_numbers(int64_t n_features, int64_t n_outputs) {
   return (n_features + 1) * compact_step(n_outputs) + 2;
 }
+// Many where their sums stay in the second cache: the last lane of a pass has one thread working and the others waiting.
+static constexpr int64_t compact_lanes(int64_t n_features, int64_t n_outputs) {
+  const int64_t lanes = 65536 / compact_numbers(n_features, n_outputs);
+  return lanes < 16 ? 16 : (lanes > 64 ? 64 : lanes);
+}
+
+// N rows: entries of row i from row_starts[i] to row_starts[i + 1], which are multiples of the unit.
+struct CompactEntries {
+  const int64_t* row_starts;  // (N + 1,)
+  const uint16_t* columns;
+  const float* values;
+
+  int64_t numbers_of(int64_t row) const {  // of its entries, without what fills a unit
+    const int64_t start = row_starts[row];
+    int64_t count = row_starts[row + 1] - start;
+    while (count > 0 && values[start + count - 1] == 0.0f) --count;
+    return count;
+  }
+};
 
 // The number of entries of each row, in whole units, where `columns` is null; else the entries.
 struct CompactMaking {
@@ -38,12 +56,21 @@ struct CompactMaking {
   int threads;
 };
 
+// The entries of some rows, one row behind the other.
+struct CompactTaking {
+  CompactEntries entries;
+  const int64_t* rows;  // (n,): which
+  int64_t count;
+  const int64_t* row_starts;  // (n + 1,): of what is written, from 0
+  uint16_t* columns;
+  float* values;
+  int threads;
+};
+
 // Some rows as they were, (x - mean) factor: `base` with the entries added.
 struct CompactExpansion {
   int64_t n_features;
-  const int64_t* row_starts;
-  const uint16_t* columns;
-  const float* values;
+  CompactEntries entries;
   const float* base;    // (D,): of a row at rest
   const int64_t* rows;  // (n,): which
   int64_t count;
@@ -54,9 +81,7 @@ struct CompactExpansion {
 // The sum of the squares of each row's scaled numbers.
 struct CompactLengths {
   int64_t n_rows, n_features;
-  const int64_t* row_starts;
-  const uint16_t* columns;
-  const float* values;
+  CompactEntries entries;
   const double* shift;  // (D,): what an entry is more than the scaled number
   double* lengths;      // (N,)
   int threads;
@@ -65,9 +90,7 @@ struct CompactLengths {
 struct CompactPass {
   int64_t n_rows, n_features;
   int64_t n_outputs;          // R, from 3 on
-  const int64_t* row_starts;  // (N + 1,), multiples of the unit
-  const uint16_t* columns;
-  const float* values;
+  CompactEntries entries;
   const int64_t* targets;     // (N,), in range
   const double* row_weights;  // (N,), or null: all 1
   const double* weight;       // R x D
@@ -100,12 +123,10 @@ struct CompactHessian {
 // are float32 within a lane of rows, which is what a preconditioner needs, and float64 between lanes.
 struct CompactGrams {
   int64_t n_rows, n_features, n_outputs;
-  const int64_t* row_starts;
-  const uint16_t* columns;
-  const float* values;
+  CompactEntries entries;
   const float* shares;  // R x N: what a row weighs
   const double* shift;  // (D,): what an entry is more than the scaled number
-  double* sums;         // R x (D + 1)(D + 2) / 2: upper halves, row by row, written
+  double* sums;         // R x (D + 1) x (D + 1), written
   int threads;
 };
 
@@ -116,6 +137,7 @@ static constexpr int64_t compact_gram(int64_t n_features) { return (n_features +
 // False: no memory.
 struct CompactKernels {
   bool (*make)(const CompactMaking& call);
+  void (*take)(const CompactTaking& call);
   void (*expand)(const CompactExpansion& call);
   void (*lengths)(const CompactLengths& call);
   bool (*pass)(const CompactPass& call);

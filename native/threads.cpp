@@ -60,7 +60,7 @@ void pause() noexcept {
 }
 
 constexpr int most_threads = 256;
-constexpr auto spin_time = std::chrono::microseconds(20);
+constexpr auto spin_time = std::chrono::microseconds(100);  // a sleeper wakes after some 50
 
 // One job at a time. `ticket` holds the number of the job and the next task; a worker that wakes late finds another
 // number in it, and its claim fails.
@@ -80,13 +80,8 @@ class Pool {
     ticket_.store((job + 1) << index_bits, std::memory_order_seq_cst);
     wake(threads - 1);
     const int64_t mine = take_tasks();
-    int64_t finished = done_.fetch_add(mine, std::memory_order_acq_rel) + mine;
-    for (int spins = 0; finished < n_tasks; finished = done_.load(std::memory_order_acquire)) {
-      if (++spins < 4096)
-        pause();
-      else
-        std::this_thread::yield();
-    }
+    const int64_t finished = done_.fetch_add(mine, std::memory_order_acq_rel) + mine;
+    if (finished < n_tasks) wait_for(done_, n_tasks);
     busy_.store(false, std::memory_order_release);
   }
 
@@ -254,6 +249,15 @@ void run_tasks(int64_t n_tasks, int threads, Task task, void* context) noexcept 
     workers->run(n_tasks, threads, task, context);
   else
     Pool::run_alone(n_tasks, task, context);
+}
+
+void wait_for(const std::atomic<int64_t>& count, int64_t wanted) noexcept {
+  for (int spins = 0; count.load(std::memory_order_acquire) < wanted;) {
+    if (++spins < 4096)
+      pause();
+    else
+      std::this_thread::yield();
+  }
 }
 
 int thread_count() noexcept {

@@ -2,6 +2,7 @@
 // tasks that have begun, so that a call ends even if no worker wakes.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 namespace softclass {
@@ -31,6 +32,23 @@ static inline void parallel(int64_t n_tasks, int threads, const Body& body) noex
   run_tasks(
       n_tasks, threads, [](void* context, int64_t index) { (*static_cast<const Body*>(context))(index); },
       const_cast<Body*>(&body));
+}
+
+// Waits until `count` is at least `wanted`, which a task that has begun will make it.
+void wait_for(const std::atomic<int64_t>& count, int64_t wanted) noexcept;
+
+// Calls body(index) for each task, in order as threads are free, but a task only after that `n_lanes` before it has
+// ended: what the tasks of a lane add up has the bits of one order, and no thread waits for another's share of the work.
+constexpr int64_t most_waiting_lanes = 64;
+template <class Body>
+static inline void parallel_in_lanes(int64_t n_tasks, int64_t n_lanes, int threads, const Body& body) noexcept {
+  std::atomic<int64_t> ended[most_waiting_lanes] = {};
+  parallel(n_tasks, threads, [&](int64_t index) {
+    std::atomic<int64_t>& mine = ended[index % n_lanes];
+    wait_for(mine, index / n_lanes);
+    body(index);
+    mine.store(index / n_lanes + 1, std::memory_order_release);
+  });
 }
 
 }  // namespace softclass

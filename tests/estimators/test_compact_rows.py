@@ -71,7 +71,9 @@ def test_the_curvature_by_bias_is_that_of_the_dense_rows(target, is_weighted, mo
     np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.parametrize(("n", "d", "k"), [(1, 1, 3), (481, 54, 7), (5000, 33, 16), (1003, 37, 17), (7, 256, 32)])
+@pytest.mark.parametrize(
+    ("n", "d", "k"), [(1, 1, 3), (481, 54, 7), (5000, 33, 16), (1003, 37, 17), (7, 256, 32), (300, 5, 70)]
+)
 def test_grams_are_those_of_the_dense_rows(target, n, d, k):
     features, _, rest, mean, factor, _, _ = made(n, d, k)
     factor[d // 2] = 0.0  # left out
@@ -211,6 +213,19 @@ def test_rows_expand_to_what_they_were(dtype):
     assert not (rows.columns[rows.values != 0] == 5).any()
 
 
+@pytest.mark.parametrize("n", [5, 30_000])
+def test_some_rows_are_those_rows(target, n):
+    features, _, rest, mean, factor, _, _ = made(n, 9, 3)
+    rows = kept(features, rest, mean, factor)
+    some = np.flatnonzero(np.random.default_rng(1).random(n) < 0.9)
+    alone = kept(features[some], rest, mean, factor)
+    for threads in (1, 2):
+        part = rows.take(some, threads)
+        assert part.row_starts.tobytes() == alone.row_starts.tobytes()
+        assert part.columns.tobytes() == alone.columns.tobytes()
+        assert part.values.tobytes() == alone.values.tobytes()
+
+
 def test_rows_in_blocks_are_the_same():
     features, _, rest, mean, factor, _, _ = made(1003, 37, 3)
     whole = kept(features, rest, mean, factor)
@@ -274,10 +289,20 @@ def test_arrays_that_do_not_fit_are_refused():
         cpu.regression_compact_pass(*call[:5], point[0][:2], point[1][:2], None, None, sums, False, None, None)
     with pytest.raises(ValueError, match="either counts"):
         cpu.regression_compact_make(features, rest, factor, None, None, None, None)
+    arrays = rows.row_starts, rows.columns, rows.values
     with pytest.raises(ValueError, match="shares must be"):
-        rows.grams(np.empty((33, 10), np.float32))
+        cpu.regression_compact_grams(*arrays, np.empty((33, 10), np.float32), rows.shift, np.empty((33, 5, 5)))
+    with pytest.raises(ValueError, match="sums must be"):
+        cpu.regression_compact_grams(*arrays, np.empty((3, 10), np.float32), rows.shift, np.empty((3, 4, 5)))
     with pytest.raises(ValueError, match="row_starts must be"):
         rows.grams(np.empty((3, 9), np.float32))
     out = np.empty((1, 4), np.float32)
     with pytest.raises(ValueError, match="must be there"):
-        cpu.regression_compact_expand(rows.row_starts, rows.columns, rows.values, out[0], np.array([10]), out)
+        cpu.regression_compact_expand(*arrays, out[0], np.array([10]), out)
+    room = np.empty(4, np.uint16), np.empty(4, np.float32)
+    with pytest.raises(ValueError, match="must be there"):
+        cpu.regression_compact_take(*arrays, np.array([-1]), np.array([0, 4]), *room)
+    with pytest.raises(ValueError, match="what rows hold"):
+        cpu.regression_compact_take(*arrays, np.array([0]), np.array([0, rows.row_starts[1] + 4]), *room)
+    with pytest.raises(ValueError, match="begin at 0"):
+        cpu.regression_compact_take(*arrays, np.array([0]), np.array([4, 4 + rows.row_starts[1]]), *room)

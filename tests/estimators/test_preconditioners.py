@@ -19,7 +19,7 @@ from softclass.estimators.preconditioners import (
     full_inverse,
     gram_basis,
     kronecker_inverse,
-    takes_grams,
+    stays_compact,
 )
 from softclass.estimators.scaling import column_moments, scale_features
 
@@ -85,6 +85,7 @@ def test_every_inverse_is_symmetric_and_positive(n_classes):
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_solving_and_multiplying_are_the_same(n_classes, monkeypatch):
+    monkeypatch.setattr(preconditioners, "COLUMNS_A_CLASS", 0)
     loss = make(n_classes)
     gradient, variance = gradient_of(loss), loss.features.variance
     multiplied = block_inverse(loss, loss.start(), variance, 0.1)(gradient)
@@ -93,6 +94,30 @@ def test_solving_and_multiplying_are_the_same(n_classes, monkeypatch):
     solved = block_inverse(loss, loss.start(), variance, 0.1)(gradient)
 
     assert_close(multiplied, solved, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("n_classes", [3, 6, 7])
+def test_blocks_made_at_once_are_those_made_one_by_one(n_classes, intercept, monkeypatch):
+    loss = make(n_classes, intercept)
+    gradient, variance = gradient_of(loss), loss.features.variance
+    at_once = block_inverse(loss, gradient, variance, 0.1)(gradient)
+    monkeypatch.setattr(preconditioners, "COLUMNS_A_CLASS", 0)
+
+    one_by_one = block_inverse(loss, gradient, variance, 0.1)(gradient)
+
+    assert_close(at_once, one_by_one, rtol=0, atol=1e-4 * np.abs(one_by_one).max())
+    assert not np.array_equal(at_once, one_by_one)  # another way, in float32
+
+
+def test_blocks_that_are_not_positive_are_damped():
+    blocks = np.stack([np.diag([4.0, 1.0]), np.array([[1.0, 1.0], [1.0, 1.0]])])  # the second is singular
+
+    steps = preconditioners._inverted(blocks.copy())(np.array([[4.0, 1.0], [1.0, 1.0]]))
+
+    assert_close(np.ones(2), steps[0], rtol=1e-12, atol=0)
+    assert np.isfinite(steps).all()
+    assert_close(blocks[1] @ steps[1], np.ones(2), rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("columns", [0, 128])
@@ -130,8 +155,8 @@ def test_blocks_of_compact_rows_are_those_of_dense_ones(intercept):
 
     one, two = (block_inverse(loss, theta, variance, 0.1)(theta) for loss in losses)
 
-    assert takes_grams(losses[1])
-    assert not takes_grams(losses[0])
+    assert stays_compact(losses[1])
+    assert not stays_compact(losses[0])
     assert_close(one, two, rtol=1e-5, atol=1e-5 * np.abs(one).max())
 
 

@@ -332,6 +332,25 @@ def test_scaled_copy(dtype: str, to: str) -> None:
     assert_bit_equal(((features.astype("f8") - shift) * factor).astype(to), out)
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (7, 5), (6000, 37)])
+def test_one_number_that_is_not_finite_is_found_anywhere(shape: tuple[int, int], dtype: str) -> None:
+    largest = np.finfo(dtype).max
+    features = np.full(shape, largest, dtype)
+    features[::2] = -largest
+    places = np.unique(np.linspace(0, features.size - 1, 23).astype(int)) if features.size else []
+
+    assert cpu.regression_is_finite(features, 1)
+    for place in places:
+        for wrong in (np.nan, np.inf, -np.inf):
+            before = features.flat[place]
+            features.flat[place] = wrong
+            assert not any(cpu.regression_is_finite(features, threads) for threads in (1, 2))
+            features.flat[place] = before
+    with pytest.raises(ValueError, match="contiguous"):
+        cpu.regression_is_finite(np.zeros((4, 4), dtype)[:, :2])
+
+
 def test_nothing_outside_the_result_is_touched() -> None:
     case = Case((100, 5, 3), "f4", False)
     guarded = np.full(3 * 20 + 64, 7.0)
@@ -369,6 +388,7 @@ REFUSED: dict[str, tuple[type[Exception], dict[str, Any]]] = {
     "another bias": (ValueError, {"bias": np.zeros(2)}),
     "half a direction": (ValueError, {"weight_tangent": WEIGHT}),
     "lanes": (ValueError, {"lanes": np.zeros((1, 13))}),
+    "too many lanes": (ValueError, {"lanes": np.zeros((65, 14))}),
     "before the first chunk": (ValueError, {"first_chunk": -1}),
     "curvature": (ValueError, {"curvature": np.zeros(3)}),
 }

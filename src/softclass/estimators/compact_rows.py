@@ -67,14 +67,14 @@ class CompactRows:
 
         `shares`, of shape (R, N), is what a row weighs in the matrix of a class; matrices are (R, D + 1, D + 1).
         """
-        size = len(self.shift) + 1
-        sums = np.empty((len(shares), size * (size + 1) // 2))
-        cpu.regression_compact_grams(self.row_starts, self.columns, self.values, shares, self.shift, sums, threads)
-        found = np.empty((len(shares), size, size))
-        upper = np.triu_indices(size)
-        found[:, upper[0], upper[1]] = sums
-        found[:, upper[1], upper[0]] = sums
-        return found
+        size, most = len(self.shift) + 1, CLASSES.stop - 1
+        sums = np.empty((len(shares), size, size))
+        for first in range(0, len(shares), most):
+            part = slice(first, first + most)
+            cpu.regression_compact_grams(
+                self.row_starts, self.columns, self.values, shares[part], self.shift, sums[part], threads
+            )
+        return sums
 
     def squared_lengths(self, threads: int = 1) -> Array:
         """Return the sum of the squares of each row."""
@@ -92,13 +92,13 @@ class CompactRows:
         out[places[kept], self.columns[entries][kept]] += self.values[entries][kept]
         return out
 
-    def take(self, rows: npt.NDArray[np.int64]) -> CompactRows:
+    def take(self, rows: npt.NDArray[np.int64], threads: int = 1) -> CompactRows:
         """Return some rows."""
         lengths = self.row_starts[rows + 1] - self.row_starts[rows]
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-        places = np.repeat(self.row_starts[rows] - starts[:-1], lengths)
-        places += np.arange(starts[-1])
-        return CompactRows(starts, self.columns[places], self.values[places], self.shift)
+        columns, values = np.empty(starts[-1], np.uint16), np.empty(starts[-1], np.float32)
+        cpu.regression_compact_take(self.row_starts, self.columns, self.values, rows, starts, columns, values, threads)
+        return CompactRows(starts, columns, values, self.shift)
 
 
 class CompactBlocks(Sequence[Singles]):

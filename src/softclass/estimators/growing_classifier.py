@@ -11,13 +11,13 @@ import numpy.typing as npt
 from scipy import sparse
 from sklearn.base import _fit_context
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import validate_data
 
 from softclass.errors import DataWarning
 from softclass.estimators.column_rank import ColumnRank
+from softclass.estimators.fit_input import checked_input
 from softclass.estimators.inference import Evidence
 from softclass.estimators.line_search import Progress
-from softclass.estimators.linear_classifier import AbstractLinearClassifier, feature_dtypes
+from softclass.estimators.linear_classifier import AbstractLinearClassifier
 from softclass.estimators.online import SORTED, OnlineState, refuse_partial_fit, remembers
 from softclass.estimators.random_state import seed_of
 from softclass.estimators.remarks import Separation
@@ -199,6 +199,4 @@ class AbstractGrowingClassifier(AbstractLinearClassifier):
 
     def _checked(self, X: Any, y: Any, is_first: bool) -> tuple[Any, npt.NDArray[Any]]:
         """Return features and labels of a batch as the solver takes them."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], dtype=feature_dtypes(X), reset=is_first)
-        return X, y
+        return checked_input(self, X, y, reset=is_first)

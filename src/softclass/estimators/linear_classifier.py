@@ -10,12 +10,12 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from softclass.estimators.fit_input import feature_dtypes
 from softclass.estimators.scaling import Array
 from softclass.functions.softmax import log_softmax, softmax
 from softclass.networks.architecture import Dense
 
 PREDICT_BYTES = 32 * 2**20  # rows are predicted in blocks whose float64 copy has this size
-SMALL_NUMBERS = ("bool", "int8", "uint8", "int16", "uint16", "float16")  # exact in float32: no float64 copy
 
 
 class AbstractLinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -127,8 +127,3 @@ def _logits(scores: Array) -> Array:
     if scores.ndim == 2:
         return scores
     return np.stack([np.minimum(-scores, 0.0), np.minimum(scores, 0.0)], axis=1)
-
-
-def feature_dtypes(X: Any) -> Any:
-    """Return the dtypes in which features are taken: small numbers as float32, which holds them exactly."""
-    return np.float32 if str(getattr(X, "dtype", "")) in SMALL_NUMBERS else [np.float64, np.float32]

@@ -369,7 +369,9 @@ class LinearLoss:
     def squared_lengths(self) -> Array:
         """Squared length of each scaled row, with its one for the bias."""
         if self.compact is not None:
-            return self.compact.rows.squared_lengths(self.workers.threads) + 1.0
+            lengths = self.compact.rows.squared_lengths(self.workers.threads)
+            lengths += 1.0
+            return lengths
         if not self.is_sparse and self.features.factor is None:
             return squared_lengths(self.dense_rows) + 1.0
         lengths = np.empty(len(self.targets))
@@ -390,24 +392,22 @@ class LinearLoss:
         n = len(self.targets)
         if n <= size:
             return self.subset(np.arange(n), self.weights, block_rows)
-        share = self.curvatures(theta)
-        share *= self._curvature_units
-        share *= 0.6 / max(float(share.sum()), 1e-300)
-        share += self._least_shares
-        drawn = rng.random(n)
-        drawn /= size
-        rows = np.flatnonzero(drawn < share)
-        return self.subset(rows, self.weights[rows] / np.minimum(1.0, size * share[rows]), block_rows)
-
-    @cached_property
-    def _curvature_units(self) -> Array:
-        return np.asarray(self.weights * self.squared_lengths, dtype=np.float64)
+        chance = self.curvatures(theta)
+        chance *= self.squared_lengths
+        if self.unit_weight is None:
+            chance *= self.weights
+        chance *= 0.6 * size / max(float(chance.sum()), 1e-300)
+        chance += size * self._least_shares
+        rows = np.flatnonzero(rng.random(n) < chance)
+        return self.subset(rows, self.weights[rows] / np.minimum(1.0, chance[rows]), block_rows)
 
     @cached_property
     def _least_shares(self) -> Array:
-        """What a row's chance to be drawn has at least: by its weight, and so that rare classes stay whole."""
+        """What a row's share in a sample is at least: by its weight, and so that rare classes stay whole."""
         counts = np.bincount(self.targets, minlength=self.n_classes)
         own = 0.2 / (self.n_classes * np.maximum(counts, 1))
+        if self.unit_weight is not None:
+            return np.asarray((own + 0.2 * self.unit_weight)[self.targets], dtype=np.float64)
         return np.asarray(0.2 * self.weights + own[self.targets], dtype=np.float64)
 
     def curvatures(self, theta: Array) -> Array:

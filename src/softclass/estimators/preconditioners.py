@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg
 
+from softclass.estimators.compact_rows import CompactRows, compact_rows
 from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.parallel import Workers
 from softclass.estimators.scaling import Array
@@ -18,6 +19,7 @@ from softclass.kernels import cpu
 
 Apply = Callable[[Array], Array]
 
+COLUMNS_A_CLASS = 8  # up to which the blocks of dense rows are made at once; with more, a product of matrices each
 INVERTED_COLUMNS = 128  # columns up to which blocks are inverted: a product of small matrices instead of many solves
 DIAGONAL_SHARE = 1e-4  # of the diagonal added, so that what the sample misses keeps some curvature
 HEAVY_SHARE = 0.99  # of the weight: where classes are many, those that hold it get blocks of their own
@@ -81,10 +83,11 @@ def block_inverse(loss: LinearLoss, theta: Array, variance: Array, shrink: float
         np.fill_diagonal(hessian, diagonal * (1 + DIAGONAL_SHARE) + 1e-7 * diagonal.max() + penalty)
         return hessian
 
-    if loss.compact is not None and takes_grams(loss):
-        chances = loss.compact.chances(*loss.split(theta))
+    are_many = loss.n_classes > 2 and loss.n_columns <= min(INVERTED_COLUMNS, COLUMNS_A_CLASS * loss.n_classes)
+    if stays_compact(loss) or are_many:
+        rows, chances = _rows_and_chances(loss, theta)
         weights = loss.weights.astype(np.float32) * (0.9 * chances * (1 - chances) + floors.astype(np.float32)[:, None])
-        grams = loss.compact.rows.grams(weights, loss.workers.threads)
+        grams = rows.grams(weights, loss.workers.threads)
         if not loss.intercept:
             grams = np.ascontiguousarray(grams[:, :-1, :-1])
         for gram, weight in zip(grams, weights.sum(axis=1, dtype=np.float64), strict=True):
@@ -93,9 +96,20 @@ def block_inverse(loss: LinearLoss, theta: Array, variance: Array, shrink: float
     return _dense_block_inverse(loss, theta, floors, finish)
 
 
-def takes_grams(loss: LinearLoss) -> bool:
+def stays_compact(loss: LinearLoss) -> bool:
     """Whether a sample stays as compact rows, from which all small blocks are made at once."""
     return loss.compact is not None and loss.n_columns <= INVERTED_COLUMNS
+
+
+def _rows_and_chances(loss: LinearLoss, theta: Array) -> tuple[CompactRows, npt.NDArray[np.float32]]:
+    """Return a sample as compact rows, and its probabilities, one row a row of the parameters."""
+    if loss.compact is not None:
+        return loss.compact.rows, loss.compact.chances(*loss.split(theta))
+    block = loss.features.blocks[0]
+    chances = np.ascontiguousarray(loss.probabilities(block, theta).T, dtype=np.float32)
+    block = loss.features.dense(block)
+    zeros = np.zeros(block.shape[1])
+    return compact_rows(lambda: iter((block,)), len(block), zeros, zeros, zeros + 1, loss.workers.threads), chances
 
 
 def _dense_block_inverse(
@@ -137,10 +151,14 @@ def _dense_block_inverse(
 
 def _inverted(blocks: Array) -> Apply:
     """Return the products with the inverses of small blocks, of shape (rows, columns, columns)."""
-    inverses = np.empty_like(blocks)
-    for inverse, block in zip(inverses, blocks, strict=True):
-        # Not `invert_factored`: on several threads of BLAS, which small problems leave as they are, it has other bits.
-        inverse[...] = linalg.cho_solve((_factor(block).T, False), np.eye(len(block)), check_finite=False)
+    try:
+        np.linalg.cholesky(blocks)  # a check, a tenth of what follows
+        inverses = np.linalg.inv(blocks)
+    except np.linalg.LinAlgError:
+        inverses = np.empty_like(blocks)
+        for inverse, block in zip(inverses, blocks, strict=True):
+            # Not `invert_factored`: on several threads of BLAS, which small problems leave as they are, it has other bits.
+            inverse[...] = linalg.cho_solve((_factor(block).T, False), np.eye(len(block)), check_finite=False)
     inverses = 0.5 * (inverses + inverses.transpose(0, 2, 1))
     return lambda gradients: np.matmul(inverses, gradients[..., None])[..., 0]
 

@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_X_y
 
 from softclass.errors import shown
+from softclass.estimators.fit_input import encoded_labels
 from softclass.estimators.line_search import Limits, Solution
 from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.parallel import Workers, workers
@@ -170,10 +171,9 @@ def regularization_path(
         Cs = checked_grid(Cs)
     X, y = check_X_y(X, y, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32])
     check_classification_targets(y)
-    classes, targets = np.unique(y, return_inverse=True)
+    classes, targets = encoded_labels(y)
     if len(classes) < 2:
         raise ValueError(f'regularization_path: `y` must hold at least two classes; got one, "{shown(classes[0])}"')
-    targets = targets.astype(np.int64)
     weights = row_weights(class_weight, classes, targets, X, sample_weight)
     limits = Limits(tol, True, 1000)
     points = list(path_points(X, targets, weights, len(classes), Cs, float(l1_ratio), fit_intercept, limits))

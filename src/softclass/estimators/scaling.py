@@ -250,7 +250,7 @@ class ScaledFeatures:
             if block_rows is None:
                 found = (compact.expanded(rows, threads),)
             else:
-                found = CompactBlocks(compact.take(rows), block_rows, threads)
+                found = CompactBlocks(compact.take(rows, threads), block_rows, threads)
             return ScaledFeatures(found, None, None, self.mean, self.scale, self.variance)
         parts = []
         for span, block in self.spans():

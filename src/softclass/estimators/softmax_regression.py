@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -19,13 +18,13 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 
 from softclass.errors import InputError, RankWarning, SeparationWarning, shown
 from softclass.estimators.certificate import Certificate
+from softclass.estimators.fit_input import checked_input, encoded_labels, feature_dtypes
 from softclass.estimators.foreign_parameters import refuse, refusing
 from softclass.estimators.growing_classifier import AbstractGrowingClassifier
 from softclass.estimators.inference import Evidence, reference_place, summarise
 from softclass.estimators.information import FittedRows
 from softclass.estimators.known_classes import solve_known, start_from
 from softclass.estimators.line_search import Limits, Progress
-from softclass.estimators.linear_classifier import feature_dtypes
 from softclass.estimators.random_state import seed_of
 from softclass.estimators.remarks import (
     convergence_message,
@@ -258,18 +257,15 @@ class SoftmaxRegression(AbstractGrowingClassifier):
         SoftmaxRegression
             Itself, fitted.
         """
-        with np.errstate(over="ignore", invalid="ignore"):  # a sum that decides whether all is finite may overflow
-            X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], dtype=feature_dtypes(X))
-        if sparse.issparse(X):
-            X = X.tocsr()
+        X, y = checked_input(self, X, y, threads=_threads(self.n_jobs))
         before = getattr(self, "classes_", None) if self.warm_start else None
         try:
             if y.dtype.kind not in WHOLE_LABELS:
                 check_classification_targets(y)
-            classes, targets = np.unique(y, return_inverse=True)
+            classes, targets = encoded_labels(y)
         except TypeError as error:
             raise TypeError("SoftmaxRegression: `y` must hold labels of one type; got several") from error
-        return self._fit_encoded(X, classes, targets.astype(np.int64), sample_weight, before, progress, deadline)
+        return self._fit_encoded(X, classes, targets, sample_weight, before, progress, deadline)
 
     def _fit_encoded(
         self,

@@ -7,15 +7,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 from sklearn.base import _fit_context
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import check_cv
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight
 
 from softclass.errors import shown
+from softclass.estimators.fit_input import checked_input, encoded_labels
 from softclass.estimators.line_search import Limits
 from softclass.estimators.linear_classifier import AbstractLinearClassifier
 from softclass.estimators.linear_loss import row_losses
@@ -154,12 +154,9 @@ class SoftmaxRegressionCV(AbstractLinearClassifier):
         SoftmaxRegressionCV
             Itself, fitted.
         """
-        X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32])
-        if sparse.issparse(X):
-            X = X.tocsr()
+        X, y = checked_input(self, X, y)
         check_classification_targets(y)
-        classes, targets = np.unique(y, return_inverse=True)
-        targets = targets.astype(np.int64)
+        classes, targets = encoded_labels(y)
         if len(classes) < 2:
             raise ValueError(
                 f'SoftmaxRegressionCV: `y` must hold at least two classes; got one class, "{shown(classes[0])}"'

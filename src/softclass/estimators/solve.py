@@ -28,7 +28,7 @@ from softclass.estimators.preconditioners import (
     heavy_block_inverse,
     heavy_classes,
     kronecker_inverse,
-    takes_grams,
+    stays_compact,
 )
 from softclass.estimators.proximal import least_subgradient, proximal
 from softclass.estimators.receding_ridge import recede
@@ -331,7 +331,7 @@ def _quasi_newton(loss: LinearLoss, start: Array, limits: Limits, rng: np.random
         make, size, name, one_block = full_inverse, max(SAMPLE_ROWS, 20 * p), "lbfgs-full", True
     elif d <= GRAM_COLUMNS and loss.n_rows * d * d <= BLOCK_NUMBERS:
         rows = max(BLOCK_ROWS * (d + 1), min(SAMPLE_ROWS, BLOCK_SAMPLE // d), 4 * n // d)
-        make, size, name, one_block = block_inverse, rows, "lbfgs-block", not takes_grams(loss)
+        make, size, name, one_block = block_inverse, rows, "lbfgs-block", not stays_compact(loss)
     else:
         name = "lbfgs-kronecker" if _has_gram(loss) else "lbfgs-diagonal"
         inverse = _kronecker(loss, rng)

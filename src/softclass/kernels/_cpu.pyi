@@ -143,6 +143,7 @@ def coordinate_descent(
 ) -> tuple[int, bool]: ...
 def regression_chunk_rows(n_features: int) -> int: ...
 def regression_hessian_numbers(n_outputs: int, n_features: int) -> int: ...
+def regression_is_finite(features: npt.NDArray[Any], threads: int = 0) -> bool: ...
 def regression_lengths(features: npt.NDArray[Any], lengths: _Values, threads: int = 0) -> None: ...
 def regression_pass(
     features: npt.NDArray[Any],  # (N, D), float32 or float64, contiguous
@@ -207,6 +208,16 @@ def regression_compact_lengths(
     lengths: _Values,  # (N,), written
     threads: int = 0,
 ) -> None: ...
+def regression_compact_take(
+    row_starts: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.uint16],
+    values: npt.NDArray[np.float32],
+    rows: npt.NDArray[np.int64],
+    out_starts: npt.NDArray[np.int64],  # of the taken rows, from 0
+    out_columns: npt.NDArray[np.uint16],
+    out_values: npt.NDArray[np.float32],
+    threads: int = 0,
+) -> None: ...
 def regression_compact_expand(
     row_starts: npt.NDArray[np.int64],
     columns: npt.NDArray[np.uint16],
@@ -253,7 +264,7 @@ def regression_compact_grams(
     values: npt.NDArray[np.float32],
     shares: npt.NDArray[np.float32],  # (R, N): what a row weighs in the matrix of a class
     shift: _Values,  # (D,): what an entry is more than the scaled number
-    sums: _Values,  # (R, (D + 1)(D + 2) / 2): upper halves, written
+    sums: _Values,  # (R, D + 1, D + 1), written
     threads: int = 0,
 ) -> None: ...
 def sparse_regression_pass(
