@@ -27,6 +27,7 @@ from softclass.estimators.sparse_rows import SparsePass
 from softclass.functions.cross_entropy import cross_entropy
 from softclass.functions.softmax import softmax
 
+PIECE_NUMBERS = 2**17  # probabilities that are looked at together
 LEAST_TERM = 1e-18  # of all weights: what a row and two classes must have to count in the Hessian of compact rows
 
 
@@ -218,10 +219,18 @@ class LinearLoss:
             unit = 1.0 if self.unit_weight is None else self.unit_weight
             return self.compact.bias_curvature(*self.split(theta)) * unit
         found = np.zeros((self.n_rows, self.n_rows))
+        rows = max(16, PIECE_NUMBERS // self.n_classes)  # whose probabilities stay in the second cache
+
+        def add_up(piece: tuple[Any, Array]) -> Array:
+            chances = self.probabilities(piece[0], theta)
+            weighted = chances * piece[1][:, None]
+            return np.asarray(np.diag(weighted.sum(axis=0)) - chances.T @ weighted)
+
         for span, block in self.features.spans():
-            chances = self.probabilities(block, theta)
-            weighted = chances * self.weights[span, None]
-            found += np.diag(weighted.sum(axis=0)) - chances.T @ weighted
+            weights = self.weights[span]
+            pieces = [slice(first, first + rows) for first in range(0, len(weights), rows)]
+            for part in self.workers.map(add_up, [(block[piece], weights[piece]) for piece in pieces]):
+                found += part
         return found
 
     def probabilities(self, block: Any, theta: Array) -> Array:

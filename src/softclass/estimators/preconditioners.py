@@ -157,7 +157,8 @@ def _inverted(blocks: Array) -> Apply:
     except np.linalg.LinAlgError:
         inverses = np.empty_like(blocks)
         for inverse, block in zip(inverses, blocks, strict=True):
-            # Not `invert_factored`: on several threads of BLAS, which small problems leave as they are, it has other bits.
+            # Not `invert_factored`: on several threads of BLAS, which the smallest problems leave as they are, it has
+            # other bits; `inv` has from 100 columns on, which those do not reach.
             inverse[...] = linalg.cho_solve((_factor(block).T, False), np.eye(len(block)), check_finite=False)
     inverses = 0.5 * (inverses + inverses.transpose(0, 2, 1))
     return lambda gradients: np.matmul(inverses, gradients[..., None])[..., 0]

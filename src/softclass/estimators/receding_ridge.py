@@ -8,13 +8,12 @@ of L-BFGS, whose passes cost a thirtieth of its factorisation.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from softclass.estimators.lbfgs import two_loop
+from softclass.estimators.lbfgs import Pairs
 from softclass.estimators.line_search import Limits, Solution, line_search
 from softclass.estimators.linear_loss import LinearLoss
 from softclass.estimators.preconditioners import Apply, scaled_inverse
@@ -70,7 +69,7 @@ class _Search:
         """Go near the minimum under a ridge, or to the goal where it is zero."""
         loss = replace(self.loss, penalty=self.loss.penalty + ridge) if ridge else self.loss
         value, gradient = loss.value_and_gradient(self.theta)
-        pairs: deque[tuple[Array, Array, float]] = deque(maxlen=STEPS)
+        pairs = Pairs(STEPS, self.theta.size)
         inverse: Apply | None = None
         age, quiet = 0, 0
         for _ in range(MOST_STEPS):
@@ -80,7 +79,7 @@ class _Search:
             if inverse is None or age == STEPS:
                 inverse, age = scaled_inverse(loss, self.theta, LEAST_CURVATURE * value), 0
                 pairs.clear()
-            direction = two_loop(gradient, pairs, inverse)
+            direction = pairs.direction(gradient, inverse)
             slope = float(np.vdot(gradient, direction))
             steep = STEEP if age else FIRST_STEEP
             found = None
@@ -93,9 +92,8 @@ class _Search:
             if found is not None:
                 change, turn = found[0] - self.theta, found[2] - gradient
                 self.theta, value, gradient = found
-                product = float(np.vdot(change, turn))
-                if product > 1e-14 * abs(slope):
-                    pairs.append((change, turn, product))
+                if float(np.vdot(change, turn)) > 1e-14 * abs(slope):
+                    pairs.add(change, turn)
             if not ridge:
                 self.limits.tell(loss, self.steps, value, gradient, self.decrement)
             if self.limits.is_late():
