@@ -51,9 +51,9 @@ constexpr float least_first_moment = 1e-30f, least_second_moment = 1e-36f;
 // Gradients below this count as 0: their squares would be subnormal.
 constexpr float least_gradient = 1e-17f;
 
-// `size` is a multiple of 16. The gradient is lane 0 + lane 1 + ... , `lane_step` floats apart; the lanes are 0 afterwards.
+// `size` is a multiple of 16. The gradient is lane 0 + lane 1 + ... , `lane_step` floats apart.
 // Returns the sum of its squares, element j in partial sum j mod 16.
-static double adamw_block(float* w, float* m, float* v, float* lanes, int64_t n_lanes, int64_t lane_step, int64_t size,
+static double adamw_block(float* w, float* m, float* v, const float* lanes, int64_t n_lanes, int64_t lane_step, int64_t size,
                           const AdamStep& step) {
   constexpr int L = Floats::lanes, per = 16 / L;
   const Floats zero = broadcast(0.0f);
@@ -63,11 +63,7 @@ static double adamw_block(float* w, float* m, float* v, float* lanes, int64_t n_
     for (int i = 0; i < per; ++i) {
       const int64_t at = j + i * L;
       Floats g = load(lanes + at);
-      store(lanes + at, zero);
-      for (int64_t lane = 1; lane < n_lanes; ++lane) {
-        g = g + load(lanes + lane * lane_step + at);
-        store(lanes + lane * lane_step + at, zero);
-      }
+      for (int64_t lane = 1; lane < n_lanes; ++lane) g = g + load(lanes + lane * lane_step + at);
       g = without_least(g, least_gradient);
       squares[2 * i] = fma(low_half(g), low_half(g), squares[2 * i]);
       squares[2 * i + 1] = fma(high_half(g), high_half(g), squares[2 * i + 1]);
@@ -84,15 +80,12 @@ static double adamw_block(float* w, float* m, float* v, float* lanes, int64_t n_
   return tree_sum(squares, 16);
 }
 
-// Lane 0 becomes the sum of the lanes; the others become 0.
+// Lane 0 becomes the sum of the lanes.
 static inline void sum_lanes(float* lanes, int64_t n_lanes, int64_t lane_step, int64_t size) {
   constexpr int L = Floats::lanes;
   for (int64_t at = 0; at < size; at += L) {
     Floats g = load(lanes + at);
-    for (int64_t lane = 1; lane < n_lanes; ++lane) {
-      g = g + load(lanes + lane * lane_step + at);
-      store(lanes + lane * lane_step + at, broadcast(0.0f));
-    }
+    for (int64_t lane = 1; lane < n_lanes; ++lane) g = g + load(lanes + lane * lane_step + at);
     store(lanes + at, g);
   }
 }

@@ -146,8 +146,9 @@ void go_backward(const MlpBlock& b) {
     const int64_t step = l == 0 ? s.dense_step : s.layers[l - 1].step;
     add_rows(delta, b.count, layer.step, layer.width, b.gradient(layer.bias));
     if (s.is_ntk) scale_all(b, layer, delta);
+    const bool is_written = l > 0 || s.dense == layer.inputs;
     dense_product({l == 0 ? s.dense : layer.inputs, layer.width, b.count, inputs, 1, step, delta, layer.step,
-                   b.gradient(layer.weight), layer.step, Start::kept, nullptr});
+                   b.gradient(layer.weight), layer.step, is_written && b.first == 0 ? Start::zero : Start::kept, nullptr});
     if (l == 0 && s.n_columns > 0) indicator_gradients(b, delta);
     if (layer.transposed < 0) return;
     float* const by_inputs = b.floats(s.deltas[l % 2]);
@@ -182,10 +183,13 @@ void lane(const void* shape, const LaneCall& call, LaneSums* sums) {
 
 void refresh(const void* shape, const float* parameters, float* derived, int64_t part) {
   const MlpShape& s = *static_cast<const MlpShape*>(shape);
-  const MlpLayer& layer = s.layers[part];
-  if (layer.transposed < 0) return;
-  transpose_into(parameters + layer.weight, part == 0 ? s.dense : layer.inputs, layer.step, layer.outputs,
-                 derived + layer.transposed, layer.in_step);
+  int l = s.n_layers - 1;
+  while (part < s.layers[l].first_part) --l;
+  const MlpLayer& layer = s.layers[l];
+  const int64_t all = l == 0 ? s.dense : layer.inputs, first = (part - layer.first_part) * mlp_part_inputs;
+  const int64_t own = all - first < mlp_part_inputs ? all - first : mlp_part_inputs;
+  transpose_into(parameters + layer.weight + first * layer.step, own, layer.step, layer.outputs,
+                 derived + layer.transposed + first, layer.in_step);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 namespace softclass {
 
 constexpr int most_mlp_layers = 5;
+constexpr int64_t mlp_part_inputs = 32;
 constexpr int waves = 16, wave_sums = 3;  // of a number
 
 enum class MlpActivation { relu, tanh, sigmoid, selu };
@@ -27,6 +28,7 @@ struct MlpLayer {
   float factor;        // 1 / sqrt(inputs) in the neural tangent parametrisation, before the bias; else 1
   double dropout;      // of its inputs
   int mask;            // which of the masks; -1: no dropout
+  int64_t first_part;  // of what is refreshed: blocks of mlp_part_inputs inputs, transposed
 };
 
 // A category column.

@@ -27,7 +27,6 @@ MlpNetwork::MlpNetwork(const MlpOptions& options) {
   network_.tensors = tensors_.data();
   network_.n_tensors = int(tensors_.size());
   network_.n_classes = shape_.n_classes;
-  network_.n_refresh_parts = shape_.n_layers;
 }
 
 int64_t MlpNetwork::add(const char* name, std::vector<int64_t> shape, std::vector<int64_t> stride, int64_t size,
@@ -109,6 +108,16 @@ void MlpNetwork::lay_out_layers(const MlpOptions& options) {
     if (l > 0 || needs_inputs) {
       layer.transposed = network_.n_derived;
       network_.n_derived += padded(out * layer.in_step);
+    }
+    NetworkTensor& weight = tensors_[tensors_.size() - 2];
+    const int64_t dense = l > 0 ? in : s.dense;  // rows of the weight that are no indicators'
+    weight.is_written = dense == in;
+    layer.first_part = network_.n_refresh_parts;
+    if (layer.transposed >= 0) {
+      weight.at_once = mlp_part_inputs * step;
+      weight.n_refreshed = (dense + mlp_part_inputs - 1) / mlp_part_inputs;
+      weight.refresh_begin = layer.first_part;
+      network_.n_refresh_parts += weight.n_refreshed;
     }
     layer.dropout = l > 0 ? options.dropout[size_t(l)] : 0.0;
     layer.mask = layer.dropout > 0.0 ? masks++ : -1;

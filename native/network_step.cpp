@@ -17,17 +17,18 @@ namespace {
 
 constexpr int64_t most_lanes = 16, fewest_lane_rows = 16;
 constexpr double lane_multiplications = 8e6;
-// Floats of all lane gradients together: adding up many large ones takes longer than they save, and the rows of a lane
-// share one pass over its weights: 421,642 parameters train in 159 us a row with 4 lanes, in 184 with 8.
-constexpr int64_t most_lane_floats = int64_t(1) << 21;
+// Floats of all lane gradients together, which are to stay in the second cache; but some lanes for some threads.
+constexpr int64_t most_lane_floats = int64_t(1) << 20, fewest_large_lanes = 4;
 constexpr int64_t update_floats = 4096;         // of a task of the update
 constexpr int64_t serial_floats = int64_t(1) << 16;  // updated, lanes counted, before another thread wakes
 
+// Parameters that are updated together.
 struct Block {
   int64_t begin, size;
   float rate_factor;
   bool decays;
   bool is_late;
+  int64_t part;  // of what is derived, made of them alone; -1: none
 };
 
 // Floats of a block of the late weight: whole inputs of it, as many as fill the rows of a register tile.
@@ -39,12 +40,28 @@ std::vector<Block> blocks_of(const Network& network) {
   std::vector<Block> blocks;
   for (const NetworkTensor* t = network.tensors; t < network.tensors + network.n_tensors; ++t) {
     const bool is_late = network.late_inputs && t->offset == network.late_begin;
-    const int64_t most = is_late ? late_floats(network) : update_floats;
-    for (int64_t done = 0; done < t->size; done += most)
-      blocks.push_back({t->offset + done, std::min(most, t->size - done), t->rate_factor, t->decays, is_late});
+    const int64_t most = is_late ? late_floats(network) : (t->at_once > 0 ? t->at_once : update_floats);
+    for (int64_t b = 0, done = 0; done < t->size; ++b, done += most)
+      blocks.push_back({t->offset + done, std::min(most, t->size - done), t->rate_factor, t->decays, is_late,
+                        b < t->n_refreshed ? t->refresh_begin + b : -1});
   }
   return blocks;
 }
+
+// What an update goes through; made once a run.
+struct Update {
+  explicit Update(const Network& network) : blocks(blocks_of(network)), squares(blocks.size()) {
+    std::vector<bool> is_made(size_t(network.n_refresh_parts));
+    for (const Block& block : blocks)
+      if (block.part >= 0) is_made[size_t(block.part)] = true;
+    for (int64_t part = 0; part < network.n_refresh_parts; ++part)
+      if (!is_made[size_t(part)]) parts.push_back(part);
+  }
+
+  std::vector<Block> blocks;
+  std::vector<int64_t> parts;  // of what is derived that no block makes
+  std::vector<double> squares;
+};
 
 int update_threads(const Network& network, int64_t n_lanes, int threads) {
   return network.n_parameters * n_lanes < serial_floats ? 1 : threads;
@@ -68,12 +85,16 @@ struct Batch {
     }
   }
 
+  bool is_late(const NetworkTensor& tensor) const noexcept {
+    return call.late_inputs && tensor.offset == network.late_begin;
+  }
+
   // Adds up the sums of the lanes in order. False: no memory.
   bool run(int threads, LaneSums* sums) const noexcept {
     LaneSums each[most_lanes] = {};
     std::atomic<bool> is_well{true};
     const int64_t failures = scratch_failures();
-    parallel(n_lanes, threads, [&](int64_t lane) {
+    parallel_near(n_lanes, threads, [&](int64_t lane) {
       LaneCall mine = call;
       const int64_t begin = call.count * lane / n_lanes, end = call.count * (lane + 1) / n_lanes;
       mine.indices = call.indices + begin;
@@ -81,6 +102,9 @@ struct Batch {
       mine.first = begin;
       mine.gradient = lane_gradients + lane * network.n_parameters;
       mine.workspace = scratch(2, network.workspace_bytes);
+      for (const NetworkTensor* t = network.tensors; t < network.tensors + network.n_tensors; ++t)
+        if (mine.count == 0 || !(t->is_written || is_late(*t)))
+          std::memset(mine.gradient + t->offset, 0, size_t(t->size) * sizeof(float));
       if (!mine.workspace)
         is_well = false;
       else if (mine.count > 0)
@@ -105,8 +129,8 @@ double next_power(double power, double beta) {
 double rounded(double x) { return std::nearbyint(x * 0x1p24) * 0x1p-24; }
 
 // Returns false if there was no memory; the norm of the gradient is in `norm`.
-bool update(const Batch& batch, const std::vector<Block>& blocks, const TrainingPlan& plan, int64_t step, int threads,
-            double* squares, double* norm, TrainingState* state) noexcept {
+bool update(const Batch& batch, const TrainingPlan& plan, int64_t step, int threads, Update* to_do, double* norm,
+            TrainingState* state) noexcept {
   const Network& network = batch.network;
   state->n_updates += 1;
   state->beta1_power = next_power(state->beta1_power, plan.beta1);
@@ -117,8 +141,8 @@ bool update(const Batch& batch, const std::vector<Block>& blocks, const Training
   const UpdateKernels& kernels = chosen_update_kernels();
   const int some = update_threads(network, batch.n_lanes, threads);
   std::atomic<bool> is_well{true};
-  parallel(int64_t(blocks.size()), some, [&](int64_t b) {
-    const Block& block = blocks[size_t(b)];
+  parallel_near(int64_t(to_do->blocks.size()), some, [&](int64_t b) {
+    const Block& block = to_do->blocks[size_t(b)];
     AdamCall call = whole;
     call.rate *= double(block.rate_factor);
     if (!block.decays) call.decay = 0.0;
@@ -132,11 +156,14 @@ bool update(const Batch& batch, const std::vector<Block>& blocks, const Training
       }
       batch.late(block.begin, block.size, call.lanes);
     }
-    squares[b] = kernels.adamw(call, block.begin, block.size);
+    to_do->squares[size_t(b)] = kernels.adamw(call, block.begin, block.size);
+    if (block.part >= 0) network.kernels().refresh(network.shape, state->parameters, state->derived, block.part);
   });
-  refresh_network(network, state->parameters, state->derived, some);
+  parallel_near(int64_t(to_do->parts.size()), some, [&](int64_t i) {
+    network.kernels().refresh(network.shape, state->parameters, state->derived, to_do->parts[size_t(i)]);
+  });
   double sum = 0.0;
-  for (size_t b = 0; b < blocks.size(); ++b) sum += squares[b];
+  for (const double square : to_do->squares) sum += square;
   *norm = std::sqrt(sum);
   return is_well;
 }
@@ -146,8 +173,7 @@ TrainingReport train_steps(const Network& network, const NetworkRows& rows, cons
                            TrainingState* state) {
   using Clock = std::chrono::steady_clock;
   const auto begin = Clock::now();
-  const std::vector<Block> blocks = blocks_of(network);
-  std::vector<double> squares(blocks.size());
+  Update to_do(network);
   std::unique_ptr<float[]> late_inputs, late_deltas;
   if (network.late_inputs > 0) {
     const int64_t most = std::min(plan.batch_size, n_order);
@@ -181,12 +207,9 @@ TrainingReport train_steps(const Network& network, const NetworkRows& rows, cons
     const bool is_well = batch.run(threads, &sums);
     report.out_of_memory = !is_well;
     report.is_finite = std::isfinite(sums.loss);
-    if (!is_well || !report.is_finite) {
-      std::memset(state->lane_gradients, 0, size_t(n_lanes * network.n_parameters) * sizeof(float));
-      return report;
-    }
+    if (!is_well || !report.is_finite) return report;
     double norm = 0.0;
-    report.out_of_memory = !update(batch, blocks, plan, step - first_step, threads, squares.data(), &norm, state);
+    report.out_of_memory = !update(batch, plan, step - first_step, threads, &to_do, &norm, state);
     if (report.out_of_memory) return report;
     report.is_finite = std::isfinite(norm);
     if (!report.is_finite) return report;
@@ -204,7 +227,8 @@ TrainingReport train_steps(const Network& network, const NetworkRows& rows, cons
 
 int64_t lanes_of_step(const Network& network, int64_t batch_size) noexcept {
   const double wanted = double(batch_size) * double(network.multiplications) / lane_multiplications;
-  const int64_t most = std::min({most_lanes, batch_size / fewest_lane_rows, most_lane_floats / network.n_parameters});
+  const int64_t large = std::max(fewest_large_lanes, most_lane_floats / network.n_parameters);
+  const int64_t most = std::min({most_lanes, batch_size / fewest_lane_rows, large});
   int64_t lanes = 1;
   while (2 * lanes <= most && 2.0 * double(lanes) <= wanted) lanes *= 2;
   return lanes;

@@ -4,9 +4,10 @@
 // table of three functions. All else is here. What an engine has to keep:
 //
 //   lane(shape, call, sums)   `call.count` > 0 rows, forward; then, if `call.gradient` is there, loss and backward:
-//                             ADDS the gradient of sum(weight loss) / call.divisor to call.gradient (laid out like the
-//                             parameters), row after row in order, by fma, so that the bits depend neither on
-//                             call.micro_rows nor on the target; padding gets 0. Loss, weight and hits come from
+//                             WRITES the gradient of sum(weight loss) / call.divisor to call.gradient (laid out like the
+//                             parameters) for tensors that are `written`, ADDS it for the others, which are 0 before;
+//                             row after row in order, by fma, so that the bits depend neither on call.micro_rows nor on
+//                             the target; padding is left as it is. Loss, weight and hits come from
 //                             network_loss (network_loss.hpp), which turns logits into their gradient in place. Without
 //                             a gradient it writes call.logits, `n_classes` a row, without dropout or augmentation. It
 //                             runs on one thread, calls nothing parallel, allocates nothing; its memory is
@@ -103,6 +104,10 @@ struct NetworkTensor {
   int64_t size;
   float rate_factor;  // times the rate
   bool decays;
+  bool is_written;     // a lane writes its gradient instead of adding to it
+  int64_t at_once;     // floats that are updated together, a multiple of 16; 0: any number
+  int64_t n_refreshed;  // the first so many of these blocks have a part, from refresh_begin on, of what is derived
+  int64_t refresh_begin;
 };
 
 struct Network {
@@ -126,7 +131,7 @@ struct TrainingState {
   float* parameters;
   float* first_moment;
   float* second_moment;
-  float* lane_gradients;  // n_lanes x n_parameters, all zero between runs
+  float* lane_gradients;  // n_lanes x n_parameters; padding is zero
   float* derived;
   int64_t n_updates;
   double beta1_power, beta2_power;  // beta^n_updates
@@ -169,7 +174,7 @@ bool network_logits(const Network& network, const float* parameters, const float
                     const int64_t* indices, int64_t count, int threads, float* logits) noexcept;
 
 // Loss and gradient of rows as one batch: mean over the rows of weight times loss. `lane_gradients` as in
-// TrainingState; lane 0 holds the sum afterwards, and the caller clears it.
+// TrainingState; lane 0 holds the sum afterwards.
 bool network_gradient(const Network& network, const float* parameters, const float* derived, const NetworkRows& rows,
                       const int64_t* indices, int64_t count, double label_smoothing, const uint8_t* const* masks,
                       int64_t micro_rows, int threads, float* lane_gradients, LaneSums* sums) noexcept;

@@ -62,6 +62,8 @@ void pause() noexcept {
 constexpr int most_threads = 256;
 constexpr auto spin_time = std::chrono::microseconds(100);  // a sleeper wakes after some 50
 
+thread_local int own_number = 0;
+
 // One job at a time. `ticket` holds the number of the job and the next task; a worker that wakes late finds another
 // number in it, and its claim fails.
 class Pool {
@@ -134,6 +136,7 @@ class Pool {
 
   void work(int number) noexcept {
     const StandardArithmetic standard;
+    own_number = number + 1;
     uint64_t seen = 0;
     for (;;) {
       seen = wait_for_other_than(seen);
@@ -250,6 +253,8 @@ void run_tasks(int64_t n_tasks, int threads, Task task, void* context) noexcept 
   else
     Pool::run_alone(n_tasks, task, context);
 }
+
+int thread_number() noexcept { return own_number; }
 
 void wait_for(const std::atomic<int64_t>& count, int64_t wanted) noexcept {
   for (int spins = 0; count.load(std::memory_order_acquire) < wanted;) {

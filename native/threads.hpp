@@ -34,6 +34,31 @@ static inline void parallel(int64_t n_tasks, int threads, const Body& body) noex
       const_cast<Body*>(&body));
 }
 
+// 0 on a thread that calls, from 1 on on the workers: the same from call to call.
+int thread_number() noexcept;
+
+// Calls body(index) for each task. Of `threads` runs of tasks each thread begins with its own, in order, and helps with
+// the others after it: what a task wrote in the last call lies, most of the time, in the cache of the core that has it in
+// this one. Memory that another core has just written to comes many times slower.
+constexpr int most_near = 64;
+template <class Body>
+static inline void parallel_near(int64_t n_tasks, int threads, const Body& body) noexcept {
+  const int wanted = threads > 0 ? threads : thread_count(), most = wanted < most_near ? wanted : most_near;
+  const int n = n_tasks < most ? int(n_tasks) : most;
+  struct alignas(64) Run {
+    std::atomic<int64_t> next;
+    int64_t end;
+  } runs[most_near];
+  for (int r = 0; r < n; ++r) {
+    runs[r].next.store(n_tasks * r / n, std::memory_order_relaxed);
+    runs[r].end = n_tasks * (r + 1) / n;
+  }
+  parallel(n, n, [&](int64_t) {
+    for (int k = 0, r = thread_number() % n; k < n; ++k, r = r + 1 < n ? r + 1 : 0)
+      for (int64_t i; (i = runs[r].next.fetch_add(1, std::memory_order_relaxed)) < runs[r].end;) body(i);
+  });
+}
+
 // Waits until `count` is at least `wanted`, which a task that has begun will make it.
 void wait_for(const std::atomic<int64_t>& count, int64_t wanted) noexcept;
 

@@ -26,12 +26,64 @@ void check(bool holds, const char* what) {
   failures += !holds;
 }
 
-bool each_task_once(int64_t n_tasks, int threads) {
+// `run` is handed what counts a task.
+template <class Run>
+bool counts_once(int64_t n_tasks, const Run& run) {
   const std::unique_ptr<std::atomic<int>[]> count(new std::atomic<int>[size_t(n_tasks) + 1]());
-  parallel(n_tasks, threads, [&](int64_t index) { count[size_t(index)].fetch_add(1); });
+  run([&](int64_t index) { count[size_t(index)].fetch_add(1); });
   for (int64_t i = 0; i < n_tasks; ++i)
     if (count[size_t(i)] != 1) return false;
   return count[size_t(n_tasks)] == 0;
+}
+
+bool each_task_once(int64_t n_tasks, int threads) {
+  return counts_once(n_tasks, [&](const auto& body) { parallel(n_tasks, threads, body); });
+}
+
+bool each_near_task_once(int64_t n_tasks, int threads) {
+  return counts_once(n_tasks, [&](const auto& body) { parallel_near(n_tasks, threads, body); });
+}
+
+bool many_near_calls() {
+  bool all = true;
+  for (int round = 0; round < 3000; ++round) all = all && each_near_task_once(round % 23, 1 + round % 5);
+  return all && each_near_task_once(1000, 300) && each_near_task_once(1000, 0);
+}
+
+// A thread begins with its own run of tasks; one that is held up may find some of them done.
+bool near_tasks_stay() {
+  int began_with_own = 0;
+  for (int round = 0; round < 200; ++round) {
+    int own[8] = {-1, -1, -1, -1, -1, -1, -1, -1}, first_of_caller = -1;
+    parallel_near(8, 2, [&](int64_t index) {
+      own[index] = thread_number();
+      if (own[index] == 0 && first_of_caller < 0) first_of_caller = int(index);  // the caller's alone
+    });
+    began_with_own += first_of_caller == 0;
+    for (const int each : own)
+      if (each != 0 && each != 1) return false;
+  }
+  return thread_number() == 0 && began_with_own > 0;
+}
+
+// The tasks of a lane in order, one at a time.
+bool lanes_in_order() {
+  bool all = true;
+  for (int round = 0; round < 500; ++round) {
+    const int64_t n_lanes = 1 + round % most_waiting_lanes;
+    std::vector<int64_t> last(size_t(n_lanes), -1), sums(size_t(n_lanes), 0);  // no atomics: a lane is one thread's
+    std::atomic<bool> is_well{true};
+    parallel_in_lanes(300, n_lanes, 1 + round % 4, [&](int64_t index) {
+      const size_t lane = size_t(index % n_lanes);
+      if (index >= n_lanes && last[lane] != index - n_lanes) is_well = false;
+      last[lane] = index;
+      sums[lane] += index;
+    });
+    int64_t sum = 0;
+    for (const int64_t each : sums) sum += each;
+    all = all && is_well && sum == 300 * 299 / 2;
+  }
+  return all;
 }
 
 bool many_calls() {
@@ -99,6 +151,9 @@ int main(int argc, char**) {
   check(many_calls(), "many calls");
   check(many_callers(), "many callers at once");
   check(nested(), "calls inside tasks");
+  check(many_near_calls(), "each near task once");
+  check(near_tasks_stay(), "near tasks stay on their threads");
+  check(lanes_in_order(), "the tasks of a lane in order");
 #if defined(__unix__) || defined(__APPLE__)
   if (!is_emulated) check(after_fork(), "after fork");
 #endif

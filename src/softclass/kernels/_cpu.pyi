@@ -357,7 +357,7 @@ def network_train(
     parameters: _Float32,
     first_moment: _Float32,
     second_moment: _Float32,
-    lanes: _Float32,  # lanes times parameters, zeros between calls
+    lanes: _Float32,  # lanes times parameters: room for gradients, whose padding is zero
     derived: _Float32,
     n_updates: int,
     beta1_power: float,
