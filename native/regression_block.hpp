@@ -4,6 +4,7 @@
 #include "linear_block.hpp"
 #include "log1p.hpp"
 #include "regression.hpp"
+#include "regression_dots.hpp"
 
 namespace softclass {
 namespace SOFTCLASS_TARGET {
@@ -130,6 +131,7 @@ class RegressionBlock {
     constexpr int64_t width = panel_width<Real>, quarter = 16 / int64_t(sizeof(Real));
     const int64_t D = s_.n_features, count = most(0, least(width, b_.count - first));
     const int64_t columns = least(width, rounded_up(b_.count, row_unit) - first);
+    if (takes_dots<Real>(s_.n_outputs, D)) return make_dot_logits(first, count, columns, c, tangent, ahead);
     const Real* x = b_.x + first * D;
     int64_t step = D;
     if (count < width || (b_.count - first - width) * D + b_.readable < rounded_up(D, quarter) - D) {
@@ -355,6 +357,18 @@ class RegressionBlock {
   }
 
  private:
+  void make_dot_logits(int64_t first, int64_t count, int64_t columns, const Coefficients<Real>& c,
+                       const Coefficients<Real>* tangent, int64_t ahead) {
+    const int64_t D = s_.n_features;
+    const Real* const x = b_.x + first * D;
+    const auto make = [&](const Real* weight, Real* out, int64_t fetched) {
+      make_dots<Real>(s_.n_outputs, count, {x, weight, D, out + first, s_.step, fetched});
+      for (int64_t k = 0; k < s_.n_outputs; ++k) fill(out + k * s_.step + first + count, columns - count, Real(0));
+    };
+    make(c.weight, t_.by_class, ahead / int64_t(sizeof(Real)));
+    if (tangent) make(tangent->weight, t_.tangents, 0);
+  }
+
   static double lesser(double a, double b) { return b < a ? b : a; }
   static Doubles log_of_rest(Doubles rest) {
     if constexpr (sizeof(Real) == 4) return log1p_for_float(rest);

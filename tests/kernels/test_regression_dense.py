@@ -39,6 +39,11 @@ SHAPES = [
     (49, 7, 1),
     (1500, 54, 1),
     (20, 5000, 1),
+    # Long rows of few classes, as they lie: ends of tiles of rows and classes, and of vectors.
+    (203, 96, 1),
+    (1, 97, 2),
+    (50, 131, 16),
+    (150, 640, 12),
 ]
 
 
