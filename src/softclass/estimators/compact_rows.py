@@ -158,7 +158,8 @@ def compact_rows(
         part = counts[start : start + len(block)]
         cpu.regression_compact_make(block, rest, factor, part, None, None, None, threads)
         start += len(block)
-    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+    starts = np.zeros(n_rows + 1, np.int64)
+    np.cumsum(counts, out=starts[1:])
     columns, values = np.empty(starts[-1], np.uint16), np.empty(starts[-1], np.float32)
     start = 0
     for block in blocks():

@@ -406,18 +406,27 @@ class LinearLoss:
         if self.unit_weight is None:
             chance *= self.weights
         chance *= 0.6 * size / max(float(chance.sum()), 1e-300)
-        chance += size * self._least_shares
-        rows = np.flatnonzero(rng.random(n) < chance)
+        least, drawn = self._drawing_room  # fresh pages would take longer than the numbers in them
+        chance += self._least_shares(size, least)
+        rows = np.flatnonzero(rng.random(out=drawn) < chance)
         return self.subset(rows, self.weights[rows] / np.minimum(1.0, chance[rows]), block_rows)
 
     @cached_property
-    def _least_shares(self) -> Array:
-        """What a row's share in a sample is at least: by its weight, and so that rare classes stay whole."""
-        counts = np.bincount(self.targets, minlength=self.n_classes)
-        own = 0.2 / (self.n_classes * np.maximum(counts, 1))
+    def _drawing_room(self) -> Array:
+        return np.empty((2, len(self.targets)))
+
+    @cached_property
+    def _class_sizes(self) -> npt.NDArray[np.int64]:
+        return np.bincount(self.targets, minlength=self.n_classes)
+
+    def _least_shares(self, size: int, out: Array) -> Array:
+        """Return what a row's share of a sample is at least: by its weight, and so that rare classes stay whole."""
+        own = 0.2 * size / (self.n_classes * np.maximum(self._class_sizes, 1))
         if self.unit_weight is not None:
-            return np.asarray((own + 0.2 * self.unit_weight)[self.targets], dtype=np.float64)
-        return np.asarray(0.2 * self.weights + own[self.targets], dtype=np.float64)
+            return np.take(own + 0.2 * size * self.unit_weight, self.targets, out=out, mode="clip")
+        least = np.take(own, self.targets, out=out, mode="clip")
+        least += 0.2 * size * self.weights
+        return least
 
     def curvatures(self, theta: Array) -> Array:
         """Return one minus the sum of the squared probabilities of each row."""
