@@ -11,6 +11,14 @@ constexpr int64_t part_rows = 48;  // rows whose logits are turned into residual
 constexpr int64_t adding_numbers = 2048;  // of a lane, that one thread adds up at a time
 constexpr int64_t small_pass = 50000;  // entries that one thread has gone through before another wakes
 
+// How many entries a row has, without what fills a unit.
+int64_t numbers_of(const CompactEntries& entries, int64_t row) {
+  const int64_t start = entries.row_starts[row];
+  int64_t count = entries.row_starts[row + 1] - start;
+  while (count > 0 && entries.values[start + count - 1] == 0.0f) --count;
+  return count;
+}
+
 int64_t chunks_of(int64_t n_rows) { return (n_rows + compact_chunk_rows - 1) / compact_chunk_rows; }
 
 // Calls body(first row, end) for each chunk.
@@ -457,7 +465,7 @@ void add_pair(const CompactHessian& call, const CompactPass& block, int64_t k, i
     const double share = block.row_weights ? block.row_weights[row] * both : both;
     if (!(share > call.least)) continue;
     const int64_t start = block.entries.row_starts[row];
-    add_products(block.entries.columns + start, block.entries.values + start, block.entries.numbers_of(row), C, share,
+    add_products(block.entries.columns + start, block.entries.values + start, numbers_of(block.entries, row), C, share,
                  sums);
   }
 }
@@ -509,7 +517,7 @@ bool hessian(const CompactHessian& call) {
 template <int64_t step>
 void add_row_grams(const CompactGrams& call, int64_t row, const float* shares, float* sums) {
   constexpr int vectors = int(step) / Floats::lanes;
-  const int64_t C = call.n_features + 1, start = call.entries.row_starts[row], count = call.entries.numbers_of(row);
+  const int64_t C = call.n_features + 1, start = call.entries.row_starts[row], count = numbers_of(call.entries, row);
   const uint16_t* const columns = call.entries.columns + start;
   const float* const values = call.entries.values + start;
   const auto add = [](float* to, const Floats* by, float x) {

@@ -33,13 +33,6 @@ struct CompactEntries {
   const int64_t* row_starts;  // (N + 1,)
   const uint16_t* columns;
   const float* values;
-
-  int64_t numbers_of(int64_t row) const {  // of its entries, without what fills a unit
-    const int64_t start = row_starts[row];
-    int64_t count = row_starts[row + 1] - start;
-    while (count > 0 && values[start + count - 1] == 0.0f) --count;
-    return count;
-  }
 };
 
 // The number of entries of each row, in whole units, where `columns` is null; else the entries.
