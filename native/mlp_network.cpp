@@ -23,6 +23,8 @@ MlpNetwork::MlpNetwork(const MlpOptions& options) {
   lay_out_layers(options);
   lay_out_workspace();
   network_.shape = &shape_;
+  network_.lane_floats = int64_t(1) << 20;  // the second cache
+  network_.lane_rows = 64;
   network_.kernels = [](void) noexcept -> const NetworkKernels& { return chosen_mlp_kernels(); };
   network_.tensors = tensors_.data();
   network_.n_tensors = int(tensors_.size());

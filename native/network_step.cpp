@@ -17,8 +17,6 @@ namespace {
 
 constexpr int64_t most_lanes = 16, fewest_lane_rows = 16;
 constexpr double lane_multiplications = 8e6;
-// Floats of all lane gradients together, which are to stay in the second cache; but some lanes for some threads.
-constexpr int64_t most_lane_floats = int64_t(1) << 20, fewest_large_lanes = 4;
 constexpr int64_t update_floats = 4096;         // of a task of the update
 constexpr int64_t serial_floats = int64_t(1) << 16;  // updated, lanes counted, before another thread wakes
 
@@ -227,8 +225,9 @@ TrainingReport train_steps(const Network& network, const NetworkRows& rows, cons
 
 int64_t lanes_of_step(const Network& network, int64_t batch_size) noexcept {
   const double wanted = double(batch_size) * double(network.multiplications) / lane_multiplications;
-  const int64_t large = std::max(fewest_large_lanes, most_lane_floats / network.n_parameters);
-  const int64_t most = std::min({most_lanes, batch_size / fewest_lane_rows, large});
+  const int64_t least = network.lane_rows > 0 ? std::clamp(batch_size / network.lane_rows, int64_t(2), int64_t(4)) : 1;
+  const int64_t fitting = std::max(least, network.lane_floats / network.n_parameters);
+  const int64_t most = std::min({most_lanes, batch_size / fewest_lane_rows, fitting});
   int64_t lanes = 1;
   while (2 * lanes <= most && 2.0 * double(lanes) <= wanted) lanes *= 2;
   return lanes;

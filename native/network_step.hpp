@@ -124,6 +124,8 @@ struct Network {
   // A tensor, a large weight (late_inputs, late_outputs) that begins at late_begin: its gradient comes after the lanes,
   // in blocks that are used up at once. late_inputs 0: there is none.
   int64_t late_inputs, late_outputs, late_begin;
+  int64_t lane_floats;  // that the gradients of all lanes may take together
+  int64_t lane_rows;    // so many are worth two to four lanes however large the network is; 0: none are
 };
 
 // What a run works on; all float arrays begin at a multiple of 64 bytes.

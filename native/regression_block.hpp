@@ -97,8 +97,8 @@ static int64_t rows_of_block(int64_t n_features, int64_t n_outputs) {
   return most(48, least(chunk_rows(n_features), fitting));
 }
 
-// A panel of rows transposed, as pack_transposed does it; of rows that lie `ahead` numbers behind, every other one is
-// fetched meanwhile: all of them at once would wait for memory, and the other half comes with the gradient.
+// A panel of rows transposed, as pack_transposed does it; of rows that lie `ahead` numbers behind, one in four is fetched
+// meanwhile. Every one is asked for again with the gradient, where there is more to do between two.
 template <class Real>
 SOFTCLASS_INLINE void pack_panel(const Real* rows, int64_t row_step, int64_t n_rows, int64_t n_columns, Real* out,
                                  int64_t ahead) {
@@ -108,7 +108,7 @@ SOFTCLASS_INLINE void pack_panel(const Real* rows, int64_t row_step, int64_t n_r
     const Real* const x = rows + i * row_step;
     for (int64_t k = 0; k < n_columns; k += quarter) {
       if (ahead && k % line_elements<Real> == 0)
-        for (int64_t l = 0; l < L; l += 2) fetch_to_read(x + l * row_step + k + ahead);
+        for (int64_t l = 0; l < L; l += 4) fetch_to_read(x + l * row_step + k + ahead);
       V part[quarter];
       for (int q = 0; q < quarter; ++q) part[q] = load_quarters(x + q * row_step + k, quarter * row_step);
       transpose_quarters(part);
@@ -126,7 +126,7 @@ class RegressionBlock {
   int64_t padded_rows() const { return rounded_up(b_.count, row_unit); }
 
   // Logits without the bias of the rows first ... of one panel, and of their tangents. Of rows that lie `ahead` bytes
-  // behind, every other one is fetched meanwhile.
+  // behind, some are fetched meanwhile.
   void make_logits(int64_t first, const Coefficients<Real>& c, const Coefficients<Real>* tangent, int64_t ahead) {
     constexpr int64_t width = panel_width<Real>, quarter = 16 / int64_t(sizeof(Real));
     const int64_t D = s_.n_features, count = most(0, least(width, b_.count - first));
@@ -439,7 +439,7 @@ struct GradientTile {
   int64_t n_rows;
   double* sums;  // class k, feature d at k sums_step + d
   int64_t sums_step;
-  int64_t ahead;     // bytes to what will be read next, of which every other row is fetched meanwhile; 0: nothing
+  int64_t ahead;     // bytes to what will be read next, which is fetched meanwhile; 0: nothing
   int last_columns;  // of the last vector
 };
 
@@ -470,7 +470,7 @@ static void add_gradient_tile(const GradientTile<Real>& t) {
     SOFTCLASS_UNROLL
     for (int v = 0; v < vectors - !is_whole; ++v) row[v] = load(x + v * L);
     if constexpr (!is_whole) row[vectors - 1] = load_first(x + (vectors - 1) * L, t.last_columns, zero);
-    if (t.ahead && r % 2) {
+    if (t.ahead) {
       SOFTCLASS_UNROLL
       for (int v = 0; v < vectors; ++v) fetch_to_read(reinterpret_cast<const char*>(x + v * L) + t.ahead);
     }

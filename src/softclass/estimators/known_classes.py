@@ -46,7 +46,7 @@ def solve_known(
         root_penalty /= np.sqrt(2.0)  # two rows (-w/2, w/2) have half the squared length of one row w, the same size
     optimum = solve(
         X,
-        np.cumsum(known)[targets] - 1,
+        targets if n_known == n_classes else np.cumsum(known)[targets] - 1,
         weights,
         n_classes=n_known,
         root_penalty=root_penalty,

@@ -297,7 +297,8 @@ class SoftmaxRegression(AbstractGrowingClassifier):
         deadline: float | None,
     ) -> SoftmaxRegression:
         """Fit rows whose weights include those of their classes."""
-        known = np.bincount(targets, weights > 0, minlength=len(classes)) > 0
+        weighty = targets if weights.min() > 0 else targets[weights > 0]
+        known = np.bincount(weighty, minlength=len(classes)) > 0
         if not self.fit_intercept:
             known[:] = True  # without an intercept no finite number says "never"
         start = None

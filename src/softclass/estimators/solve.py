@@ -161,7 +161,7 @@ def _solve(
     if sparse.issparse(features) and n * d <= DENSE_NUMBERS:
         features = features.toarray()
     weights = weights / weights.max()
-    weights = weights / weights.sum()
+    weights /= weights.sum()
     moments = column_moments(features, weights, centre=intercept, threads=team.threads)
     rows = 1 if n_classes == 2 else n_classes
     varies = moments.deviation[moments.deviation > 0]
