@@ -369,7 +369,7 @@ def test_nothing_outside_the_result_is_touched() -> None:
     assert (np.delete(guarded, range(32, 92)) == 7.0).all()
 
 
-@pytest.mark.parametrize("d", [1, 3, 13, 54])
+@pytest.mark.parametrize("d", [1, 3, 13, 54, 97, 131])
 def test_rows_may_end_where_memory_does(d: int) -> None:
     """No read behind the last number: what lies there is NaN, which would reach the sums."""
     for n in (47, 48, 49, 96):
