@@ -53,8 +53,8 @@ constexpr float least_gradient = 1e-17f;
 
 // `size` is a multiple of 16. The gradient is lane 0 + lane 1 + ... , `lane_step` floats apart.
 // Returns the sum of its squares, element j in partial sum j mod 16.
-static double adamw_block(float* w, float* m, float* v, const float* lanes, int64_t n_lanes, int64_t lane_step, int64_t size,
-                          const AdamStep& step) {
+static double adamw_block(float* w, float* m, float* v, const float* lanes, int64_t n_lanes, int64_t lane_step,
+                          int64_t size, const AdamStep& step) {
   constexpr int L = Floats::lanes, per = 16 / L;
   const Floats zero = broadcast(0.0f);
   Doubles squares[2 * per];

@@ -7,11 +7,12 @@
 
 #include "cnn.hpp"
 #include "cnn_stage.hpp"
+#include "dot_step.hpp"
 
 namespace softclass {
 namespace SOFTCLASS_TARGET {
 
-constexpr int head_sums = 16, head_sum_vectors = head_sums / Floats::lanes;
+constexpr int head_sums = dot_unit, head_sum_vectors = dot_parts<float>;
 constexpr int64_t head_block = 512;
 
 // Rows and classes whose sums are in registers at once, and classes whose weights and gradients are.
@@ -51,20 +52,7 @@ SOFTCLASS_INLINE void add_head_block(const HeadBlock& b, int64_t row, int64_t c)
   for (int r = 0; r < rows; ++r) h[r] = b.features + (row + r) * b.step;
   SOFTCLASS_UNROLL
   for (int k = 0; k < classes; ++k) w[k] = b.weight + (c + k) * b.inputs;
-  for (int64_t f = 0; f < b.count; f += head_sums) {
-    SOFTCLASS_UNROLL
-    for (int v = 0; v < V; ++v) {
-      Floats x[rows];
-      SOFTCLASS_UNROLL
-      for (int r = 0; r < rows; ++r) x[r] = load(h[r] + f + v * L);
-      SOFTCLASS_UNROLL
-      for (int k = 0; k < classes; ++k) {
-        const Floats weight = load(w[k] + f + v * L);
-        SOFTCLASS_UNROLL
-        for (int r = 0; r < rows; ++r) sum[r][k][v] = fma(x[r], weight, sum[r][k][v]);
-      }
-    }
-  }
+  for (int64_t f = 0; f < b.count; f += head_sums) add_dot_step<float>(h, w, f, sum);
   SOFTCLASS_UNROLL
   for (int r = 0; r < rows; ++r)
     SOFTCLASS_UNROLL

@@ -121,7 +121,7 @@ void go_forward(const MlpBlock& b) {
       drop_inputs(b, l, dropping.probability);
       inputs = b.floats(s.dropped[l]);
     }
-    dense_product({b.count, layer.width, l == 0 ? s.dense : layer.inputs, inputs, step, 1,
+    dense_product({b.count, layer.width, layer.dense, inputs, step, 1,
                    b.parameters(layer.weight), layer.step, z, layer.step, s.is_ntk ? Start::zero : Start::bias,
                    b.parameters(layer.bias)});
     if (l == 0 && s.n_columns > 0) add_indicators(b, z);
@@ -146,9 +146,10 @@ void go_backward(const MlpBlock& b) {
     const int64_t step = l == 0 ? s.dense_step : s.layers[l - 1].step;
     add_rows(delta, b.count, layer.step, layer.width, b.gradient(layer.bias));
     if (s.is_ntk) scale_all(b, layer, delta);
-    const bool is_written = l > 0 || s.dense == layer.inputs;
-    dense_product({l == 0 ? s.dense : layer.inputs, layer.width, b.count, inputs, 1, step, delta, layer.step,
-                   b.gradient(layer.weight), layer.step, is_written && b.first == 0 ? Start::zero : Start::kept, nullptr});
+    const bool is_written = layer.dense == layer.inputs;
+    dense_product({layer.dense, layer.width, b.count, inputs, 1, step, delta, layer.step,
+                   b.gradient(layer.weight), layer.step, is_written && b.first == 0 ? Start::zero : Start::kept,
+                   nullptr});
     if (l == 0 && s.n_columns > 0) indicator_gradients(b, delta);
     if (layer.transposed < 0) return;
     float* const by_inputs = b.floats(s.deltas[l % 2]);
@@ -186,7 +187,7 @@ void refresh(const void* shape, const float* parameters, float* derived, int64_t
   int l = s.n_layers - 1;
   while (part < s.layers[l].first_part) --l;
   const MlpLayer& layer = s.layers[l];
-  const int64_t all = l == 0 ? s.dense : layer.inputs, first = (part - layer.first_part) * mlp_part_inputs;
+  const int64_t all = layer.dense, first = (part - layer.first_part) * mlp_part_inputs;
   const int64_t own = all - first < mlp_part_inputs ? all - first : mlp_part_inputs;
   transpose_into(parameters + layer.weight + first * layer.step, own, layer.step, layer.outputs,
                  derived + layer.transposed + first, layer.in_step);

@@ -21,6 +21,7 @@ enum class MlpActivation { relu, tanh, sigmoid, selu };
 
 struct MlpLayer {
   int64_t inputs, outputs;
+  int64_t dense;              // inputs that are no indicators, the first ones
   int64_t width, step;        // outputs, padded; of rows of outputs
   int64_t weight, bias;       // places in the parameters
   int64_t transposed;         // place in what is derived of (outputs, in_step); -1: not needed

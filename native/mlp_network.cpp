@@ -112,12 +112,12 @@ void MlpNetwork::lay_out_layers(const MlpOptions& options) {
       network_.n_derived += padded(out * layer.in_step);
     }
     NetworkTensor& weight = tensors_[tensors_.size() - 2];
-    const int64_t dense = l > 0 ? in : s.dense;  // rows of the weight that are no indicators'
-    weight.is_written = dense == in;
+    layer.dense = l > 0 ? in : s.dense;
+    weight.is_written = layer.dense == in;
     layer.first_part = network_.n_refresh_parts;
     if (layer.transposed >= 0) {
       weight.at_once = mlp_part_inputs * step;
-      weight.n_refreshed = (dense + mlp_part_inputs - 1) / mlp_part_inputs;
+      weight.n_refreshed = (layer.dense + mlp_part_inputs - 1) / mlp_part_inputs;
       weight.refresh_begin = layer.first_part;
       network_.n_refresh_parts += weight.n_refreshed;
     }

@@ -34,13 +34,17 @@ int64_t late_floats(const Network& network) {
   return std::clamp(update_floats / network.late_outputs / 8 * 8, int64_t(8), most_late_inputs) * network.late_outputs;
 }
 
+bool is_late(const Network& network, const NetworkTensor& tensor) {
+  return network.late_inputs && tensor.offset == network.late_begin;
+}
+
 std::vector<Block> blocks_of(const Network& network) {
   std::vector<Block> blocks;
   for (const NetworkTensor* t = network.tensors; t < network.tensors + network.n_tensors; ++t) {
-    const bool is_late = network.late_inputs && t->offset == network.late_begin;
-    const int64_t most = is_late ? late_floats(network) : (t->at_once > 0 ? t->at_once : update_floats);
+    const bool late = is_late(network, *t);
+    const int64_t most = late ? late_floats(network) : (t->at_once > 0 ? t->at_once : update_floats);
     for (int64_t b = 0, done = 0; done < t->size; ++b, done += most)
-      blocks.push_back({t->offset + done, std::min(most, t->size - done), t->rate_factor, t->decays, is_late,
+      blocks.push_back({t->offset + done, std::min(most, t->size - done), t->rate_factor, t->decays, late,
                         b < t->n_refreshed ? t->refresh_begin + b : -1});
   }
   return blocks;
@@ -83,10 +87,6 @@ struct Batch {
     }
   }
 
-  bool is_late(const NetworkTensor& tensor) const noexcept {
-    return call.late_inputs && tensor.offset == network.late_begin;
-  }
-
   // Adds up the sums of the lanes in order. False: no memory.
   bool run(int threads, LaneSums* sums) const noexcept {
     LaneSums each[most_lanes] = {};
@@ -101,7 +101,7 @@ struct Batch {
       mine.gradient = lane_gradients + lane * network.n_parameters;
       mine.workspace = scratch(2, network.workspace_bytes);
       for (const NetworkTensor* t = network.tensors; t < network.tensors + network.n_tensors; ++t)
-        if (mine.count == 0 || !(t->is_written || is_late(*t)))
+        if (mine.count == 0 || !(t->is_written || (call.late_inputs && is_late(network, *t))))
           std::memset(mine.gradient + t->offset, 0, size_t(t->size) * sizeof(float));
       if (!mine.workspace)
         is_well = false;

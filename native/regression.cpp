@@ -318,11 +318,18 @@ void scale_rows(const RegressionScale& call, int64_t begin, int64_t end) {
   }
 }
 
+// body(first row, end) for every chunk, for what adds nothing up.
+template <class Body>
+void for_rows(const RegressionRows& rows, int threads, const Body& body) {
+  const int64_t size = chunk_rows(rows.n_features);
+  parallel(chunks_of(rows), rows.n_rows * rows.n_features < small_work ? 1 : threads, [&](int64_t chunk) {
+    body(chunk * size, least((chunk + 1) * size, rows.n_rows));
+  });
+}
+
 bool scale(const RegressionScale& call) {
   const RegressionRows& rows = call.rows;
-  const int64_t size = chunk_rows(rows.n_features);
-  parallel(chunks_of(rows), rows.n_rows * rows.n_features < small_work ? 1 : call.threads, [&](int64_t chunk) {
-    const int64_t begin = chunk * size, end = least(begin + size, rows.n_rows);
+  for_rows(rows, call.threads, [&](int64_t begin, int64_t end) {
     if (rows.is_double)
       call.out_is_double ? scale_rows<double, double>(call, begin, end) : scale_rows<double, float>(call, begin, end);
     else
@@ -355,9 +362,7 @@ void square_lengths(const RegressionLengths& call, int64_t begin, int64_t end) {
 
 bool lengths(const RegressionLengths& call) {
   const RegressionRows& rows = call.rows;
-  const int64_t size = chunk_rows(rows.n_features);
-  parallel(chunks_of(rows), rows.n_rows * rows.n_features < small_work ? 1 : call.threads, [&](int64_t chunk) {
-    const int64_t begin = chunk * size, end = least(begin + size, rows.n_rows);
+  for_rows(rows, call.threads, [&](int64_t begin, int64_t end) {
     rows.is_double ? square_lengths<double>(call, begin, end) : square_lengths<float>(call, begin, end);
   });
   return true;
@@ -386,12 +391,11 @@ bool are_finite(const Real* x, int64_t count) {
 }
 
 bool is_finite(const RegressionRows& rows, int threads) {
-  const int64_t size = chunk_rows(rows.n_features) * rows.n_features, count = rows.n_rows * rows.n_features;
   volatile bool is_well = true;
-  parallel(chunks_of(rows), count < small_work ? 1 : threads, [&](int64_t chunk) {
-    const int64_t begin = chunk * size, here = least(size, count - begin);
-    if (!(rows.is_double ? are_finite(static_cast<const double*>(rows.features) + begin, here)
-                         : are_finite(static_cast<const float*>(rows.features) + begin, here)))
+  for_rows(rows, threads, [&](int64_t begin, int64_t end) {
+    const int64_t first = begin * rows.n_features, count = (end - begin) * rows.n_features;
+    if (!(rows.is_double ? are_finite(static_cast<const double*>(rows.features) + first, count)
+                         : are_finite(static_cast<const float*>(rows.features) + first, count)))
       is_well = false;
   });
   return is_well;

@@ -36,7 +36,7 @@ def test_directions_are_those_of_the_two_loops_while_old_pairs_give_way(kept):
     gradient = np.random.default_rng(1).standard_normal(12)
     pairs = Pairs(7, 12)
     for step, turn in zip(steps[:kept], turns[:kept], strict=True):
-        pairs.add(step[None], turn[None])
+        pairs.add(step[None], turn[None], 1.0)
 
     found = pairs.direction(gradient[None], lambda g: g @ inverse)
 
@@ -55,8 +55,17 @@ def test_without_pairs_the_direction_is_that_of_the_inverse_and_no_shift_is_comm
         -2.0 * (gradient - gradient.mean(axis=0)), pairs.direction(gradient, lambda g: 2.0 * g), rtol=1e-14, atol=0
     )
 
-    pairs.add(np.ones((3, 4)), np.full((3, 4), 3.0))
+    pairs.add(np.ones((3, 4)), np.full((3, 4), 3.0), 1.0)
     assert_close(np.zeros(4), pairs.direction(gradient, lambda g: g).sum(axis=0), rtol=0, atol=1e-14)
     pairs.clear()
     assert len(pairs) == 0
     assert_close(-(gradient - gradient.mean(axis=0)), pairs.direction(gradient, lambda g: g), rtol=1e-14, atol=0)
+
+
+def test_a_pair_whose_product_is_nothing_beside_the_slope_is_not_kept():
+    pairs = Pairs(5, 2)
+
+    pairs.add(np.array([[1.0, 0.0]]), np.array([[-1.0, 0.0]]), 1.0)
+    pairs.add(np.array([[1.0, 0.0]]), np.array([[1e-14, 0.0]]), -1.0)
+
+    assert len(pairs) == 0

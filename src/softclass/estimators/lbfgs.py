@@ -16,6 +16,7 @@ from softclass.estimators.scaling import Array
 PAIR_BYTES = 256 * 2**20  # memory of the stored pairs; 5 to 20 of them
 SLOW_WINDOW = 30  # iterations in which the decrement must fall tenfold, where another solver waits
 STEEP = 0.9
+LEAST_PRODUCT = 1e-14  # of a step and its turn, in slopes along the direction that it went
 NOISE = 1e-9  # of the objective: a decrement below says nothing where the rows are float32
 
 
@@ -45,8 +46,10 @@ class Pairs:
         """Forget all pairs."""
         self._order.clear()
 
-    def add(self, change: Array, turn: Array) -> None:
-        """Keep a pair, whose product must be positive; the oldest gives way where there is no room."""
+    def add(self, change: Array, turn: Array, slope: float) -> None:
+        """Keep a pair, unless its product is nothing beside the slope; the oldest gives way where there is no room."""
+        if not float(np.vdot(change, turn)) > LEAST_PRODUCT * abs(slope):
+            return
         most = len(self._steps)
         row = self._order.pop(0) if len(self._order) == most else len(self._order)
         self._order.append(row)
@@ -123,8 +126,7 @@ def lbfgs(
         failures = 0
         change, turn = found[0] - theta, found[2] - gradient
         theta, value, gradient = found
-        if float(np.vdot(change, turn)) > 1e-14 * abs(slope):
-            pairs.add(change, turn)
+        pairs.add(change, turn, slope)
         if limits.polish:
             gap = duality_gap(loss, theta, value, gradient)
         else:

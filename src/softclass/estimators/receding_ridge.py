@@ -92,8 +92,7 @@ class _Search:
             if found is not None:
                 change, turn = found[0] - self.theta, found[2] - gradient
                 self.theta, value, gradient = found
-                if float(np.vdot(change, turn)) > 1e-14 * abs(slope):
-                    pairs.add(change, turn)
+                pairs.add(change, turn, slope)
             if not ridge:
                 self.limits.tell(loss, self.steps, value, gradient, self.decrement)
             if self.limits.is_late():
